@@ -1,0 +1,23 @@
+// What every bind_*.cc shares: pybind11 and the conversion of times. Nothing outside csrc/bindings includes pybind11.
+#pragma once
+
+#include <pybind11/native_enum.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+
+#include "mark/types.h"
+
+namespace py = pybind11;
+
+inline mark::TimeNs time_of(std::int64_t ns) { return mark::TimeNs{mark::DurationNs{ns}}; }
+inline std::int64_t ns_of(mark::TimeNs time) { return time.time_since_epoch().count(); }
+inline std::int64_t ns_of(mark::DurationNs duration) { return duration.count(); }
+
+void bind_profile(py::module_& m);
+void bind_dispatcher(py::module_& m);
+void bind_oip(py::module_& m);
+void bind_endpoint(py::module_& m);
+void bind_provisioner(py::module_& m);

@@ -1,0 +1,15 @@
+#include "bindings/bindings.h"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled half of mark.";
+#ifdef NDEBUG
+  m.attr("assertions_enabled") = false;
+#else
+  m.attr("assertions_enabled") = true;
+#endif
+  bind_profile(m);
+  bind_dispatcher(m);
+  bind_oip(m);
+  bind_endpoint(m);
+  bind_provisioner(m);
+}

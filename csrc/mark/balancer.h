@@ -1,0 +1,65 @@
+// Which worker takes the next batch: the one that is predicted to finish it first.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "mark/batch_policy.h"
+#include "mark/batch_queue.h"
+#include "mark/types.h"
+#include "mark/worker.h"
+
+namespace mark {
+
+struct BalancerChoice {
+  BatchCandidate candidate;          // worker is null when none is free that could take the head
+  std::optional<TimeNs> hold_until;  // a busy worker is predicted to finish everything sooner, until this instant
+};
+
+// The workers that are up, and what they are predicted to do.
+//
+// Invariants
+//   - workers_ is sorted by id, so that ties go to the lower id on every run;
+//   - free_, ready_, rate_, n_batch_max_ and fastest_ are what a scan of workers_ would give.
+class Balancer {
+ public:
+  // rows_max: the most rows of a request.
+  Balancer(const BatchPolicy& policy, int rows_max) : policy_(policy), fastest_(static_cast<std::size_t>(rows_max)) {}
+
+  const Worker* find(WorkerId id) const;  // null when it is not up
+  void add(Worker worker);                // not up yet
+  // These four are about a worker that is up.
+  void drain(WorkerId id);
+  void remove(WorkerId id);
+  void launched(WorkerId id, DurationNs service, TimeNs now);
+  void finished(WorkerId id, DurationNs service, TimeNs now);
+
+  int ready() const { return ready_; }  // workers that are not draining
+  bool any_free() const { return free_ > 0; }
+  int n_batch_max() const { return n_batch_max_; }  // of the ready workers; 0 when there are none
+  double rows_per_s() const { return rate_; }       // of the ready workers together, in their largest useful batches
+
+  // The least time in which a ready worker answers so many rows, sent alone; empty when none takes so many.
+  std::optional<DurationNs> fastest(int rows) const { return fastest_[static_cast<std::size_t>(rows) - 1]; }
+  // Until a ready worker is free; zero when one is, or when there is none at all.
+  DurationNs until_free(TimeNs now) const;
+
+  BalancerChoice choose(const BatchFront& front, TimeNs now) const;
+
+ private:
+  Worker& known(WorkerId id);
+  void rescan();
+  const Worker* sooner_busy(const BatchFront& front, TimeNs than, TimeNs now) const;
+  std::optional<TimeNs> hold(const BatchFront& front, const BatchCandidate& candidate, TimeNs now) const;
+
+  const BatchPolicy& policy_;
+  std::vector<Worker> workers_;
+  std::vector<std::optional<DurationNs>> fastest_;  // by rows - 1
+  int ready_ = 0;
+  int free_ = 0;
+  int n_batch_max_ = 0;
+  double rate_ = 0;
+};
+
+}  // namespace mark

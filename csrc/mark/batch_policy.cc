@@ -1,0 +1,67 @@
+#include "mark/batch_policy.h"
+
+#include <algorithm>
+
+namespace mark {
+namespace {
+
+// The longest expected gap to the next arrival for which waiting pays. Waiting the gap g for one more request saves
+// that request  T(r) + T(1) - g - T(r+1)  (it need not wait for the batch of r rows and then be served alone), and
+// costs each of the n requests that are there  g + T(r+1) - T(r).  The two are equal at the g returned. It is negative
+// where batching gains nothing (T(b) = b T(1)), and T(1) / (n + 1) where batches are free (T constant).
+DurationNs gap_worth_waiting(const LatencyProfile& profile, const BatchTake& take) {
+  const DurationNs grown = profile.predict(take.rows + 1) - profile.predict(take.rows);
+  return profile.predict(1) / (take.requests + 1) - grown;
+}
+
+}  // namespace
+
+void ArrivalGap::arrived(TimeNs now) {
+  if (last_) {
+    const DurationNs gap = std::min(now - *last_, gap_max_);
+    mean_ = mean_ ? *mean_ + (gap - *mean_) / kWeightInverse : gap;
+  }
+  last_ = now;
+}
+
+TimeNs BatchPolicy::latest_launch(const Worker& worker, int rows, TimeNs deadline) const {
+  return worker.latest_launch(deadline - margin_ - worker.profile.predict(rows));
+}
+
+BatchTake BatchPolicy::take(const BatchFront& front, const Worker& worker, TimeNs now) const {
+  if (front.rows(1) > worker.rows_max) {
+    return {};
+  }
+  int count = 1;
+  while (count < front.size() && front.rows(count + 1) <= worker.limits.n_batch) {
+    ++count;
+  }
+  const int fit = count;
+  while (count > 1 && now > latest_launch(worker, front.rows(count), front.deadline)) {
+    --count;
+  }
+  return {.requests = count, .rows = front.rows(count), .cut_by_time = count < fit};
+}
+
+BatchVerdict BatchPolicy::decide(const BatchFront& front, const BatchCandidate& candidate, const ArrivalGap& arrivals,
+                                 TimeNs now) const {
+  const Worker& worker = *candidate.worker;
+  const BatchTake& take = candidate.take;
+  const bool all_taken = front.whole && take.requests == front.size();
+  if (!all_taken || front.solo || take.rows >= worker.limits.n_batch) {
+    return DispatchReason::kFull;
+  }
+  const DurationNs gap_max = gap_worth_waiting(worker.profile, take);
+  if (candidate.another_free || !arrivals.mean() || *arrivals.mean() >= gap_max || now >= arrivals.last() + gap_max) {
+    return DispatchReason::kIdle;
+  }
+  const TimeNs window = front.arrival + worker.limits.w_batch;
+  // With one row more: once no newcomer could be included in time, waiting gains nothing.
+  const TimeNs slack = latest_launch(worker, take.rows + 1, front.deadline);
+  if (now >= std::min(window, slack)) {
+    return window < slack ? DispatchReason::kWindow : DispatchReason::kSlack;
+  }
+  return std::min({window, slack, arrivals.last() + gap_max});
+}
+
+}  // namespace mark

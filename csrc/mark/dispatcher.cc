@@ -1,0 +1,373 @@
+#include "mark/dispatcher.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <variant>
+
+#include "mark/admission_policy.h"
+#include "mark/balancer.h"
+#include "mark/batch_limits.h"
+#include "mark/batch_policy.h"
+#include "mark/batch_queue.h"
+#include "mark/batches_in_flight.h"
+#include "mark/live_requests.h"
+#include "mark/worker.h"
+
+namespace mark {
+namespace {
+
+// The balancer keeps a table by rows; no batch of more is plausible.
+constexpr int kRowsMax = 65536;
+
+void require(bool holds, const char* message) {
+  if (!holds) {
+    throw std::invalid_argument(message);
+  }
+}
+
+DispatcherParams checked(const DispatcherParams& params) {
+  require(params.rt_max > DurationNs::zero(), "dispatcher: rt_max must be positive");
+  require(params.rows_max >= 1 && params.rows_max <= kRowsMax, "dispatcher: rows_max must lie between 1 and 65536");
+  require(params.queue_requests_max >= 1, "dispatcher: queue_requests_max must be 1 or more");
+  require(params.queue_bytes_max >= 1, "dispatcher: queue_bytes_max must be 1 or more");
+  require(params.margin >= DurationNs::zero() && params.margin < params.rt_max,
+          "dispatcher: margin must be 0 or more and smaller than rt_max");
+  return params;
+}
+
+Outcome outcome_of(Admission refusal) {
+  switch (refusal) {
+    case Admission::kQueueFull:
+      return Outcome::kQueueFull;
+    case Admission::kPredictedMiss:
+      return Outcome::kPredictedMiss;
+    default:
+      return Outcome::kExpired;
+  }
+}
+
+Outcome outcome_of(Failure failure) {
+  return failure == Failure::kWorkerLost ? Outcome::kWorkerLost : Outcome::kModelError;
+}
+
+}  // namespace
+
+class Dispatcher::State {
+ public:
+  explicit State(const DispatcherParams& params)
+      : params_(checked(params)),
+        queue_(requests_, params.queue_requests_max, params.queue_bytes_max),
+        arrivals_(params.rt_max),
+        policy_(params.margin),
+        balancer_(policy_, params.rows_max),
+        admission_(queue_, balancer_, params.rt_max, params.admission) {}
+
+  Admission submit(const Request& request, TimeNs now);
+  Decisions poll(TimeNs now);
+  std::optional<TimeNs> next_wakeup() const { return wakeup_; }
+  std::vector<RequestId> complete(BatchId batch, TimeNs now);
+  std::vector<Drop> fail(BatchId batch, Failure failure, TimeNs now);
+  bool cancel(RequestId request, TimeNs now);
+  void worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now);
+  void worker_drain(WorkerId worker);
+  bool worker_busy(WorkerId worker) const;
+  std::vector<Drop> worker_down(WorkerId worker, TimeNs now);
+  DurationNs backlog(TimeNs now) const { return admission_.backlog(now); }
+  Statistics statistics() const;
+
+ private:
+  void advance(TimeNs now);
+  void plan_wakeup();
+  void count(Outcome outcome) { ++statistics_.ended[static_cast<std::size_t>(outcome)]; }
+  void drop_doomed(std::vector<Drop>& drops);
+  bool launch_next(std::vector<Dispatch>& dispatches);
+  Dispatch launch(const BatchCandidate& candidate, DispatchReason reason);
+  LiveRequest* in_flight(const BatchInFlight& batch, RequestId request);
+  void close(const BatchInFlight& batch);
+  void fail_batch(const BatchInFlight& batch, Failure failure, std::vector<Drop>& drops);
+
+  const DispatcherParams params_;
+  LiveRequests requests_;
+  BatchQueue queue_;
+  BatchesInFlight batches_;
+  ArrivalGap arrivals_;
+  BatchPolicy policy_;
+  Balancer balancer_;
+  AdmissionPolicy admission_;
+  BatchFront front_;  // of the queue; kept so that poll need not allocate
+  Statistics statistics_;
+  TimeNs now_ = TimeNs::min();  // of the latest event
+  std::optional<TimeNs> wakeup_;
+};
+
+void Dispatcher::State::advance(TimeNs now) {
+  require(now >= now_, "dispatcher: now is earlier than at the event before; pass times of one steady clock");
+  now_ = now;
+}
+
+// After an event other than poll: what it changed may be work for poll at once, if a worker is free to take it.
+void Dispatcher::State::plan_wakeup() {
+  if (queue_.empty()) {
+    wakeup_.reset();
+  } else {
+    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.doomed_from(queue_.head()));
+  }
+}
+
+Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
+  require(request.rows >= 1, "dispatcher: a request has 1 row or more");
+  require(request.bytes >= 0, "dispatcher: a request has 0 bytes or more");
+  requests_.check_new(request.id);
+  advance(now);
+  if (request.rows > params_.rows_max) {
+    return Admission::kTooManyRows;
+  }
+  ++statistics_.submitted_requests;
+  statistics_.submitted_rows += static_cast<std::uint64_t>(request.rows);
+  const Admission answer = admission_.admit(request, now);
+  if (answer != Admission::kAccepted) {
+    count(outcome_of(answer));
+    return answer;
+  }
+  requests_.add(request, now);
+  queue_.push(request.id.slot());
+  arrivals_.arrived(now);
+  plan_wakeup();
+  return answer;
+}
+
+void Dispatcher::State::drop_doomed(std::vector<Drop>& drops) {
+  while (!queue_.empty()) {
+    const LiveRequest& head = queue_.head();
+    if (now_ < admission_.doomed_from(head)) {
+      return;
+    }
+    const RequestId id = head.request.id;
+    const Outcome outcome = now_ < head.request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired;
+    queue_.remove(id.slot());
+    requests_.forget(id);
+    count(outcome);
+    drops.push_back({id, outcome});
+  }
+}
+
+Decisions Dispatcher::State::poll(TimeNs now) {
+  advance(now);
+  Decisions decisions;
+  do {
+    drop_doomed(decisions.drops);
+  } while (launch_next(decisions.dispatches));
+  return decisions;
+}
+
+// True when it launched a batch; else wakeup_ says when to look again.
+bool Dispatcher::State::launch_next(std::vector<Dispatch>& dispatches) {
+  wakeup_.reset();
+  if (queue_.empty()) {
+    return false;
+  }
+  wakeup_ = admission_.doomed_from(queue_.head());
+  if (!balancer_.any_free()) {
+    return false;
+  }
+  queue_.read_front(balancer_.n_batch_max(), front_);
+  const BalancerChoice choice = balancer_.choose(front_, now_);
+  if (choice.candidate.worker == nullptr) {
+    return false;
+  }
+  const BatchVerdict verdict =
+      choice.hold_until ? *choice.hold_until : policy_.decide(front_, choice.candidate, arrivals_, now_);
+  if (const auto* wait_until = std::get_if<TimeNs>(&verdict)) {
+    wakeup_ = std::min(*wakeup_, *wait_until);
+    return false;
+  }
+  dispatches.push_back(launch(choice.candidate, std::get<DispatchReason>(verdict)));
+  return true;
+}
+
+Dispatch Dispatcher::State::launch(const BatchCandidate& candidate, DispatchReason reason) {
+  const Worker& worker = *candidate.worker;
+  const BatchTake& take = candidate.take;
+  const DurationNs service = worker.profile.predict(take.rows);
+  BatchInFlight& batch = batches_.open(worker.id, service);
+  batch.requests.assign(front_.requests.begin(), front_.requests.begin() + take.requests);
+  for (const RequestId id : batch.requests) {
+    queue_.remove(id.slot());
+    requests_.at(id.slot()).batch = batch.id;
+  }
+  balancer_.launched(worker.id, service, now_);
+  ++statistics_.dispatched_batches;
+  ++statistics_.dispatched_by_reason[static_cast<std::size_t>(reason)];
+  statistics_.dispatched_rows += static_cast<std::uint64_t>(take.rows);
+  statistics_.in_flight_requests += take.requests;
+  return {.batch = batch.id,
+          .worker = worker.id,
+          .requests = batch.requests,
+          .rows = take.rows,
+          .reason = reason,
+          .predicted_finish = worker.busy_until,
+          .earliest_deadline = front_.deadline};
+}
+
+// Null when the request ended, or left this batch, in the meantime.
+LiveRequest* Dispatcher::State::in_flight(const BatchInFlight& batch, RequestId request) {
+  LiveRequest* entry = requests_.find(request);
+  return entry != nullptr && entry->batch == batch.id ? entry : nullptr;
+}
+
+void Dispatcher::State::close(const BatchInFlight& batch) {
+  balancer_.finished(batch.worker, batch.service, now_);
+  batches_.close(batch.id);
+}
+
+std::vector<RequestId> Dispatcher::State::complete(BatchId id, TimeNs now) {
+  advance(now);
+  std::vector<RequestId> answered;
+  const BatchInFlight* batch = batches_.find(id);
+  if (batch == nullptr) {
+    return answered;
+  }
+  answered.reserve(batch->requests.size());
+  for (const RequestId request : batch->requests) {
+    if (const LiveRequest* entry = in_flight(*batch, request)) {
+      statistics_.latency.record(now - entry->arrival);
+      count(now <= entry->request.deadline ? Outcome::kAnswered : Outcome::kLate);
+      --statistics_.in_flight_requests;
+      requests_.forget(request);
+      answered.push_back(request);
+    }
+  }
+  close(*batch);
+  plan_wakeup();
+  return answered;
+}
+
+void Dispatcher::State::fail_batch(const BatchInFlight& batch, Failure failure, std::vector<Drop>& drops) {
+  const bool model_error = failure == Failure::kModelError;
+  const bool was_alone = batch.requests.size() == 1;
+  for (const RequestId request : batch.requests) {
+    LiveRequest* entry = in_flight(batch, request);
+    if (entry == nullptr) {
+      continue;
+    }
+    --statistics_.in_flight_requests;
+    const bool expired = entry->request.deadline <= now_;
+    // A model that failed on this request alone would fail on it again.
+    const bool hopeless = model_error && was_alone;
+    if (!hopeless && !expired && !entry->retried) {
+      entry->retried = true;
+      entry->solo = model_error;
+      entry->batch = BatchId{};
+      queue_.push(request.slot());
+      ++statistics_.retried_requests;
+      continue;
+    }
+    const Outcome outcome = expired && !hopeless ? Outcome::kExpired : outcome_of(failure);
+    requests_.forget(request);
+    count(outcome);
+    drops.push_back({request, outcome});
+  }
+  close(batch);
+}
+
+std::vector<Drop> Dispatcher::State::fail(BatchId id, Failure failure, TimeNs now) {
+  advance(now);
+  std::vector<Drop> drops;
+  if (const BatchInFlight* batch = batches_.find(id)) {
+    fail_batch(*batch, failure, drops);
+    plan_wakeup();
+  }
+  return drops;
+}
+
+bool Dispatcher::State::cancel(RequestId request, TimeNs now) {
+  advance(now);
+  const LiveRequest* entry = requests_.find(request);
+  if (entry == nullptr) {
+    return false;
+  }
+  if (entry->batch.generation() == 0) {
+    queue_.remove(request.slot());
+  } else {
+    --statistics_.in_flight_requests;
+  }
+  requests_.forget(request);
+  count(Outcome::kCancelled);
+  plan_wakeup();
+  return true;
+}
+
+void Dispatcher::State::worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now) {
+  require(balancer_.find(worker) == nullptr, "dispatcher: this worker is up already; report it down first");
+  require(spec.rows_max >= 1, "dispatcher: a worker takes 1 row or more");
+  require(spec.batches_in_flight_max >= 1, "dispatcher: a worker takes 1 batch or more at a time");
+  advance(now);
+  const int rows_max = std::min(spec.rows_max, params_.rows_max);
+  // A worker that cannot meet the SLO even with one row serves single rows: late, but not in vain without admission.
+  const BatchLimits limits = batch_limits(spec.profile, params_.rt_max, rows_max).value_or(BatchLimits{});
+  balancer_.add({.id = worker,
+                 .profile = spec.profile,
+                 .limits = limits,
+                 .rows_max = rows_max,
+                 .batches_in_flight_max = spec.batches_in_flight_max});
+  plan_wakeup();
+}
+
+void Dispatcher::State::worker_drain(WorkerId worker) {
+  if (balancer_.find(worker) != nullptr) {
+    balancer_.drain(worker);
+    plan_wakeup();
+  }
+}
+
+bool Dispatcher::State::worker_busy(WorkerId worker) const {
+  const Worker* found = balancer_.find(worker);
+  return found != nullptr && found->batches_in_flight > 0;
+}
+
+std::vector<Drop> Dispatcher::State::worker_down(WorkerId worker, TimeNs now) {
+  advance(now);
+  std::vector<Drop> drops;
+  if (balancer_.find(worker) == nullptr) {
+    return drops;
+  }
+  for (const BatchId id : batches_.of_worker(worker)) {
+    fail_batch(*batches_.find(id), Failure::kWorkerLost, drops);
+  }
+  balancer_.remove(worker);
+  plan_wakeup();
+  return drops;
+}
+
+Statistics Dispatcher::State::statistics() const {
+  Statistics snapshot = statistics_;
+  snapshot.queued_requests = static_cast<std::int64_t>(queue_.size());
+  snapshot.queued_bytes = queue_.bytes();
+  snapshot.ready_workers = balancer_.ready();
+  return snapshot;
+}
+
+Dispatcher::Dispatcher(const DispatcherParams& params) : state_(std::make_unique<State>(params)) {}
+Dispatcher::~Dispatcher() = default;
+Dispatcher::Dispatcher(Dispatcher&&) noexcept = default;
+Dispatcher& Dispatcher::operator=(Dispatcher&&) noexcept = default;
+
+Admission Dispatcher::submit(const Request& request, TimeNs now) { return state_->submit(request, now); }
+Decisions Dispatcher::poll(TimeNs now) { return state_->poll(now); }
+std::optional<TimeNs> Dispatcher::next_wakeup() const { return state_->next_wakeup(); }
+std::vector<RequestId> Dispatcher::complete(BatchId batch, TimeNs now) { return state_->complete(batch, now); }
+std::vector<Drop> Dispatcher::fail(BatchId batch, Failure failure, TimeNs now) {
+  return state_->fail(batch, failure, now);
+}
+bool Dispatcher::cancel(RequestId request, TimeNs now) { return state_->cancel(request, now); }
+void Dispatcher::worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now) {
+  state_->worker_up(worker, spec, now);
+}
+void Dispatcher::worker_drain(WorkerId worker) { state_->worker_drain(worker); }
+bool Dispatcher::worker_busy(WorkerId worker) const { return state_->worker_busy(worker); }
+std::vector<Drop> Dispatcher::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
+DurationNs Dispatcher::backlog(TimeNs now) const { return state_->backlog(now); }
+Statistics Dispatcher::statistics() const { return state_->statistics(); }
+
+}  // namespace mark

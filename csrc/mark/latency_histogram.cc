@@ -1,0 +1,67 @@
+#include "mark/latency_histogram.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
+namespace mark {
+namespace {
+
+constexpr std::uint64_t kSmallestNs = 1000;
+constexpr std::uint64_t kPartsUnsigned = LatencyHistogram::kParts;
+
+}  // namespace
+
+int LatencyHistogram::bucket_of(DurationNs latency) {
+  const auto ns = static_cast<std::uint64_t>(std::max(latency, DurationNs::zero()).count());
+  if (ns < kSmallestNs) {
+    return 0;
+  }
+  const std::uint64_t octave = static_cast<std::uint64_t>(std::bit_width(ns / kSmallestNs)) - std::uint64_t{1};
+  if (octave >= std::uint64_t{kOctaves}) {
+    return kBuckets - 1;
+  }
+  // Scaled before the shift, so that the edges between parts are met exactly.
+  const std::uint64_t scaled = (ns * kPartsUnsigned) >> octave;
+  return static_cast<int>(octave * kPartsUnsigned + scaled / kSmallestNs - kPartsUnsigned);
+}
+
+DurationNs LatencyHistogram::upper_edge(int bucket) {
+  if (bucket < 0 || bucket >= kBuckets) {
+    throw std::invalid_argument("latency histogram: there is no bucket " + std::to_string(bucket));
+  }
+  const std::uint64_t octave = static_cast<std::uint64_t>(bucket) / kPartsUnsigned;
+  const std::uint64_t part = static_cast<std::uint64_t>(bucket) % kPartsUnsigned;
+  const std::uint64_t scaled = ((kPartsUnsigned + part + 1) * kSmallestNs) << octave;
+  return DurationNs{static_cast<std::int64_t>((scaled + kPartsUnsigned - 1) / kPartsUnsigned)};
+}
+
+void LatencyHistogram::record(DurationNs latency) {
+  ++buckets_[static_cast<std::size_t>(bucket_of(latency))];
+  ++count_;
+  sum_ += latency;
+}
+
+DurationNs LatencyHistogram::quantile(double q) const {
+  if (!(q >= 0.0 && q <= 1.0)) {
+    throw std::invalid_argument("latency histogram: a quantile lies between 0 and 1, not at " + std::to_string(q));
+  }
+  if (count_ == 0) {
+    return DurationNs::zero();
+  }
+  const auto rank = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(count_))));
+  std::uint64_t seen = 0;
+  int bucket = 0;
+  for (; bucket < kBuckets - 1; ++bucket) {
+    seen += buckets_[static_cast<std::size_t>(bucket)];
+    if (seen >= rank) {
+      break;
+    }
+  }
+  return upper_edge(bucket);
+}
+
+}  // namespace mark

@@ -1,0 +1,67 @@
+#include "mark/latency_profile.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace mark {
+namespace {
+
+// No batch is worth predicting beyond a day; the cap keeps sums of times far from the end of the 64-bit line.
+constexpr DurationNs kLatencyMax = std::chrono::hours{24};
+
+void check(const std::vector<ProfilePoint>& points) {
+  if (points.empty()) {
+    throw std::invalid_argument("latency profile: no points; measure at least one batch size");
+  }
+  int rows_before = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const std::string where = "latency profile: point " + std::to_string(i);
+    if (points[i].rows <= rows_before) {
+      throw std::invalid_argument(where + " has " + std::to_string(points[i].rows) + " rows after " +
+                                  std::to_string(rows_before) + "; rows must be positive and increase");
+    }
+    if (points[i].latency <= DurationNs::zero() || points[i].latency > kLatencyMax) {
+      throw std::invalid_argument(where + " has a latency of " + std::to_string(points[i].latency.count()) +
+                                  " ns; it must lie between 1 ns and 24 h");
+    }
+    rows_before = points[i].rows;
+  }
+}
+
+}  // namespace
+
+LatencyProfile::LatencyProfile(std::vector<ProfilePoint> points) : points_(std::move(points)) {
+  check(points_);
+  DurationNs slowest{};
+  for (ProfilePoint& point : points_) {
+    slowest = std::max(slowest, point.latency);
+    point.latency = slowest;
+  }
+}
+
+DurationNs LatencyProfile::predict(int rows) const {
+  if (rows < 1) {
+    throw std::invalid_argument("latency profile: cannot predict a batch of " + std::to_string(rows) +
+                                " rows; ask for 1 or more");
+  }
+  auto to = std::lower_bound(points_.begin(), points_.end(), rows,
+                             [](const ProfilePoint& point, int wanted) { return point.rows < wanted; });
+  if (to == points_.end()) {
+    --to;
+  }
+  // The first segment starts at the origin, the last one never ends.
+  const ProfilePoint from = to == points_.begin() ? ProfilePoint{0, DurationNs::zero()} : *(to - 1);
+  const double slope_ns = static_cast<double>((to->latency - from.latency).count()) / (to->rows - from.rows);
+  const double latency_ns = static_cast<double>(from.latency.count()) + slope_ns * (rows - from.rows);
+  if (latency_ns >= static_cast<double>(kLatencyMax.count())) {
+    return kLatencyMax;
+  }
+  return DurationNs{std::max<std::int64_t>(1, std::llround(latency_ns))};
+}
+
+}  // namespace mark

@@ -1,0 +1,30 @@
+// What the request path counts about itself.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "mark/latency_histogram.h"
+#include "mark/request.h"
+
+namespace mark {
+
+struct Statistics {
+  std::uint64_t submitted_requests = 0;  // offered load: refused ones included
+  std::uint64_t submitted_rows = 0;
+  std::array<std::uint64_t, kOutcomes> ended{};  // requests by Outcome
+  std::uint64_t retried_requests = 0;
+  std::uint64_t dispatched_batches = 0;
+  std::uint64_t dispatched_rows = 0;
+  std::array<std::uint64_t, 4> dispatched_by_reason{};  // batches by DispatchReason
+  std::int64_t queued_requests = 0;
+  std::int64_t queued_bytes = 0;
+  std::int64_t in_flight_requests = 0;
+  std::int64_t ready_workers = 0;
+  LatencyHistogram latency;  // arrival to completion, of answered and late requests
+
+  // Requests answered in time over all that ended, cancelled ones left out; 1 when none has ended.
+  double attainment() const;
+};
+
+}  // namespace mark

@@ -1,0 +1,214 @@
+#include "net/endpoint.h"
+
+#include <unordered_map>
+
+#include "mark/mutex.h"
+#include "net/payload_slots.h"
+
+namespace mark::net {
+
+// Lock order: mutex_ is never held while the dispatcher is called, nor the other way round.
+class Endpoint::State {
+ public:
+  State(ModelSignature signature, const DispatcherParams& params)
+      : signature_(std::move(signature)), rows_max_(params.rows_max), dispatcher_(params) {}
+
+  std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
+  EndpointDecisions poll(TimeNs now);
+  std::vector<Reply> complete(BatchId batch, std::string_view response, TimeNs now);
+  std::vector<Reply> fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now);
+  bool cancel(RequestId request, TimeNs now);
+  std::vector<Reply> worker_down(WorkerId worker, TimeNs now);
+
+  ConcurrentDispatcher& dispatcher() { return dispatcher_; }
+  const ConcurrentDispatcher& dispatcher() const { return dispatcher_; }
+  const ModelSignature& signature() const { return signature_; }
+
+ private:
+  // A batch on its way. It keeps the payloads: a request that is cancelled meanwhile still has rows in the response.
+  struct Carried {
+    WorkerId worker{};
+    std::vector<RequestId> ids;
+    std::vector<Payload> payloads;
+  };
+
+  // Pairs the batch's ids with their payloads; a request that was cancelled since the dispatcher chose it is left out.
+  Carried load(const Dispatch& dispatch) EXCLUDES(mutex_);
+  Carried unload(BatchId batch) EXCLUDES(mutex_);
+  void free(RequestId request) EXCLUDES(mutex_);
+  std::vector<Reply> replies_to(const std::vector<Drop>& drops, std::string_view detail) EXCLUDES(mutex_);
+
+  const ModelSignature signature_;
+  const int rows_max_;
+  ConcurrentDispatcher dispatcher_;
+  mutable Mutex mutex_;
+  PayloadSlots slots_ GUARDED_BY(mutex_);
+  std::unordered_map<BatchId, Carried> carried_ GUARDED_BY(mutex_);
+};
+
+namespace {
+
+std::vector<const InferRequest*> requests_of(const std::vector<Payload>& payloads) {
+  std::vector<const InferRequest*> requests;
+  requests.reserve(payloads.size());
+  for (const Payload& payload : payloads) requests.push_back(payload.get());
+  return requests;
+}
+
+}  // namespace
+
+std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::string_view message, TimeNs deadline,
+                                                                       TimeNs now) {
+  auto parsed = parse_infer_request(message, signature_);
+  if (auto* error = std::get_if<RequestError>(&parsed)) return std::move(*error);
+  auto payload = std::make_shared<const InferRequest>(std::get<InferRequest>(std::move(parsed)));
+  Request request{.id = {}, .rows = payload->rows, .bytes = payload->bytes(), .deadline = deadline, .shape = 0};
+  {
+    // Stored first: another thread may dispatch the request before submit() returns.
+    const MutexLock lock(mutex_);
+    request.id = slots_.store(std::move(payload));
+    request.shape = slots_.shape_class(request.id);
+  }
+  const Admission admission = dispatcher_.submit(request, now);
+  if (admission == Admission::kAccepted) return request.id;
+  free(request.id);
+  if (admission == Admission::kTooManyRows) {
+    return RequestError{RequestFault::kInvalid, "inputs[0].shape",
+                        "inputs[0].shape: has " + std::to_string(request.rows) + " rows, more than the " +
+                            std::to_string(rows_max_) + " that one batch may have; send several requests"};
+  }
+  return Refusal{admission, dispatcher_.backlog(now)};
+}
+
+Endpoint::State::Carried Endpoint::State::load(const Dispatch& dispatch) {
+  Carried carried{.worker = dispatch.worker, .ids = {}, .payloads = {}};
+  carried.ids.reserve(dispatch.requests.size());
+  carried.payloads.reserve(dispatch.requests.size());
+  const MutexLock lock(mutex_);
+  for (const RequestId id : dispatch.requests) {
+    if (Payload payload = slots_.find(id)) {
+      carried.ids.push_back(id);
+      carried.payloads.push_back(std::move(payload));
+    }
+  }
+  if (!carried.ids.empty()) carried_[dispatch.batch] = carried;
+  return carried;
+}
+
+EndpointDecisions Endpoint::State::poll(TimeNs now) {
+  EndpointDecisions decided;
+  Decisions decisions = dispatcher_.poll(now);
+  decided.batches.reserve(decisions.dispatches.size());
+  for (const Dispatch& dispatch : decisions.dispatches) {
+    const Carried carried = load(dispatch);
+    if (carried.ids.empty()) {
+      dispatcher_.complete(dispatch.batch, now);  // everybody left: the worker is free again
+      continue;
+    }
+    const auto requests = requests_of(carried.payloads);
+    int rows = 0;
+    for (const InferRequest* request : requests) rows += request->rows;
+    decided.batches.push_back({.batch = dispatch.batch,
+                               .worker = dispatch.worker,
+                               .message = write_batch(signature_, std::to_string(dispatch.batch.value), requests),
+                               .requests = static_cast<int>(requests.size()),
+                               .rows = rows,
+                               .reason = dispatch.reason,
+                               .predicted_finish = dispatch.predicted_finish,
+                               .earliest_deadline = dispatch.earliest_deadline});
+  }
+  decided.replies = replies_to(decisions.drops, {});
+  return decided;
+}
+
+std::vector<Reply> Endpoint::State::complete(BatchId batch, std::string_view response, TimeNs now) {
+  const Carried carried = unload(batch);
+  if (carried.ids.empty()) return {};
+  auto split = split_response(response, signature_, requests_of(carried.payloads));
+  if (const auto* error = std::get_if<std::string>(&split)) {
+    return replies_to(dispatcher_.fail(batch, Failure::kModelError, now), *error);
+  }
+  auto& messages = std::get<std::vector<std::string>>(split);
+  std::vector<Reply> replies;
+  const std::vector<RequestId> waiting = dispatcher_.complete(batch, now);
+  replies.reserve(waiting.size());
+  std::size_t next = 0;
+  for (const RequestId id : waiting) {
+    // Both lists are in the batch's order, and the first is part of the second.
+    while (carried.ids[next] != id) ++next;
+    replies.push_back(
+        {.request = id, .message = std::move(messages[next]), .outcome = Outcome::kAnswered, .detail = {}});
+    free(id);
+  }
+  return replies;
+}
+
+std::vector<Reply> Endpoint::State::fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now) {
+  unload(batch);
+  return replies_to(dispatcher_.fail(batch, failure, now), detail);
+}
+
+bool Endpoint::State::cancel(RequestId request, TimeNs now) {
+  if (!dispatcher_.cancel(request, now)) return false;
+  free(request);
+  return true;
+}
+
+std::vector<Reply> Endpoint::State::worker_down(WorkerId worker, TimeNs now) {
+  auto replies = replies_to(dispatcher_.worker_down(worker, now), {});
+  const MutexLock lock(mutex_);
+  std::erase_if(carried_, [&](const auto& entry) { return entry.second.worker == worker; });
+  return replies;
+}
+
+Endpoint::State::Carried Endpoint::State::unload(BatchId batch) {
+  const MutexLock lock(mutex_);
+  auto node = carried_.extract(batch);
+  return node.empty() ? Carried{} : std::move(node.mapped());
+}
+
+void Endpoint::State::free(RequestId request) {
+  const MutexLock lock(mutex_);
+  slots_.free(request);
+}
+
+std::vector<Reply> Endpoint::State::replies_to(const std::vector<Drop>& drops, std::string_view detail) {
+  std::vector<Reply> replies;
+  replies.reserve(drops.size());
+  for (const Drop& drop : drops) {
+    replies.push_back({.request = drop.request,
+                       .message = std::nullopt,
+                       .outcome = drop.outcome,
+                       .detail = drop.outcome == Outcome::kModelError ? std::string(detail) : std::string()});
+    free(drop.request);
+  }
+  return replies;
+}
+
+Endpoint::Endpoint(ModelSignature signature, const DispatcherParams& params)
+    : state_(std::make_unique<State>(std::move(signature), params)) {}
+Endpoint::~Endpoint() = default;
+
+std::variant<RequestId, RequestError, Refusal> Endpoint::submit(std::string_view message, TimeNs deadline, TimeNs now) {
+  return state_->submit(message, deadline, now);
+}
+EndpointDecisions Endpoint::poll(TimeNs now) { return state_->poll(now); }
+std::optional<TimeNs> Endpoint::next_wakeup() const { return state_->dispatcher().next_wakeup(); }
+std::vector<Reply> Endpoint::complete(BatchId batch, std::string_view response, TimeNs now) {
+  return state_->complete(batch, response, now);
+}
+std::vector<Reply> Endpoint::fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now) {
+  return state_->fail(batch, failure, detail, now);
+}
+bool Endpoint::cancel(RequestId request, TimeNs now) { return state_->cancel(request, now); }
+void Endpoint::worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now) {
+  state_->dispatcher().worker_up(worker, spec, now);
+}
+void Endpoint::worker_drain(WorkerId worker) { state_->dispatcher().worker_drain(worker); }
+bool Endpoint::worker_busy(WorkerId worker) const { return state_->dispatcher().worker_busy(worker); }
+std::vector<Reply> Endpoint::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
+DurationNs Endpoint::backlog(TimeNs now) const { return state_->dispatcher().backlog(now); }
+Statistics Endpoint::statistics() const { return state_->dispatcher().statistics(); }
+const ModelSignature& Endpoint::signature() const { return state_->signature(); }
+
+}  // namespace mark::net

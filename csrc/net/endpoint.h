@@ -1,0 +1,83 @@
+// One model's request path, bytes in and bytes out: signature, payload slots and dispatcher. An ingress hands requests
+// in and sends the answers back; a worker link carries the batches. Both the grpcio and the native ingress stand on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "mark/concurrent_dispatcher.h"
+#include "net/oip_message.h"
+
+namespace mark::net {
+
+// A batch ready for its worker.
+struct OutboundBatch {
+  BatchId batch;
+  WorkerId worker;
+  std::string message;  // one ModelInferRequest
+  int requests = 0;
+  int rows = 0;
+  DispatchReason reason = DispatchReason::kIdle;
+  TimeNs predicted_finish;
+  TimeNs earliest_deadline;
+};
+
+// The end of one request: a ModelInferResponse, or why there is none.
+struct Reply {
+  RequestId request;
+  std::optional<std::string> message;  // set when answered
+  Outcome outcome = Outcome::kAnswered;
+  std::string detail;  // the worker's words, when a model error has any
+};
+
+struct Refusal {
+  Admission admission = Admission::kQueueFull;
+  DurationNs retry_after{};  // how long until the backlog is served
+};
+
+struct EndpointDecisions {
+  std::vector<OutboundBatch> batches;
+  std::vector<Reply> replies;
+};
+
+// Thread safety: every method may be called from any thread.
+//
+// Invariants
+//   - a request accepted by submit() gets exactly one Reply, from poll(), complete(), fail() or worker_down(), unless
+//     cancel() returned true for it;
+//   - its payload is freed at that moment.
+class Endpoint {
+ public:
+  Endpoint(ModelSignature signature, const DispatcherParams& params);
+  ~Endpoint();
+
+  // Scans, checks, stores and queues one ModelInferRequest.
+  std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
+  EndpointDecisions poll(TimeNs now);
+  std::optional<TimeNs> next_wakeup() const;
+  // The worker's ModelInferResponse. A response that does not fit the batch counts as a model error of the batch.
+  std::vector<Reply> complete(BatchId batch, std::string_view response, TimeNs now);
+  std::vector<Reply> fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now);
+  bool cancel(RequestId request, TimeNs now);
+
+  void worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now);
+  void worker_drain(WorkerId worker);
+  bool worker_busy(WorkerId worker) const;
+  std::vector<Reply> worker_down(WorkerId worker, TimeNs now);
+
+  DurationNs backlog(TimeNs now) const;
+  Statistics statistics() const;
+  const ModelSignature& signature() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mark::net

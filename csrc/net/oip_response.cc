@@ -1,0 +1,220 @@
+// ModelInferResponse: read from a worker, cut into one response per request.
+#include <algorithm>
+#include <utility>
+
+#include "net/oip_message.h"
+#include "net/oip_tensor.h"
+#include "net/tensor_contents.h"
+#include "net/wire.h"
+
+namespace mark::net {
+
+namespace {
+
+constexpr std::uint32_t kModelName = 1;
+constexpr std::uint32_t kModelVersion = 2;
+constexpr std::uint32_t kId = 3;
+constexpr std::uint32_t kTensors = 5;         // outputs of a response, inputs of a request
+constexpr std::uint32_t kRequestOutputs = 6;  // of a request
+constexpr std::uint32_t kRawOutputContents = 6;
+constexpr std::uint32_t kRawInputContents = 7;
+constexpr std::uint32_t kRequestedName = 1;
+
+// Views into the message, tensors paired with their contents later.
+struct ResponseMessage {
+  MessageHead head;
+  std::vector<TensorMessage> outputs;
+  std::vector<std::string_view> raw;
+};
+
+std::string entry(const char* list, std::size_t index) { return std::string(list) + "[" + std::to_string(index) + "]"; }
+
+// An explanation when the message is malformed.
+std::optional<std::string> scan(std::string_view message, ResponseMessage& response) {
+  WireReader reader(message);
+  while (const auto field = reader.next()) {
+    if (field->number > kRawOutputContents) continue;
+    if (field->type != WireType::kBytes) return "the response is garbage";
+    if (field->number == kModelName) response.head.model_name = field->bytes;
+    if (field->number == kModelVersion) response.head.model_version = field->bytes;
+    if (field->number == kId) response.head.id = field->bytes;
+    if (field->number == kRawOutputContents) response.raw.push_back(field->bytes);
+    if (field->number == kTensors) {
+      auto tensor = scan_tensor(field->bytes);
+      if (!tensor) return entry("outputs", response.outputs.size()) + " is truncated or garbage";
+      response.outputs.push_back(*std::move(tensor));
+    }
+  }
+  if (!reader.ok()) return "the response is truncated or garbage";
+  if (!response.raw.empty() && response.raw.size() != response.outputs.size()) {
+    return "raw_output_contents has " + std::to_string(response.raw.size()) + " entries for " +
+           std::to_string(response.outputs.size()) + " outputs";
+  }
+  return std::nullopt;
+}
+
+// One output with its contents in raw form; `typed` holds them when they had to be converted.
+struct Output {
+  TensorView tensor;
+  std::string typed;
+};
+
+std::variant<Output, std::string> read_output(const ResponseMessage& response, std::size_t index) {
+  const TensorMessage& tensor = response.outputs[index];
+  const std::string where = entry("outputs", index);
+  const auto datatype = datatype_of(tensor.datatype);
+  if (!datatype) return where + ".datatype: unknown datatype '" + printable(tensor.datatype) + "'";
+  Output output{{tensor.name, *datatype, tensor.shape, {}}, {}};
+  if (!response.raw.empty()) {
+    output.tensor.raw = response.raw[index];
+  } else {
+    auto converted = raw_from_contents(tensor.contents.value_or(std::string_view{}), *datatype);
+    if (auto* fault = std::get_if<ContentsFault>(&converted)) return where + ".contents: " + fault->message;
+    output.typed = std::get<std::string>(std::move(converted));
+  }
+  const std::string_view raw = response.raw.empty() ? std::string_view(output.typed) : output.tensor.raw;
+  const std::int64_t elements = elements_of(tensor.shape);
+  if (elements < 0 || count_elements(raw, *datatype) != elements) {
+    return where + ": its contents do not fit " + std::string(tensor.datatype) + " of shape " +
+           shape_text(tensor.shape);
+  }
+  return output;
+}
+
+// Where each request's part of one output ends.
+std::vector<std::size_t> row_ends(std::string_view raw, Datatype datatype, std::int64_t elements_per_row,
+                                  const std::vector<const InferRequest*>& requests) {
+  std::vector<std::size_t> ends;
+  ends.reserve(requests.size());
+  std::size_t end = 0;
+  for (const InferRequest* request : requests) {
+    const std::int64_t elements = elements_per_row * request->rows;
+    if (datatype != Datatype::kBytes) {
+      end += static_cast<std::size_t>(elements * datatype_bytes(datatype));
+    } else {
+      for (std::int64_t i = 0; i < elements; ++i) {
+        end += 4 + static_cast<std::size_t>(WireReader(raw.substr(end)).fixed(4).value_or(0));
+      }
+    }
+    ends.push_back(end);
+  }
+  return ends;
+}
+
+void write_message(std::string& message, const MessageHead& head, const std::vector<TensorView>& tensors,
+                   const std::vector<std::string_view>& requested, std::uint32_t raw_field) {
+  std::size_t size = 64 + head.model_name.size() + head.model_version.size() + head.id.size();
+  for (const TensorView& tensor : tensors) {
+    size += field_size(tensor_size(tensor.name, tensor.datatype, tensor.shape)) + field_size(tensor.raw.size());
+  }
+  for (const std::string_view name : requested) size += field_size(field_size(name.size()));
+  message.reserve(size);
+  WireWriter writer(message);
+  writer.text(kModelName, head.model_name);
+  writer.text(kModelVersion, head.model_version);
+  writer.text(kId, head.id);
+  for (const TensorView& tensor : tensors) {
+    writer.begin(kTensors, tensor_size(tensor.name, tensor.datatype, tensor.shape));
+    write_tensor(writer, tensor.name, tensor.datatype, tensor.shape);
+  }
+  for (const std::string_view name : requested) {
+    writer.begin(kRequestOutputs, field_size(name.size()));
+    writer.bytes(kRequestedName, name);
+  }
+  for (const TensorView& tensor : tensors) writer.bytes(raw_field, tensor.raw);
+}
+
+// The batch's outputs in the order of the signature; an explanation when one is missing or has another size.
+std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessage& response,
+                                                            const ModelSignature& signature, std::int64_t rows) {
+  std::vector<Output> outputs;
+  outputs.reserve(signature.outputs.size());
+  for (const TensorSpec& spec : signature.outputs) {
+    const auto found = std::find_if(response.outputs.begin(), response.outputs.end(),
+                                    [&](const TensorMessage& tensor) { return tensor.name == spec.name; });
+    if (found == response.outputs.end()) return "the worker's response lacks output '" + printable(spec.name) + "'";
+    auto output = read_output(response, static_cast<std::size_t>(found - response.outputs.begin()));
+    if (auto* error = std::get_if<std::string>(&output)) return "the worker's response: " + *error;
+    outputs.push_back(std::get<Output>(std::move(output)));
+    const TensorView& tensor = outputs.back().tensor;
+    if (tensor.datatype != spec.datatype) {
+      return "the worker's response: output '" + printable(spec.name) + "' is " +
+             std::string(datatype_name(tensor.datatype)) + ", not " + std::string(datatype_name(spec.datatype));
+    }
+    if (tensor.shape.empty() || tensor.shape[0] != rows) {
+      return "the worker's response: output '" + printable(spec.name) + "' has shape " + shape_text(tensor.shape) +
+             " for a batch of " + std::to_string(rows) + " rows";
+    }
+  }
+  return outputs;
+}
+
+}  // namespace
+
+std::variant<std::vector<std::string>, std::string> split_response(std::string_view response,
+                                                                   const ModelSignature& signature,
+                                                                   const std::vector<const InferRequest*>& requests) {
+  ResponseMessage message;
+  if (auto error = scan(response, message)) return "the worker's response: " + *error;
+  std::int64_t rows = 0;
+  for (const InferRequest* request : requests) rows += request->rows;
+  auto read = read_outputs(message, signature, rows);
+  if (auto* error = std::get_if<std::string>(&read)) return std::move(*error);
+  const auto& outputs = std::get<std::vector<Output>>(read);
+
+  std::vector<std::string_view> contents;
+  std::vector<std::vector<std::size_t>> ends;
+  for (const Output& output : outputs) {
+    contents.push_back(message.raw.empty() ? std::string_view(output.typed) : output.tensor.raw);
+    ends.push_back(
+        row_ends(contents.back(), output.tensor.datatype, elements_of(output.tensor.shape) / rows, requests));
+  }
+  std::vector<std::string> responses(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    std::vector<TensorView> tensors;
+    tensors.reserve(requests[i]->outputs.size());
+    for (const int index : requests[i]->outputs) {
+      const auto slot = static_cast<std::size_t>(index);
+      const std::size_t begin = i == 0 ? 0 : ends[slot][i - 1];
+      TensorView tensor = outputs[slot].tensor;
+      tensor.shape[0] = requests[i]->rows;
+      tensor.raw = contents[slot].substr(begin, ends[slot][i] - begin);
+      tensors.push_back(std::move(tensor));
+    }
+    write_message(responses[i], {signature.name, signature.version, requests[i]->id}, tensors, {}, kRawOutputContents);
+  }
+  return responses;
+}
+
+std::string write_infer_request(const MessageHead& head, const std::vector<TensorView>& inputs,
+                                const std::vector<std::string_view>& outputs) {
+  std::string message;
+  write_message(message, head, inputs, outputs, kRawInputContents);
+  return message;
+}
+
+std::string write_infer_response(const MessageHead& head, const std::vector<TensorView>& outputs) {
+  std::string message;
+  write_message(message, head, outputs, {}, kRawOutputContents);
+  return message;
+}
+
+std::variant<InferResponse, std::string> parse_infer_response(std::string_view message) {
+  ResponseMessage response;
+  if (auto error = scan(message, response)) return *std::move(error);
+  InferResponse parsed{std::string(response.head.model_name),
+                       std::string(response.head.model_version),
+                       std::string(response.head.id),
+                       {}};
+  for (std::size_t i = 0; i < response.outputs.size(); ++i) {
+    auto read = read_output(response, i);
+    if (auto* error = std::get_if<std::string>(&read)) return std::move(*error);
+    auto& output = std::get<Output>(read);
+    std::string raw = response.raw.empty() ? std::move(output.typed) : std::string(output.tensor.raw);
+    parsed.outputs.push_back(
+        {std::string(output.tensor.name), output.tensor.datatype, output.tensor.shape, std::move(raw)});
+  }
+  return parsed;
+}
+
+}  // namespace mark::net

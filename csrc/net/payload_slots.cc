@@ -1,0 +1,48 @@
+#include "net/payload_slots.h"
+
+#include <utility>
+
+namespace mark::net {
+
+PayloadSlots::TrailingDimensions PayloadSlots::trailing_dimensions(const InferRequest& request) {
+  TrailingDimensions dimensions;
+  for (const Tensor& tensor : request.inputs) {
+    // The number of dimensions is the signature's, so that equal concatenations are equal shapes.
+    dimensions.insert(dimensions.end(), tensor.shape.begin() + 1, tensor.shape.end());
+  }
+  return dimensions;
+}
+
+RequestId PayloadSlots::store(Payload payload) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::uint32_t index = free_.back();
+  free_.pop_back();
+  auto [shape, is_new] = classes_.try_emplace(trailing_dimensions(*payload));
+  if (is_new) shape->second.number = next_class_++;
+  ++shape->second.payloads;
+  Slot& slot = slots_[index];
+  slot.shape = shape->second.number;
+  slot.payload = std::move(payload);
+  return RequestId::of(index, slot.generation);
+}
+
+Payload PayloadSlots::find(RequestId id) const {
+  if (id.slot() >= slots_.size() || slots_[id.slot()].generation != id.generation()) return nullptr;
+  return slots_[id.slot()].payload;
+}
+
+void PayloadSlots::free(RequestId id) {
+  const Payload payload = find(id);
+  if (!payload) return;
+  const auto shape = classes_.find(trailing_dimensions(*payload));
+  if (--shape->second.payloads == 0) classes_.erase(shape);
+  Slot& slot = slots_[id.slot()];
+  slot.payload = nullptr;
+  if (++slot.generation == 0) slot.generation = 1;
+  free_.push_back(id.slot());
+}
+
+}  // namespace mark::net

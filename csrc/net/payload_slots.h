@@ -1,0 +1,53 @@
+// Where payloads lie while the dispatcher handles their ids.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "mark/types.h"
+#include "net/oip_message.h"
+
+namespace mark::net {
+
+using Payload = std::shared_ptr<const InferRequest>;
+
+// A slab of payloads; a slot is reused last in, first out, each time under a new generation.
+// Thread safety: none; the endpoint holds its mutex around every call.
+//
+// Invariants
+//   - an id names the payload that it was returned for, or nothing;
+//   - two payloads have the same shape class exactly while their trailing dimensions are equal; a class is forgotten
+//     with its last payload, so that the table of classes is never larger than that of payloads.
+class PayloadSlots {
+ public:
+  RequestId store(Payload payload);
+  // Null when the id is stale.
+  Payload find(RequestId id) const;
+  std::uint32_t shape_class(RequestId id) const { return slots_[id.slot()].shape; }
+  // Frees the slot; a stale id is ignored.
+  void free(RequestId id);
+  std::size_t stored() const { return slots_.size() - free_.size(); }
+
+ private:
+  struct Slot {
+    std::uint32_t generation = 1;
+    std::uint32_t shape = 0;
+    Payload payload;  // null: free
+  };
+  using TrailingDimensions = std::vector<std::int64_t>;
+  struct ShapeClass {
+    std::uint32_t number = 0;
+    std::uint32_t payloads = 0;
+  };
+
+  static TrailingDimensions trailing_dimensions(const InferRequest& request);
+
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;
+  std::map<TrailingDimensions, ShapeClass> classes_;
+  std::uint32_t next_class_ = 0;
+};
+
+}  // namespace mark::net

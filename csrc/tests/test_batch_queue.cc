@@ -1,0 +1,136 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "mark/batch_queue.h"
+
+namespace mark {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr TimeNs kStart{};
+
+struct QueueFixture {
+  LiveRequests requests;
+  BatchQueue queue{requests, 4, 1000};
+  BatchFront front;
+
+  LiveRequest& push(std::uint32_t slot, DurationNs deadline, int rows = 1, std::uint32_t shape = 0) {
+    const Request request{
+        .id = RequestId::of(slot, 1), .rows = rows, .bytes = 100, .deadline = kStart + deadline, .shape = shape};
+    LiveRequest& entry = requests.add(request, kStart);
+    queue.push(slot);
+    return entry;
+  }
+
+  std::vector<std::uint32_t> front_slots(int rows_max) {
+    queue.read_front(rows_max, front);
+    std::vector<std::uint32_t> slots;
+    slots.reserve(front.requests.size());
+    for (const RequestId id : front.requests) {
+      slots.push_back(id.slot());
+    }
+    return slots;
+  }
+};
+
+using Slots = std::vector<std::uint32_t>;
+
+TEST_CASE_FIXTURE(QueueFixture, "the front is in deadline order and ties go to the earlier arrival") {
+  push(0, 30ms);
+  push(1, 10ms);
+  push(2, 20ms);
+  push(3, 10ms);
+  CHECK(front_slots(8) == Slots{1, 3, 2, 0});
+  CHECK(front.whole);
+  CHECK(front.deadline == kStart + 10ms);
+  CHECK(front.rows_through == std::vector<int>{1, 2, 3, 4});
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "the front ends where the rows do") {
+  push(0, 10ms, 3);
+  push(1, 20ms, 3);
+  push(2, 30ms, 1);
+  CHECK(front_slots(5) == Slots{0});
+  CHECK(front_slots(6) == Slots{0, 1});
+  CHECK_FALSE(front.whole);
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "the front holds its head even if that has too many rows") {
+  push(0, 10ms, 9);
+  push(1, 20ms);
+  CHECK(front_slots(4) == Slots{0});
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "the front ends at another shape and at a solo request") {
+  push(0, 10ms);
+  push(1, 20ms, 1, 7);
+  push(2, 30ms);
+  CHECK(front_slots(8) == Slots{0});
+  queue.remove(1);
+  CHECK(front_slots(8) == Slots{0, 2});
+  requests.at(2).solo = true;
+  CHECK(front_slots(8) == Slots{0});
+  requests.at(2).solo = false;
+  requests.at(0).solo = true;
+  CHECK(front_slots(8) == Slots{0});
+  CHECK(front.solo);
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "the bounds count requests and bytes, and a removal gives both back") {
+  push(0, 10ms);
+  push(1, 10ms);
+  push(2, 10ms);
+  CHECK(queue.has_room_for(700));
+  CHECK_FALSE(queue.has_room_for(701));
+  push(3, 10ms);
+  CHECK_FALSE(queue.has_room_for(0));
+  queue.remove(1);
+  CHECK(queue.has_room_for(700));
+  CHECK(queue.bytes() == 300);
+  CHECK(queue.rows() == 3);
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "random pushes and removals leave the order of a sorted list") {
+  std::mt19937 random(7);  // NOLINT(bugprone-random-generator-seed): the same on every run
+  std::vector<std::pair<DurationNs, std::uint32_t>> expected;
+  for (std::uint32_t slot = 0; slot < 500; ++slot) {
+    const DurationNs deadline{static_cast<std::int64_t>(random() % 100)};
+    push(slot, deadline);
+    expected.emplace_back(deadline, slot);
+    if (slot % 3 == 2) {
+      const auto at = expected.begin() + static_cast<std::ptrdiff_t>(random() % expected.size());
+      queue.remove(at->second);
+      expected.erase(at);
+    }
+  }
+  std::sort(expected.begin(), expected.end());
+  Slots slots;
+  std::transform(expected.begin(), expected.end(), std::back_inserter(slots), [](const auto& e) { return e.second; });
+  CHECK(front_slots(1000) == slots);
+  for (const std::uint32_t slot : slots) {
+    CHECK(queue.head().request.id.slot() == slot);
+    queue.remove(slot);
+  }
+  CHECK(queue.empty());
+}
+
+TEST_CASE("a stale id finds no request") {
+  LiveRequests requests;
+  const RequestId first = RequestId::of(3, 1);
+  requests.add({.id = first, .deadline = kStart}, kStart);
+  CHECK(requests.find(first) != nullptr);
+  CHECK(requests.find(RequestId::of(3, 2)) == nullptr);
+  CHECK(requests.find(RequestId::of(4, 1)) == nullptr);
+  requests.forget(first);
+  CHECK(requests.find(first) == nullptr);
+  CHECK(requests.find(RequestId{}) == nullptr);
+}
+
+}  // namespace
+}  // namespace mark

@@ -1,0 +1,42 @@
+"""`mark demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mark.demo.run import DemoParams, run_demo
+
+__all__ = ["demo"]
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the model, the configuration and the picture go.")] = Path(
+        "mark-demo"
+    ),
+    duration_s: Annotated[float, typer.Option(help="How long the load lasts.")] = 60.0,
+    peak_rate: Annotated[float, typer.Option(help="Requests per second at the top of the day.")] = 260.0,
+    seed: Annotated[int, typer.Option(help="Of the arrivals.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report and nothing else.")] = False,
+) -> None:
+    """Train, profile and serve a real model on this machine, drive it for a minute, and report SLO and cost.
+
+    Ends with exit code 1 when an answer was wrong, the promise was broken, or a fleet sized for the peak was cheaper.
+
+    Example: mark demo --duration-s 60
+    """
+    console = Console(stderr=as_json, quiet=as_json)
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    report = asyncio.run(run_demo(DemoParams(folder, duration_s, peak_rate, seed), console))
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        console.print(report.as_table())
+    if not report.kept:
+        raise typer.Exit(1)

@@ -1,0 +1,87 @@
+"""`mark load`."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mark.client import AsyncClient
+from mark.errors import ConfigError
+from mark.workload import arrivals
+from mark.workload.open_loop import OpenLoop
+from mark.workload.random_requests import random_requests
+from mark.workload.report import LoadReport
+from mark.workload.trace_file import read_trace
+
+__all__ = ["Arrival", "load"]
+
+
+class Arrival(enum.Enum):
+    """How the gaps between requests are drawn."""
+
+    POISSON = "poisson"
+    CONSTANT = "constant"
+
+
+def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the command line
+    address: Annotated[str, typer.Argument(help="host:port of a server of the Open Inference Protocol.")],
+    model: Annotated[str, typer.Option(help="The model to call.")],
+    rate: Annotated[float, typer.Option(help="Requests per second; a trace has its own.")] = 10.0,
+    duration_s: Annotated[float, typer.Option(help="Seconds to send for, at most the trace's length.")] = 10.0,
+    arrival: Annotated[Arrival, typer.Option(help="Gaps between requests; a trace has its own.")] = Arrival.POISSON,
+    trace: Annotated[Path | None, typer.Option(help="Replay a CSV of second,requests or minute,requests.")] = None,
+    scale: Annotated[float, typer.Option(help="Multiply the trace's rate.")] = 1.0,
+    speed: Annotated[float, typer.Option(help="Play the trace this many times faster.")] = 1.0,
+    rows: Annotated[int, typer.Option(help="Rows in each request.")] = 1,
+    deadline_ms: Annotated[float | None, typer.Option(help="gRPC deadline of each request.")] = None,
+    rt_max_ms: Annotated[float, typer.Option(help="Response time that keeps the promise.")] = 100.0,
+    seed: Annotated[int, typer.Option(help="Makes arrivals and inputs reproducible.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Write the JSON report to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report and nothing else.")] = False,
+) -> None:
+    """Send requests at instants fixed beforehand, and report latency from those instants.
+
+    Example: mark load localhost:8001 --model digits --rate 200 --duration-s 30 --rt-max-ms 100
+    """
+    if trace is not None:
+        instants_s = arrivals.from_trace(read_trace(trace), scale=scale, speed=speed, seed=seed)
+        instants_s = instants_s[instants_s < duration_s]
+    elif arrival is Arrival.POISSON:
+        instants_s = arrivals.poisson(rate, duration_s, seed)
+    else:
+        instants_s = arrivals.constant(rate, duration_s)
+    if not len(instants_s):
+        raise ConfigError("nothing to send: rate, duration or the trace is empty")
+    console = Console(stderr=True, quiet=as_json)
+    report = asyncio.run(_run(address, (model, rows, seed), instants_s, deadline_ms, console))
+    text = json.dumps(report.as_dict(rt_max_ms), indent=2)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")
+    typer.echo(text)
+
+
+async def _run(
+    address: str,
+    what: tuple[str, int, int],
+    instants_s: npt.NDArray[np.float64],
+    deadline_ms: float | None,
+    console: Console,
+) -> LoadReport:
+    model, rows, seed = what
+    async with AsyncClient(address) as client:
+        signature = await client.model_metadata(model)
+        requests = random_requests(signature, rows, seed)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+            bar = progress.add_task(f"{model} at {address}", total=len(instants_s))
+            open_loop = OpenLoop(client, requests, deadline_ms=deadline_ms)
+            return await open_loop.run(instants_s, on_progress=lambda ended: progress.update(bar, completed=ended))

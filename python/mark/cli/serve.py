@@ -1,0 +1,59 @@
+"""`mark serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mark import app
+from mark.config import Config, load_config
+
+__all__ = ["LogLevel", "serve"]
+
+
+class LogLevel(enum.Enum):
+    """Levels of the log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def serve(
+    config: Annotated[Path, typer.Argument(help="The YAML file that says what to serve, on what, and how fast.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a setting: dotted.path=value; may be repeated.")
+    ] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="How much to say on stderr.")] = LogLevel.INFO,
+) -> None:
+    """Serve the models of CONFIG until Ctrl-C or SIGTERM, then drain and give the fleet back.
+
+    Example: mark serve examples/digits.yaml --set server.port=9000
+    """
+    logging.basicConfig(level=log_level.value.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(_serve(load_config(config, override or ())))
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def on_signal(signum: signal.Signals) -> None:
+        # The second one means now: cancel the drain as well.
+        if stop.is_set() and task is not None:
+            task.cancel()
+        typer.echo(f"mark: {signum.name}: draining; once more to stop at once", err=True)
+        stop.set()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, on_signal, signum)
+    names = ", ".join(model.name for model in config.models)
+    await app.serve(config, stop, lambda address: typer.echo(f"mark: serving {names} at {address}"))

@@ -1,0 +1,71 @@
+"""`mark status`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import grpc
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.table import Table
+
+from mark.errors import Unavailable
+from mark.protocol import messages
+
+__all__ = ["status"]
+
+
+def status(
+    address: Annotated[str, typer.Argument(help="host:port of a router.")] = "127.0.0.1:8001",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show models, SLO, fleet and cost of a running router on one screen.
+
+    Example: mark status localhost:8001
+    """
+    report = _fetch(address)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    console = Console()
+    for model in report.get("models", []):
+        console.print(_table_of(model))
+        for instance in model.get("instances", []):
+            console.print(
+                f"  {instance['id']}  {instance['offering']} ({instance['market']})  {instance['state']}  "
+                f"{instance['age_s']:.0f} s  ${instance['cost_usd']:.6f}"
+            )
+        console.print(f"  {model['last_decision']}" if model["last_decision"] else "  no decision yet")
+
+
+def _fetch(address: str) -> dict[str, Any]:
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary(messages.GET_STATUS)
+        try:
+            answer = call(messages.StatusRequest().SerializeToString(), timeout=5.0)
+        except grpc.RpcError as error:
+            raise Unavailable(f"no mark router answers at {address}: {error.code().name}: {error.details()}") from error
+    return MessageToDict(
+        messages.StatusResponse.FromString(answer),
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
+
+
+def _table_of(model: dict[str, Any]) -> Table:
+    slo = model["slo"]
+    table = Table(title=f"{model['name']} version {model['version']}", show_header=False, title_justify="left")
+    table.add_row("promise", f"{slo['sl_min']:.1%} within {slo['rt_max_ms']:g} ms")
+    table.add_row("attainment", f"{model['attainment']:.3%} of {model['submitted']} requests")
+    latency = model["latency_ms"]
+    table.add_row("latency ms", f"p50 {latency['p50']:.1f}   p98 {latency['p98']:.1f}   p99 {latency['p99']:.1f}")
+    table.add_row(
+        "rows/s",
+        f"load {model['load_per_s']:.1f}   forecast {model['forecast_per_s']:.1f}   "
+        f"capacity {model['capacity_per_s']:.1f}",
+    )
+    table.add_row("now", f"{model['queued']} queued, {model['in_flight']} in flight")
+    table.add_row("cost", f"${model['cost_usd']:.6f} so far, ${model['cost_usd_per_hour']:.4f} an hour")
+    return table

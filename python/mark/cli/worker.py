@@ -1,0 +1,73 @@
+"""`mark worker`."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mark.domain.artifact import ModelArtifact, artifact_from_json
+from mark.errors import ConfigError
+
+__all__ = ["Runtime", "worker"]
+
+
+class Runtime(enum.Enum):
+    """What runs the model."""
+
+    TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
+    PYTHON = "python"
+
+
+def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the command line
+    source: Annotated[str, typer.Argument(help="The model's file, or package.module:factory.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    inputs: Annotated[str, typer.Option("--input", help="Inputs as name:DATATYPE:-1,sizes; several by spaces.")],
+    outputs: Annotated[str, typer.Option("--output", help="Outputs, written as the inputs.")],
+    runtime: Annotated[Runtime, typer.Option(help="What runs the model.")] = Runtime.TORCHSCRIPT,
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
+    address: Annotated[str, typer.Option(help="host:port, port 0 for a free one, or unix:/path.")] = "127.0.0.1:8002",
+    rows_max: Annotated[int, typer.Option(help="Rows in one request.")] = 32,
+    threads: Annotated[int, typer.Option(help="Compute threads.")] = 1,
+    cpu_share: Annotated[float, typer.Option(help="Share of the machine to use, in (0, 1].")] = 1.0,
+) -> None:
+    """Serve one model in this process over the Open Inference Protocol, until Ctrl-C or SIGTERM.
+
+    Example: mark worker digits.pt --name digits --input image:FP32:-1,1,8,8 --output logits:FP32:-1,10
+    """
+    from mark.worker.main import WorkerOptions, run_worker
+
+    source = source if runtime is Runtime.PYTHON else str(Path(source))
+    artifact = _artifact(
+        {
+            "signature": {
+                "name": name,
+                "version": version,
+                "inputs": _tensors("--input", inputs),
+                "outputs": _tensors("--output", outputs),
+                "rows_max": rows_max,
+            },
+            "runtime": runtime.value,
+            "source": source,
+        }
+    )
+    run_worker(WorkerOptions(artifact, address=address, threads=threads, cpu_share=cpu_share))
+
+
+def _artifact(data: dict[str, Any]) -> ModelArtifact:
+    return artifact_from_json(json.dumps(data))
+
+
+def _tensors(option: str, text: str) -> list[dict[str, Any]]:
+    tensors = []
+    for tensor in text.split():
+        parts = tensor.split(":")
+        sizes = parts[-1].split(",")
+        if len(parts) != 3 or not all(size.lstrip("-").isdigit() for size in sizes) or sizes[0] != "-1":
+            raise ConfigError(f"{option} {tensor!r}: must have the form name:DATATYPE:-1,size,size")
+        tensors.append({"name": parts[0], "datatype": parts[1], "shape": [int(size) for size in sizes]})
+    return tensors

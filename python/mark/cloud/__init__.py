@@ -1,0 +1,1 @@
+"""Clouds: what rents instances. `local` rents processes of this machine."""

@@ -1,0 +1,12 @@
+"""One YAML file, checked before anything starts.
+
+An unknown key is refused with its path, its line and the nearest known name. Nothing below `app` sees the whole
+configuration.
+"""
+
+from __future__ import annotations
+
+from mark.config.loading import load_config, parse_config
+from mark.config.sections import Config, ModelConfig, OfferingConfig
+
+__all__ = ["Config", "ModelConfig", "OfferingConfig", "load_config", "parse_config"]

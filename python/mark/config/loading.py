@@ -1,0 +1,162 @@
+"""Read the configuration file, apply overrides, and say exactly what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from mark.config.sections import Config, ModelConfig
+from mark.errors import ConfigError
+
+__all__ = ["load_config", "parse_config"]
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a configuration file.
+
+    Args:
+        path: the YAML file. A relative `source` that is a file is taken relative to it.
+        overrides: "dotted.path=value" settings that replace what the file says; values are YAML.
+
+    Raises:
+        ConfigError: naming file, line and path, and how to mend it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    return parse_config(text, name=str(path), folder=path.parent, overrides=overrides)
+
+
+def parse_config(
+    text: str, *, name: str = "config", folder: Path | None = None, overrides: Sequence[str] = ()
+) -> Config:
+    """Check the text of a configuration; see `load_config`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"{name}{line}: is not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{name}: must be a mapping with the keys {', '.join(Config.model_fields)}")
+    for override in overrides:
+        _apply_override(data, override)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(details, name, root) for details in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+    return config if folder is None else _resolve_sources(config, folder)
+
+
+def _resolve_sources(config: Config, folder: Path) -> Config:
+    def resolved(model: ModelConfig) -> ModelConfig:
+        if model.source is None or model.runtime == "python":
+            return model
+        return model.model_copy(update={"source": str(folder / model.source)})
+
+    return config.model_copy(update={"models": [resolved(model) for model in config.models]})
+
+
+def _apply_override(data: dict[str, Any], override: str) -> None:
+    path, separator, value = override.partition("=")
+    if not separator or not path:
+        raise ConfigError(f"--set {override}: must have the form path.to.key=value")
+    keys = path.split(".")
+    node: Any = data
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        index: str | int = key
+        if isinstance(node, list):
+            if not key.isdigit() or int(key) >= len(node):
+                raise ConfigError(f"--set {override}: {'.'.join(keys[: depth + 1])} is not one of {len(node)} entries")
+            index = int(key)
+        elif not isinstance(node, dict):
+            raise ConfigError(f"--set {override}: {'.'.join(keys[:depth])} is a value, it has no keys")
+        elif not last:
+            node.setdefault(key, {})
+        if last:
+            try:
+                node[index] = yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+        else:
+            node = node[index]
+
+
+def _explain(details: ErrorDetails, name: str, root: yaml.Node | None) -> str:
+    location = details["loc"]
+    path = _dotted(location)
+    line = _line_of(root, location)
+    where = f"{name}:{line}" if line is not None else name
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        message = f"unknown key{_nearest(str(location[-1]), _known_keys(location[:-1]))}"
+    elif details["type"] == "missing":
+        message = "is required"
+    return f"{where}: {path}: {message}" if path else f"{where}: {message}"
+
+
+def _dotted(location: Sequence[str | int]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _line_of(node: yaml.Node | None, location: Sequence[str | int]) -> int | None:
+    """The line of the deepest node on the way to `location`, counted from 1."""
+    line = None if node is None else node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """Keys of the section at `location`, found by walking the annotations of the sections."""
+    section: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(part)
+        inner = None if field is None else _section_in(field.annotation)
+        if inner is None:
+            return []
+        section = inner
+    return list(section.model_fields)
+
+
+def _section_in(annotation: object) -> type[BaseModel] | None:
+    """The section that an annotation such as `list[ModelConfig]` holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part)) is not None), None)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    # A forgotten unit ("price" for "price_usd_per_hour") is the likeliest slip, and far away by edit distance.
+    matches = [name for name in known if name.startswith(word)] or difflib.get_close_matches(
+        word, known, n=1, cutoff=0.5
+    )
+    if matches:
+        return f"; did you mean {matches[0]!r}?"
+    return f"; known are {', '.join(known)}" if known else ""

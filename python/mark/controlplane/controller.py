@@ -1,0 +1,172 @@
+"""The control path of one model as a passive object: observe, tick, act."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mark.controlplane.arrivals import Arrivals
+from mark.controlplane.reconciler import Reconciler
+from mark.domain.fleet import Instance
+from mark.domain.forecast import Forecast
+from mark.domain.offering import Offering
+from mark.domain.plan import Action, Decision, Launch, Retire
+from mark.policies.provisioning import Keep, Proposal, Purchase, propose
+from mark.ports import Forecaster
+
+__all__ = ["Controller", "ControllerParams", "Snapshot"]
+
+# History for the forecaster: a week of one-minute steps.
+_STEPS_KEPT = 7 * 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerParams:
+    """How the fleet of one model is sized.
+
+    Attributes:
+        step_s: length of a planning step; a whole number of windows.
+        window_s: the load of a step is the maximum over windows of this length.
+        horizon_steps: how far the forecast reaches.
+        cooldown_s: an instance is retired when it was not needed for this long.
+        min_instances: kept even without load.
+    """
+
+    step_s: float = 60.0
+    window_s: float = 5.0
+    horizon_steps: int = 60
+    cooldown_s: float = 300.0
+    min_instances: int = 1
+
+    def __post_init__(self) -> None:
+        if self.horizon_steps < 1 or self.cooldown_s < 0 or self.min_instances < 0:
+            raise ValueError("horizon_steps must be positive, cooldown_s and min_instances not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the driver sees at a tick.
+
+    Attributes:
+        now_ns: the time.
+        instances: those of this model that run or boot, and are not being drained.
+    """
+
+    now_ns: int
+    instances: tuple[Instance, ...]
+
+
+class Controller:
+    """Forecasts, plans and reconciles for one model. Knows no clock, cloud or thread.
+
+    Thread safety: none.
+    """
+
+    def __init__(
+        self,
+        deployment: tuple[str, str],
+        offerings: Sequence[Offering],
+        capacities: Mapping[str, float],
+        forecaster: Forecaster,
+        params: ControllerParams,
+    ) -> None:
+        """Make a controller.
+
+        Args:
+            deployment: names of the cluster and of the model; they make launch tokens unique.
+            offerings: what can be rented.
+            capacities: rows per second that one instance of each offering serves under the SLO; 0 where it cannot.
+            forecaster: turns the load that was seen into the load to provision for.
+            params: rhythm and bounds.
+        """
+        self._offerings = tuple(offerings)
+        self._capacities = dict(capacities)
+        self._forecaster = forecaster
+        self._params = params
+        self._arrivals = Arrivals(params.step_s, params.window_s, _STEPS_KEPT)
+        self._reconciler = Reconciler(*deployment, params.cooldown_s, params.min_instances)
+        self._unavailable_until_ns: dict[str, int] = {}
+
+    @property
+    def capacities(self) -> Mapping[str, float]:
+        """Rows per second that one instance of each offering serves under the SLO."""
+        return self._capacities
+
+    def observe(self, now_ns: int, submitted_rows: int) -> None:
+        """Take note of the offered load: rows submitted in all until now, refused ones included."""
+        self._arrivals.observe(now_ns, submitted_rows)
+
+    def offering_unavailable(self, offering: str, until_ns: int) -> None:
+        """Plan without an offering until then: it was sold out, or its instances die while they boot."""
+        self._unavailable_until_ns[offering] = until_ns
+
+    def tick(self, snapshot: Snapshot) -> Decision:
+        """Decide what to launch and what to retire now."""
+        params, now_ns = self._params, snapshot.now_ns
+        forecast = self._forecaster.forecast(self._arrivals.maxima_per_s(), params.step_s, params.horizon_steps)
+        unavailable = {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
+        proposal = propose(
+            self._offerings, self._capacities, snapshot.instances, forecast, now_ns, unavailable=unavailable
+        )
+        proposal = self._at_least_minimum(proposal, snapshot.instances, unavailable)
+        load_per_s = self._arrivals.last_per_s()
+        actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
+        return Decision(
+            at_ns=now_ns,
+            actions=actions,
+            forecast=forecast,
+            load_per_s=load_per_s,
+            capacity_per_s=self._capacity_after(actions, snapshot.instances),
+            reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
+        )
+
+    def _at_least_minimum(self, proposal: Proposal, instances: Sequence[Instance], unavailable: set[str]) -> Proposal:
+        """Fill up to min_instances: with what runs, cheapest first, then with the cheapest offering that can be had."""
+        missing = self._params.min_instances - len(proposal.keeps) - len(proposal.purchases)
+        if missing <= 0:
+            return proposal
+        prices = {offering.name: offering.price_usd_per_hour for offering in self._offerings}
+        needed = {keep.instance for keep in proposal.keeps}
+        spare = sorted(
+            (instance for instance in instances if instance.id not in needed),
+            key=lambda instance: (prices[instance.offering], instance.launched_at_ns),
+        )
+        reason = f"min_instances is {self._params.min_instances}"
+        keeps = tuple(Keep(instance.id, reason) for instance in spare[:missing])
+        missing -= len(keeps)
+        alive = Counter(instance.offering for instance in instances)
+        alive.update(purchase.offering for purchase in proposal.purchases)
+        purchases: list[Purchase] = []
+        for offering in sorted(self._offerings, key=lambda offering: offering.price_usd_per_hour):
+            if offering.name in unavailable or self._capacities.get(offering.name, 0.0) <= 0:
+                continue
+            room = max(0, offering.max_count - alive[offering.name])
+            purchases += [Purchase(offering.name, reason)] * min(room, missing - len(purchases))
+        return Proposal(
+            keeps=proposal.keeps + keeps,
+            purchases=proposal.purchases + tuple(purchases),
+            uncovered_per_s=proposal.uncovered_per_s,
+        )
+
+    def _capacity_after(self, actions: Sequence[Action], instances: Sequence[Instance]) -> float:
+        retired = {action.instance for action in actions if isinstance(action, Retire)}
+        names = [instance.offering for instance in instances if instance.id not in retired]
+        names += [action.offering for action in actions if isinstance(action, Launch)]
+        return sum(self._capacities.get(name, 0.0) for name in names)
+
+
+def _reason(actions: Sequence[Action], forecast: Forecast, load_per_s: float, uncovered_per_s: float) -> str:
+    high = max(forecast.rates_per_s, default=0.0)
+    parts = [f"load {load_per_s:.0f}, forecast {high:.0f} rows/s by {forecast.forecaster}"]
+    for offering, count in Counter(action.offering for action in actions if isinstance(action, Launch)).items():
+        first = next(action.reason for action in actions if isinstance(action, Launch) and action.offering == offering)
+        parts.append(f"launch {count} x {offering} ({first})")
+    for action in actions:
+        if isinstance(action, Retire):
+            parts.append(f"retire {action.instance} ({action.reason})")
+    if not actions:
+        parts.append("nothing to do")
+    if uncovered_per_s > 0:
+        parts.append(f"{uncovered_per_s:.0f} rows/s uncovered: nothing more can be had")
+    return "; ".join(parts)

@@ -1,0 +1,178 @@
+"""Runs the demo: train, profile, serve, drive, watch, and judge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.live import Live
+
+from mark import _core, app
+from mark.client import AsyncClient
+from mark.config import Config, parse_config
+from mark.demo.digits_model import DigitsModel, train_digits_model
+from mark.demo.picture import draw_picture
+from mark.demo.report import DemoReport
+from mark.demo.series import Series
+from mark.demo.view import render
+from mark.demo.watch import watch
+from mark.errors import WorkerError
+from mark.policies.provisioning import peak_sized_fleet
+from mark.workload import arrivals
+from mark.workload.open_loop import OpenLoop
+from mark.workload.report import LoadReport
+
+__all__ = ["DemoParams", "run_demo"]
+
+# Batches of another size, and other threads, round differently in the last bits of a float32.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class DemoParams:
+    """What a person may choose.
+
+    Attributes:
+        folder: where the model, the configuration and the picture go.
+        duration_s: how long the load lasts: one "day".
+        peak_per_s: requests per second at the top of the day, before bursts.
+        seed: of the arrivals.
+    """
+
+    folder: Path
+    duration_s: float = 60.0
+    peak_per_s: float = 260.0
+    seed: int = 1
+
+
+async def run_demo(params: DemoParams, console: Console) -> DemoReport:
+    """Serve a freshly trained model on three kinds of local worker, and report what the fleet did.
+
+    Raises:
+        MarkError: something that a person can mend; the message says what.
+    """
+    folder = params.folder
+    console.print("Training a small convolutional classifier on scikit-learn's handwritten digits ...")
+    model = await asyncio.to_thread(train_digits_model, folder / "digits.pt")
+    console.print(f"  {model.accuracy:.1%} of {len(model.images)} held-out images right; exported to {model.path}")
+    config = await _profiled(folder, console)
+    config_file = folder / "demo.yaml"
+    config_file.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    console.print(f"Serving it: mark serve {config_file}")
+    async with _router(config_file) as address:
+        load, series = await _drive(address, model, config, params, console)
+    return _judge(load, series, config, params)
+
+
+async def _profiled(folder: Path, console: Console) -> Config:
+    text = resources.files("mark.demo").joinpath("digits.yaml").read_text(encoding="utf-8")
+    # A free port, so that the demo runs beside whatever this machine serves already.
+    config = parse_config(text, name="digits.yaml", folder=folder, overrides=["server.port=0"])
+    console.print("Profiling it on each offering ...")
+    config = await app.measure_missing_profiles(config)
+    for model in config.models:
+        for name, rows_per_s in app.capacities(model, model.as_profiles()).items():
+            points = ", ".join(f"{rows}: {latency_ms:.0f}" for rows, latency_ms in model.profiles[name])
+            console.print(f"  {name:12} {rows_per_s:6.0f} rows/s under the SLO; p99 ms by rows: {points}")
+    return config
+
+
+@asynccontextmanager
+async def _router(config_file: Path) -> AsyncIterator[str]:
+    """A router process, as a person would start it; stopped by SIGTERM at the end."""
+    log = config_file.with_suffix(".log").open("wb")
+    command = (sys.executable, "-m", "mark", "serve", str(config_file))
+    # A group of its own: Ctrl-C reaches the demo, which then stops the router in order.
+    router = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True
+    )
+    try:
+        if router.stdout is None:
+            raise WorkerError("the router has no output to read its address from")
+        line = (await router.stdout.readline()).decode()
+        _, found, address = line.strip().rpartition(" at ")
+        if not found:
+            raise WorkerError(f"the router did not start; see {log.name}")
+        yield address
+    finally:
+        if router.returncode is None:
+            os.kill(router.pid, signal.SIGTERM)
+        await router.wait()
+        log.close()
+
+
+async def _drive(
+    address: str, model: DigitsModel, config: Config, params: DemoParams, console: Console
+) -> tuple[LoadReport, Series]:
+    instants_s = arrivals.daily(
+        peak_per_s=params.peak_per_s, valley_per_s=params.peak_per_s / 5, duration_s=params.duration_s, seed=params.seed
+    )
+    pool = len(model.images)
+    requests = [
+        _core.write_infer_request("digits", "", str(index), [("image", "FP32", (1, 1, 8, 8), image)], [])
+        for index, image in enumerate(model.images[:, None])
+    ]
+    slo, series = config.models[0].as_slo(), Series()
+    async with AsyncClient(address) as client:
+        load = OpenLoop(client, requests, check=lambda index, response: _agrees(response, model.logits[index % pool]))
+        with Live(render(series, slo, params.duration_s), console=console, refresh_per_second=4) as live:
+            watcher = asyncio.ensure_future(
+                watch(address, load, series, lambda: live.update(render(series, slo, params.duration_s)))
+            )
+            try:
+                report = await load.run(instants_s)
+            finally:
+                watcher.cancel()
+                await asyncio.gather(watcher, return_exceptions=True)
+    return report, series
+
+
+def _agrees(response: bytes, logits: Any) -> bool:
+    (_, _, _, raw), *_ = _core.parse_infer_response(response).tensors
+    answered = np.frombuffer(raw, dtype=np.float32)
+    return bool(
+        answered.shape == logits.shape
+        and answered.argmax() == logits.argmax()
+        and np.allclose(answered, logits, atol=_TOLERANCE)
+    )
+
+
+def _judge(load: LoadReport, series: Series, config: Config, params: DemoParams) -> DemoReport:
+    model = config.models[0]
+    slo, last = model.as_slo(), series.last
+    # Sized as the controller sizes: for the highest rate of one window, with the same head-room.
+    peak_per_s = load.peak_rate_per_s(model.controller.window_s) * model.controller.headroom
+    offerings = [offering.as_offering() for offering in config.offerings]
+    fleet = peak_sized_fleet(offerings, app.capacities(model, model.as_profiles()), peak_per_s)
+    usd_per_hour = sum(offering.price_usd_per_hour * fleet.get(offering.name, 0) for offering in offerings)
+    duration_s = last.at_s if last is not None else load.duration_s
+    picture = params.folder / "demo.png"
+    draw_picture(series, slo, picture)
+    figures = load.as_dict(slo.rt_max_ms)
+    return DemoReport(
+        slo=slo,
+        requests=figures["requests"],
+        answered=figures["answered"],
+        answers_wrong=figures["answers_wrong"],
+        attainment=figures["attainment"],
+        p50_ms=figures["latency_ms"]["p50"],
+        p98_ms=figures["latency_ms"]["p98"],
+        p99_ms=figures["latency_ms"]["p99"],
+        cost_usd=last.cost_usd if last is not None else 0.0,
+        cost_usd_peak_sized=usd_per_hour * duration_s / 3600,
+        peak_fleet=fleet,
+        duration_s=duration_s,
+        by_status=figures["by_status"],
+        picture=picture,
+    )

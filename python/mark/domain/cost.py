@@ -1,0 +1,23 @@
+"""What the fleet costs: billed by the second, from launch to the end of the instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mark.domain.fleet import Instance
+from mark.domain.offering import Offering
+
+__all__ = ["cost_usd", "instance_cost_usd"]
+
+_NS_PER_HOUR = 3_600 * 1_000_000_000
+
+
+def instance_cost_usd(instance: Instance, offering: Offering, now_ns: int) -> float:
+    """Dollars that one instance has cost until `now_ns`, or until it ended."""
+    end_ns = now_ns if instance.ended_at_ns is None else instance.ended_at_ns
+    return max(0, end_ns - instance.launched_at_ns) / _NS_PER_HOUR * offering.price_usd_per_hour
+
+
+def cost_usd(instances: Iterable[Instance], offerings: Mapping[str, Offering], now_ns: int) -> float:
+    """Dollars that all of these instances have cost until `now_ns`."""
+    return sum(instance_cost_usd(instance, offerings[instance.offering], now_ns) for instance in instances)

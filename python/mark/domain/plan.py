@@ -1,0 +1,54 @@
+"""What the controller decided, with its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mark.domain.fleet import InstanceId
+from mark.domain.forecast import Forecast
+
+__all__ = ["Action", "Decision", "Launch", "Retire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Rent one more instance of an offering.
+
+    `token` makes it safe to apply twice: a cloud that saw it before returns the instance of the first time.
+    """
+
+    offering: str
+    token: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Drain an instance and give it back."""
+
+    instance: InstanceId
+    reason: str
+
+
+Action = Launch | Retire
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One tick of the controller.
+
+    Attributes:
+        at_ns: when it was taken.
+        actions: what to do, in this order.
+        forecast: the load that it was taken for.
+        load_per_s: maximum rate seen in the last finished step, in rows per second; 0 before the first.
+        capacity_per_s: rows per second that the instances kept and launched serve under the SLO.
+        reason: one line that a person understands.
+    """
+
+    at_ns: int
+    actions: tuple[Action, ...]
+    forecast: Forecast
+    load_per_s: float
+    capacity_per_s: float
+    reason: str

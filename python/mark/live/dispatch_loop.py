@@ -1,0 +1,262 @@
+"""Drives one model's endpoint from the event loop: when to poll it, and what to do with what it decides.
+
+There is no dispatch thread. Submissions, timers and answers all happen on the loop, so a batch costs one wake-up (its
+answer) and no GIL hand-off; see docs/decisions/0003.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+
+from mark._core import (
+    Admission,
+    Endpoint,
+    Failure,
+    OutboundBatch,
+    Outcome,
+    Refusal,
+    RequestFaultInfo,
+    Statistics,
+    WorkerSpec,
+)
+from mark.errors import DeadlineExceeded, ModelFailed, Overloaded, RequestError, Unavailable
+from mark.live.worker_link import LinkFailed, ModelRaised, WorkerLink
+from mark.ports import Clock
+from mark.protocol.statuses import error_of_fault
+
+__all__ = ["DispatchLoop", "Reply"]
+
+Reply = tuple[int, bytes | None, Outcome, str]
+"""(request, ModelInferResponse or None, how it ended, the worker's words if any)"""
+
+_log = logging.getLogger(__name__)
+
+# A worker that is this much later than predicted, and later than the SLO allows, is taken for hung.
+_HUNG_AFTER_S = 2.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    link: WorkerLink
+    spec: WorkerSpec
+    up: bool = False
+    draining: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class DispatchLoop:
+    """The request path of one model, live.
+
+    Thread safety: belongs to one event loop; the endpoint inside may be observed from other threads.
+
+    Invariants:
+        - every accepted request has a future in `_waiting` until its one reply arrives or its caller is cancelled;
+        - a worker is up in the endpoint exactly while `_Worker.up` says so.
+    """
+
+    def __init__(self, endpoint: Endpoint, clock: Clock, rt_max_ns: int) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._rt_max_s = rt_max_ns / 1e9
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._poll_soon = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._ready = asyncio.Event()
+
+    async def infer(self, message: bytes, deadline_ns: int) -> bytes:
+        """Answer one ModelInferRequest.
+
+        Raises:
+            RequestError: the subclass says how it ended; see `mark.errors`.
+        """
+        admitted = self._endpoint.submit(message, deadline_ns, self._clock.now_ns())
+        if not isinstance(admitted, int):
+            raise _refused(admitted)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[admitted] = future
+        self._poll_once_more()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._waiting.pop(admitted, None) is not None:
+                self._endpoint.cancel(admitted, self._clock.now_ns())
+                self._poll_once_more()
+            raise
+
+    def add_worker(self, worker: int, link: WorkerLink, spec: WorkerSpec) -> None:
+        """Send to this worker as soon as it says that it is ready, and again each time it comes back."""
+        entry = self._workers[worker] = _Worker(link, spec)
+        self._start(entry, self._connect(worker, entry))
+
+    async def drain_worker(self, worker: int) -> None:
+        """Send nothing more to the worker, wait for what it has in flight, then forget it and close its link."""
+        entry = self._workers.get(worker)
+        if entry is None:
+            return
+        entry.draining = True
+        self._endpoint.worker_drain(worker)
+        self._poll_once_more()
+        while entry.up and self._endpoint.worker_busy(worker):
+            entry.idle.clear()
+            await entry.idle.wait()
+        await self.remove_worker(worker)
+
+    async def remove_worker(self, worker: int) -> None:
+        """Forget a worker at once: what it had in flight is tried elsewhere."""
+        entry = self._workers.pop(worker, None)
+        if entry is None:
+            return
+        self._take_down(worker, entry)
+        for task in list(entry.tasks):
+            task.cancel()
+        await asyncio.gather(*entry.tasks, return_exceptions=True)
+        await entry.link.close()
+
+    async def wait_ready(self) -> None:
+        """Return once a worker was ready for the first time."""
+        await self._ready.wait()
+
+    @property
+    def ready_workers(self) -> int:
+        """Workers that batches are sent to."""
+        return sum(entry.up and not entry.draining for entry in self._workers.values())
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that were accepted and not answered yet."""
+        return len(self._waiting)
+
+    def statistics(self) -> Statistics:
+        """What the request path counted so far."""
+        return self._endpoint.statistics()
+
+    async def close(self) -> None:
+        """Forget all workers; requests that still wait end as Unavailable."""
+        await asyncio.gather(*(self.remove_worker(worker) for worker in list(self._workers)))
+        if self._timer is not None:
+            self._timer.cancel()
+        for request, future in list(self._waiting.items()):
+            self._endpoint.cancel(request, self._clock.now_ns())
+            if not future.done():
+                future.set_exception(Unavailable("the server stops"))
+        self._waiting.clear()
+
+    # --- driving the endpoint
+
+    def _poll_once_more(self) -> None:
+        # One poll for all events of this turn of the loop: requests that arrived together are batched together.
+        if not self._poll_soon:
+            self._poll_soon = True
+            asyncio.get_running_loop().call_soon(self._poll)
+
+    def _poll(self) -> None:
+        self._poll_soon = False
+        batches, replies = self._endpoint.poll(self._clock.now_ns())
+        for batch in batches:
+            entry = self._workers[batch.worker]
+            self._start(entry, self._carry(batch, entry))
+        self._deliver(replies)
+        self._arm_timer()
+
+    def _arm_timer(self) -> None:
+        # A timer that fires too early costs one poll; moving it at every submission would cost more.
+        wakeup_ns = self._endpoint.next_wakeup_ns()
+        if wakeup_ns is None or (self._timer is not None and self._timer_ns <= wakeup_ns):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = wakeup_ns
+        delay_s = max(0, wakeup_ns - self._clock.now_ns()) / 1e9
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._poll()
+
+    async def _carry(self, batch: OutboundBatch, entry: _Worker) -> None:
+        predicted_s = (batch.predicted_finish_ns - self._clock.now_ns()) / 1e9
+        timeout_s = max(predicted_s, self._rt_max_s) + _HUNG_AFTER_S
+        try:
+            response = await entry.link.send(batch.message, timeout_s)
+        except ModelRaised as error:
+            replies = self._endpoint.fail(batch.batch, Failure.MODEL_ERROR, str(error), self._clock.now_ns())
+        except LinkFailed as error:
+            _log.warning("lost a worker with %d requests in flight: %s", batch.requests, error)
+            self._reconnect(batch.worker, entry)
+            replies = []
+        else:
+            replies = self._endpoint.complete(batch.batch, response, self._clock.now_ns())
+        self._deliver(replies)
+        entry.idle.set()
+        self._poll_once_more()
+
+    def _deliver(self, replies: list[Reply]) -> None:
+        for request, message, outcome, detail in replies:
+            future = self._waiting.pop(request, None)
+            if future is None or future.done():
+                continue
+            if message is not None:
+                future.set_result(message)
+            else:
+                future.set_exception(_dropped(outcome, detail))
+
+    # --- life of a worker
+
+    def _start(self, entry: _Worker, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        entry.tasks.add(task)
+        task.add_done_callback(entry.tasks.discard)
+
+    async def _connect(self, worker: int, entry: _Worker) -> None:
+        await entry.link.wait_ready()
+        if entry.draining:
+            return
+        self._endpoint.worker_up(worker, entry.spec, self._clock.now_ns())
+        entry.up = True
+        self._ready.set()
+        self._poll_once_more()
+
+    def _reconnect(self, worker: int, entry: _Worker) -> None:
+        # The first of its batches to fail takes the worker down, which fails the others as well.
+        if not entry.up:
+            return
+        self._take_down(worker, entry)
+        if self._workers.get(worker) is entry and not entry.draining:
+            self._start(entry, self._connect(worker, entry))
+
+    def _take_down(self, worker: int, entry: _Worker) -> None:
+        if entry.up:
+            entry.up = False
+            self._deliver(self._endpoint.worker_down(worker, self._clock.now_ns()))
+            self._poll_once_more()
+        entry.idle.set()
+
+
+def _refused(refusal: RequestFaultInfo | Refusal) -> RequestError:
+    if isinstance(refusal, RequestFaultInfo):
+        return error_of_fault(refusal)
+    retry_after_ms = -(-refusal.retry_after_ns // 1_000_000)
+    again = (
+        f"try again in {retry_after_ms} ms" if retry_after_ms else "nothing is queued, so it will be no sooner later"
+    )
+    if refusal.admission is Admission.EXPIRED:
+        return DeadlineExceeded("the deadline had passed on arrival")
+    if refusal.admission is Admission.QUEUE_FULL:
+        return Overloaded(f"the queue is full; {again}", retry_after_ms)
+    return Overloaded(f"no worker can answer before the deadline; {again}; or allow more time", retry_after_ms)
+
+
+def _dropped(outcome: Outcome, detail: str) -> RequestError:
+    if outcome is Outcome.EXPIRED:
+        return DeadlineExceeded("the deadline passed while the request waited for a worker")
+    if outcome is Outcome.PREDICTED_MISS:
+        return Overloaded("no worker can answer before the deadline any more")
+    if outcome is Outcome.MODEL_ERROR:
+        return ModelFailed(detail or "the model failed on this request")
+    return Unavailable("the worker was lost, and so was the retry; safe to send again")

@@ -1,0 +1,117 @@
+"""The thin gRPC server: finds the model, sets the deadline, and hands the bytes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+
+from mark import __version__
+from mark._core import RequestFaultInfo, scan_target
+from mark.domain.signature import ModelSignature
+from mark.domain.slo import Slo
+from mark.errors import ModelNotFound, Unavailable
+from mark.live.control_loop import ControlLoop
+from mark.live.dispatch_loop import DispatchLoop
+from mark.ports import Clock
+from mark.protocol.statuses import error_of_fault
+
+__all__ = ["InferenceServer", "ServedModel"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One model of the router. `control` is None when all its workers are foreign."""
+
+    signature: ModelSignature
+    slo: Slo
+    dispatch: DispatchLoop
+    control: ControlLoop | None
+
+
+class InferenceServer:
+    """Implements `mark.protocol.service.InferenceService` for the router.
+
+    Thread safety: belongs to one event loop.
+    """
+
+    def __init__(self, models: Mapping[str, ServedModel], clock: Clock) -> None:
+        self._models = dict(models)
+        self._clock = clock
+        self._draining = False
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+
+    @property
+    def draining(self) -> bool:
+        """Whether new requests are refused because the server stops."""
+        return self._draining
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new requests and wait for those in flight; False when `timeout_s` passed before all were answered."""
+        self._draining = True
+        if self._in_flight == 0:
+            return True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    async def server_live(self) -> bool:
+        """The process answers."""
+        return True
+
+    async def server_ready(self) -> bool:
+        """Every model has a worker, and the server does not stop."""
+        return not self._draining and all(model.dispatch.ready_workers > 0 for model in self._models.values())
+
+    async def model_ready(self, name: str, version: str) -> bool:
+        """The model has a worker."""
+        return not self._draining and self._model(name, version).dispatch.ready_workers > 0
+
+    async def server_metadata(self) -> tuple[str, str]:
+        """Name and version of the server."""
+        return "mark", __version__
+
+    async def model_metadata(self, name: str, version: str) -> ModelSignature:
+        """What the model takes and gives."""
+        return self._model(name, version).signature
+
+    async def model_infer(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Answer one ModelInferRequest within the smaller of rt_max and the client's own deadline."""
+        now_ns = self._clock.now_ns()
+        target = scan_target(request)
+        if isinstance(target, RequestFaultInfo):
+            raise error_of_fault(target)
+        if self._draining:
+            raise Unavailable("the server stops; send to another one")
+        model = self._model(target[0], "")
+        deadline_ns = now_ns + model.slo.rt_max_ns
+        remaining_s = context.time_remaining()
+        if remaining_s is not None:
+            deadline_ns = min(deadline_ns, now_ns + int(remaining_s * 1e9))
+        self._in_flight += 1
+        try:
+            return await model.dispatch.infer(request, deadline_ns)
+        finally:
+            self._ended_one()
+
+    def _ended_one(self) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0 and self._draining:
+            self._idle.set()
+
+    def _model(self, name: str, version: str) -> ServedModel:
+        model = self._models.get(name)
+        if model is None:
+            known = ", ".join(sorted(self._models))
+            raise ModelNotFound(f"model_name: unknown model {name!r}; served are {known}")
+        if version not in {"", model.signature.version}:
+            raise ModelNotFound(
+                f"model_version: model {name!r} has no version {version!r}; served is {model.signature.version!r}"
+            )
+        return model

@@ -1,0 +1,101 @@
+"""Answers `mark.v1.Control`: what the router serves, on what, how well, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mark import __version__
+from mark._core import Outcome
+from mark.domain.cost import cost_usd, instance_cost_usd
+from mark.domain.fleet import Instance, InstanceState
+from mark.domain.offering import Offering
+from mark.live.recorder import MemoryRecorder
+from mark.live.server import InferenceServer, ServedModel
+from mark.ports import Clock, Cloud
+from mark.protocol import messages
+
+__all__ = ["ControlService"]
+
+_VIOLATIONS = tuple(outcome for outcome in Outcome if outcome not in {Outcome.ANSWERED, Outcome.CANCELLED})
+
+
+class ControlService:
+    """Builds the status of a router from what its parts say of themselves.
+
+    Thread safety: belongs to the router's event loop.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        inference: InferenceServer,
+        recorder: MemoryRecorder,
+        clock: Clock,
+        cloud: Cloud,
+    ) -> None:
+        self._models = models
+        self._inference = inference
+        self._recorder = recorder
+        self._clock = clock
+        self._offerings = {offering.name: offering for offering in cloud.offerings()}
+        self._began_ns = clock.now_ns()
+
+    async def get_status(self) -> Any:
+        """The StatusResponse of this moment."""
+        now_ns = self._clock.now_ns()
+        return messages.StatusResponse(
+            version=__version__,
+            uptime_s=(now_ns - self._began_ns) / 1e9,
+            draining=self._inference.draining,
+            models=[self._model(model, now_ns) for model in self._models.values()],
+        )
+
+    def _model(self, model: ServedModel, now_ns: int) -> Any:
+        statistics = model.dispatch.statistics()
+        decision = self._recorder.last(model.signature.name)
+        instances = [] if model.control is None else model.control.instances
+        draining = frozenset() if model.control is None else model.control.draining
+        capacities = {} if model.control is None else model.control.capacities
+        alive = [instance for instance in instances if instance.state is not InstanceState.GONE]
+        return messages.ModelStatus(
+            name=model.signature.name,
+            version=model.signature.version,
+            slo=messages.SloStatus(rt_max_ms=model.slo.rt_max_ms, sl_min=model.slo.sl_min),
+            attainment=statistics.attainment,
+            submitted=statistics.submitted_requests,
+            ended={outcome.name.lower(): statistics.ended(outcome) for outcome in Outcome},
+            violations=sum(statistics.ended(outcome) for outcome in _VIOLATIONS),
+            latency_ms=messages.LatencyStatus(
+                **{name: statistics.latency_quantile_ns(q) / 1e6 for name, q in _QUANTILES.items()}
+            ),
+            queued=statistics.queued_requests,
+            in_flight=statistics.in_flight_requests,
+            load_per_s=0.0 if decision is None else decision.load_per_s,
+            forecast_per_s=0.0 if decision is None else max(decision.forecast.rates_per_s, default=0.0),
+            capacity_per_s=0.0 if decision is None else decision.capacity_per_s,
+            capacity_ready_per_s=sum(
+                capacities.get(instance.offering, 0.0)
+                for instance in alive
+                if instance.state is InstanceState.READY and instance.id not in draining
+            ),
+            last_decision="" if decision is None else decision.reason,
+            instances=[self._instance(instance, instance.id in draining, now_ns) for instance in alive],
+            cost_usd=cost_usd(instances, self._offerings, now_ns),
+            cost_usd_per_hour=sum(self._offerings[instance.offering].price_usd_per_hour for instance in alive),
+        )
+
+    def _instance(self, instance: Instance, draining: bool, now_ns: int) -> Any:
+        offering: Offering = self._offerings[instance.offering]
+        return messages.InstanceStatus(
+            id=instance.id,
+            offering=instance.offering,
+            market=offering.market.value,
+            state="draining" if draining else instance.state.value,
+            address=instance.address or "",
+            age_s=(now_ns - instance.launched_at_ns) / 1e9,
+            cost_usd=instance_cost_usd(instance, offering, now_ns),
+        )
+
+
+_QUANTILES = {"p50": 0.50, "p98": 0.98, "p99": 0.99}

@@ -1,0 +1,96 @@
+"""The connection to one worker: batches out, answers in, over the Open Inference Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import cast
+
+import grpc
+import grpc.aio
+
+from mark.protocol import messages
+
+__all__ = ["LinkFailed", "ModelRaised", "WorkerLink"]
+
+# A worker that is unknown to the kernel for a moment (its socket is not bound yet, it restarts) is probed again soon.
+_PROBE_FIRST_S = 0.05
+_PROBE_MAX_S = 1.0
+_PROBE_TIMEOUT_S = 2.0
+
+# Statuses that say nothing about the request: the worker, or the way to it, is at fault.
+_LINK_CODES = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED}
+)
+
+
+class LinkFailed(Exception):
+    """The worker did not answer: it is gone, hangs, or refuses to work."""
+
+
+class ModelRaised(Exception):
+    """The worker answered that its model failed on the batch."""
+
+
+class WorkerLink:
+    """A channel to one worker, ours or any server of the Open Inference Protocol.
+
+    Thread safety: belongs to one event loop.
+    """
+
+    def __init__(self, address: str, model: str, version: str) -> None:
+        self.address = address
+        # Batches may be larger than one client's message: the bound is the queue's, not gRPC's.
+        options = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 50),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
+        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._infer = self._channel.unary_unary(messages.MODEL_INFER)
+        self._model_ready = self._channel.unary_unary(messages.MODEL_READY)
+        self._ready_request = messages.ModelReadyRequest(name=model, version=version).SerializeToString()
+
+    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+        """Send one ModelInferRequest and return the ModelInferResponse.
+
+        Raises:
+            LinkFailed: no answer, for a reason that is not the batch's.
+            ModelRaised: the worker refused this batch, or its model failed on it.
+        """
+        try:
+            return cast(bytes, await self._infer(batch, timeout=timeout_s))
+        except grpc.aio.AioRpcError as error:
+            words = f"{error.code().name}: {error.details()}"
+            if error.code() in _LINK_CODES:
+                raise LinkFailed(f"worker {self.address}: {words}") from error
+            raise ModelRaised(error.details() or words) from error
+
+    async def wait_ready(self) -> None:
+        """Return once the worker says that it serves the model; ask again, with growing pauses, until then."""
+        pause_s = _PROBE_FIRST_S
+        while not await self._is_ready():
+            await asyncio.sleep(pause_s)
+            pause_s = min(_PROBE_MAX_S, 2 * pause_s)
+
+    async def _is_ready(self) -> bool:
+        try:
+            answer = await self._model_ready(self._ready_request, timeout=_PROBE_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(messages.ModelReadyResponse.FromString(answer).ready)
+
+    async def close(self) -> None:
+        """Close the channel; calls in flight fail."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> WorkerLink:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

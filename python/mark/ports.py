@@ -1,0 +1,94 @@
+"""What the policies and drivers need from the world. Only `app` chooses the implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mark.domain.artifact import ModelArtifact
+from mark.domain.fleet import Instance, InstanceId
+from mark.domain.forecast import Forecast
+from mark.domain.offering import Offering
+from mark.domain.plan import Decision
+
+__all__ = ["Clock", "Cloud", "Forecaster", "Recorder"]
+
+
+class Clock(Protocol):
+    """Where time comes from. Steady: it never goes back."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since an arbitrary but fixed instant."""
+        ...
+
+
+class Cloud(Protocol):
+    """Rents and returns instances, each of which runs one worker.
+
+    Calls may take as long as the cloud takes, so drivers make them off the request path. Safe to call from any thread.
+    """
+
+    def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
+        """Rent one instance that serves the model, and return it (pending).
+
+        Idempotent in `token`: a second call with the same token returns the first call's instance, whatever its state.
+
+        Raises:
+            QuotaExceeded: the offering's `max_count` is reached.
+            InsufficientCapacity: the offering is sold out for now.
+            CloudError: anything else; nothing was rented.
+        """
+        ...
+
+    def terminate(self, instance: InstanceId) -> None:
+        """Give an instance back. It stops being billed at once; its worker gets a moment to finish.
+
+        Idempotent: an id that is unknown or gone is not an error.
+        """
+        ...
+
+    def list_instances(self) -> Sequence[Instance]:
+        """Every instance ever rented, the gone ones included, oldest first, as the cloud sees them now."""
+        ...
+
+    def wait_for_change(self, since: int, timeout_s: float) -> int:
+        """Block until an instance changes, and return the number of changes so far.
+
+        Returns at once when there were more than `since` changes already, and after `timeout_s` at the latest. Pass
+        what the last call returned, and list the instances afterwards: then no change is missed.
+        """
+        ...
+
+    def offerings(self) -> Sequence[Offering]:
+        """What can be rented, in the order of the configuration."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back and release what the driver holds: no process, port or file remains. Idempotent."""
+        ...
+
+
+class Forecaster(Protocol):
+    """Turns the load that was seen into the load to provision for."""
+
+    def forecast(self, maxima_per_s: npt.NDArray[np.float64], step_s: float, horizon_steps: int) -> Forecast:
+        """Forecast the maximum rate of each of the next `horizon_steps` steps.
+
+        Args:
+            maxima_per_s: maximum rate of each past step in rows per second, oldest first; the last entry is the step
+                that runs now, as far as it was seen. May be empty.
+            step_s: length of a step.
+            horizon_steps: how many rates to return, the step that runs now included.
+        """
+        ...
+
+
+class Recorder(Protocol):
+    """Keeps what was decided, for people and for replay."""
+
+    def record(self, decision: Decision, model: str) -> None:
+        """Keep one decision of the controller of `model`."""
+        ...

@@ -1,0 +1,98 @@
+"""Message classes and method paths of the Open Inference Protocol and of mark's control service.
+
+The descriptors live in a pool of their own: NVIDIA's and KServe's clients register the same names in protobuf's default
+pool, and a process must be able to use one of them beside mark. ModelInfer messages are not here: they are scanned and
+written by `mark._core`.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from grpc_health.v1 import health_pb2
+
+__all__ = [
+    "CONTROL_SERVICE",
+    "GET_STATUS",
+    "HEALTH_SERVICE",
+    "INFERENCE_SERVICE",
+    "MODEL_INFER",
+    "MODEL_METADATA",
+    "MODEL_READY",
+    "POOL",
+    "SERVER_LIVE",
+    "SERVER_METADATA",
+    "SERVER_READY",
+    "InstanceStatus",
+    "LatencyStatus",
+    "ModelInferRequest",
+    "ModelInferResponse",
+    "ModelMetadataRequest",
+    "ModelMetadataResponse",
+    "ModelReadyRequest",
+    "ModelReadyResponse",
+    "ModelStatus",
+    "ServerLiveRequest",
+    "ServerLiveResponse",
+    "ServerMetadataRequest",
+    "ServerMetadataResponse",
+    "ServerReadyRequest",
+    "ServerReadyResponse",
+    "SloStatus",
+    "StatusRequest",
+    "StatusResponse",
+]
+
+INFERENCE_SERVICE = "inference.GRPCInferenceService"
+CONTROL_SERVICE = "mark.v1.Control"
+HEALTH_SERVICE = "grpc.health.v1.Health"
+
+SERVER_LIVE = f"/{INFERENCE_SERVICE}/ServerLive"
+SERVER_READY = f"/{INFERENCE_SERVICE}/ServerReady"
+MODEL_READY = f"/{INFERENCE_SERVICE}/ModelReady"
+SERVER_METADATA = f"/{INFERENCE_SERVICE}/ServerMetadata"
+MODEL_METADATA = f"/{INFERENCE_SERVICE}/ModelMetadata"
+MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
+GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
+
+
+def _load_pool() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    files = descriptor_pb2.FileDescriptorSet()
+    files.ParseFromString(resources.files(__package__).joinpath("descriptors.binpb").read_bytes())
+    for file in files.file:
+        pool.Add(file)
+    # Reflection answers from this pool, so it has to know the health service as well.
+    health = descriptor_pb2.FileDescriptorProto()
+    health_pb2.DESCRIPTOR.CopyToProto(health)
+    pool.Add(health)
+    return pool
+
+
+POOL = _load_pool()
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+ServerLiveRequest = _message("inference.ServerLiveRequest")
+ServerLiveResponse = _message("inference.ServerLiveResponse")
+ServerReadyRequest = _message("inference.ServerReadyRequest")
+ServerReadyResponse = _message("inference.ServerReadyResponse")
+ModelReadyRequest = _message("inference.ModelReadyRequest")
+ModelReadyResponse = _message("inference.ModelReadyResponse")
+ServerMetadataRequest = _message("inference.ServerMetadataRequest")
+ServerMetadataResponse = _message("inference.ServerMetadataResponse")
+ModelMetadataRequest = _message("inference.ModelMetadataRequest")
+ModelMetadataResponse = _message("inference.ModelMetadataResponse")
+ModelInferRequest = _message("inference.ModelInferRequest")
+ModelInferResponse = _message("inference.ModelInferResponse")
+StatusRequest = _message("mark.v1.StatusRequest")
+StatusResponse = _message("mark.v1.StatusResponse")
+ModelStatus = _message("mark.v1.ModelStatus")
+SloStatus = _message("mark.v1.SloStatus")
+LatencyStatus = _message("mark.v1.LatencyStatus")
+InstanceStatus = _message("mark.v1.InstanceStatus")

@@ -1,0 +1,69 @@
+"""The one table of request errors and gRPC statuses, read in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import grpc
+
+from mark._core import RequestFault, RequestFaultInfo
+from mark.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelFailed,
+    ModelNotFound,
+    Overloaded,
+    RequestError,
+    Unavailable,
+)
+
+__all__ = ["RETRY_PUSHBACK_KEY", "error_of", "error_of_fault", "status_of", "trailing_metadata_of"]
+
+# gRPC's own retry design (A6) reads it: how long a client should wait before it tries again.
+RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+_STATUSES: dict[type[RequestError], grpc.StatusCode] = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    ModelNotFound: grpc.StatusCode.NOT_FOUND,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    ModelFailed: grpc.StatusCode.INTERNAL,
+}
+_ERRORS = {status: error for error, status in _STATUSES.items()}
+
+_FAULTS: dict[RequestFault, type[RequestError]] = {
+    RequestFault.MALFORMED: InvalidRequest,
+    RequestFault.INVALID: InvalidRequest,
+    RequestFault.UNKNOWN_MODEL: ModelNotFound,
+    RequestFault.UNKNOWN_VERSION: ModelNotFound,
+}
+
+
+def status_of(error: RequestError) -> grpc.StatusCode:
+    """The gRPC status that a client receives for an error."""
+    return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), grpc.StatusCode.UNKNOWN)
+
+
+def trailing_metadata_of(error: RequestError) -> tuple[tuple[str, str], ...]:
+    """What goes with the status: the pushback of an overloaded server."""
+    if isinstance(error, Overloaded) and error.retry_after_ms > 0:
+        return ((RETRY_PUSHBACK_KEY, str(error.retry_after_ms)),)
+    return ()
+
+
+def error_of(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]] = ()) -> RequestError:
+    """The error that a client raises for a status; a plain RequestError for a status that mark never sends."""
+    kind = _ERRORS.get(code)
+    if kind is None:
+        return RequestError(f"{code.name}: {details}")
+    if kind is Overloaded:
+        pushback = next((value for key, value in metadata if key == RETRY_PUSHBACK_KEY), "0")
+        text = pushback.decode("ascii", "replace") if isinstance(pushback, bytes) else pushback
+        return Overloaded(details, int(text) if text.isdecimal() else 0)
+    return kind(details)
+
+
+def error_of_fault(fault: RequestFaultInfo) -> RequestError:
+    """The error of a request that the codec refused; its message names the field."""
+    return _FAULTS[fault.fault](fault.message)

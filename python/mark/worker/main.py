@@ -1,0 +1,138 @@
+"""The life of a worker process: load, serve, drain, end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mark.domain.artifact import ModelArtifact, artifact_from_json
+from mark.errors import ConfigError, MarkError
+
+__all__ = ["WorkerOptions", "main", "run_worker"]
+
+# Read by the math libraries when they are imported, which is why the imports below wait for it.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How to run a worker.
+
+    Attributes:
+        artifact: the model.
+        address: "host:port", where port 0 takes a free one, or "unix:/path".
+        threads: compute threads.
+        cpu_share: share of the machine, in (0, 1].
+        exit_with_parent: end as on SIGTERM when stdin ends, so that no worker outlives the router that started it.
+        grace_s: how long a stopping worker finishes what it has accepted.
+    """
+
+    artifact: ModelArtifact
+    address: str = "127.0.0.1:0"
+    threads: int = 1
+    cpu_share: float = 1.0
+    exit_with_parent: bool = False
+    grace_s: float = 5.0
+
+
+def run_worker(options: WorkerOptions) -> None:
+    """Serve until SIGTERM, SIGINT or, if asked, the end of stdin.
+
+    Raises:
+        ModelLoadError: the model does not load.
+        ConfigError: the address is in use, or an option makes no sense.
+    """
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(options.threads)
+    from mark.worker.runtimes import load_model
+
+    model = load_model(options.artifact, options.threads)
+    asyncio.run(_serve(options, model))
+
+
+async def _serve(options: WorkerOptions, model: object) -> None:
+    from mark.protocol.service import make_server
+    from mark.worker.servicer import WorkerService
+    from mark.worker.throttle import CpuShare
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    try:
+        service = WorkerService(options.artifact.signature, model, CpuShare(options.cpu_share))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    # Batches may be larger than one client's message, so the worker sets no limit of its own.
+    server, address = await make_server(options.address, service, message_bytes_max=-1)
+    await server.start()
+    name = options.artifact.signature.name
+    sys.stdout.write(f"mark worker: serving {name} at {address}\n")
+    sys.stdout.flush()
+    if options.exit_with_parent:
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        ended = loop.create_task(_until_end(reader, stop))
+    await stop.wait()
+    service.drain()
+    await server.stop(options.grace_s)
+    service.close()
+    if options.exit_with_parent:
+        ended.cancel()
+    _remove_socket(address)
+
+
+async def _until_end(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+    while await reader.read(4096):
+        pass
+    stop.set()
+
+
+def _remove_socket(address: str) -> None:
+    if address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:"))
+        path.unlink(missing_ok=True)
+        # The router's folder of sockets goes with the last of them, should the router be gone.
+        if path.parent.name.startswith("mark-"):
+            try:
+                path.parent.rmdir()
+            except OSError:
+                return  # others still live there
+
+
+def parse_options(arguments: Sequence[str]) -> WorkerOptions:
+    """Read the command line of a worker that a local cloud starts.
+
+    Raises:
+        ConfigError: the artifact is no artifact.
+    """
+    parser = argparse.ArgumentParser(prog="mark.worker", description=__doc__)
+    parser.add_argument("--artifact", required=True, help="the model, as JSON")
+    parser.add_argument("--address", default="127.0.0.1:0", help="host:port or unix:/path")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cpu-share", type=float, default=1.0)
+    parser.add_argument("--exit-with-parent", action="store_true")
+    options = parser.parse_args(arguments)
+    try:
+        artifact = artifact_from_json(options.artifact)
+    except ValueError as error:
+        raise ConfigError(f"--artifact: {error}") from error
+    return WorkerOptions(artifact, options.address, options.threads, options.cpu_share, options.exit_with_parent)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a worker; 2 when a person has to mend something first."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        run_worker(parse_options(arguments))
+    except MarkError as error:
+        sys.stderr.write(f"mark worker: {error}\n")
+        return 2
+    return 0

@@ -1,0 +1,60 @@
+"""What runs a model: arrays by input name in, arrays by output name out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mark.domain.artifact import ModelArtifact
+
+__all__ = ["Arrays", "Model", "load_model"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class Model(Protocol):
+    """A loaded model. Called with one batch at a time, from one thread."""
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        """Compute one batch.
+
+        Args:
+            inputs: an array for each input of the signature, dimension 0 the rows of the batch. Read-only.
+
+        Returns:
+            An array for each output of the signature, dimension 0 as long as the inputs'.
+        """
+        ...
+
+
+def load_model(artifact: ModelArtifact, threads: int) -> Model:
+    """Load a model with its runtime and make it compute with `threads` threads.
+
+    Raises:
+        ModelLoadError: the file, the factory or the runtime is missing, or the model does not load.
+    """
+    if artifact.runtime == "torchscript":
+        from mark.worker.runtimes.torchscript import load_torchscript
+
+        return load_torchscript(artifact, threads)
+    if artifact.runtime == "onnx":
+        from mark.worker.runtimes.onnx import load_onnx
+
+        return load_onnx(artifact, threads)
+    from mark.worker.runtimes.python import load_python
+
+    return load_python(artifact)
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def as_array(value: object) -> npt.NDArray[Any]:
+    """An output as an array that NumPy understands."""
+    return np.asarray(value)

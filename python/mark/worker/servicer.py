@@ -1,0 +1,139 @@
+"""The worker behind the Open Inference Protocol: checks a request, runs it, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc.aio
+
+from mark import __version__
+from mark._core import InferRequest, RequestFaultInfo, parse_infer_request, write_infer_response
+from mark._core import ModelSignature as CoreSignature
+from mark.domain.signature import ModelSignature
+from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailable
+from mark.protocol.statuses import error_of_fault
+from mark.protocol.tensors import array_of, datatype_of, raw_of
+from mark.worker.runtimes import Arrays, Model, first_line
+from mark.worker.throttle import CpuShare
+
+__all__ = ["WorkerService"]
+
+
+class WorkerService:
+    """Implements `mark.protocol.service.InferenceService` for one model.
+
+    Batches run one at a time, in order of arrival, on a thread of their own: the event loop stays free to answer
+    health checks and to notice cancelled calls.
+
+    Thread safety: belongs to one event loop.
+    """
+
+    def __init__(self, signature: ModelSignature, model: Model, cpu_share: CpuShare) -> None:
+        self._signature = signature
+        self._core_signature = CoreSignature(
+            signature.name,
+            signature.version,
+            [(tensor.name, tensor.datatype, tensor.shape) for tensor in signature.inputs],
+            [(tensor.name, tensor.datatype, tensor.shape) for tensor in signature.outputs],
+            signature.rows_max,
+        )
+        self._model = model
+        self._cpu_share = cpu_share
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mark-model")
+        self._draining = False
+
+    def drain(self) -> None:
+        """Refuse new batches; those that were accepted are finished."""
+        self._draining = True
+
+    def close(self) -> None:
+        """Wait for the batch that runs, and end the thread."""
+        self._thread.shutdown(wait=True)
+
+    async def server_live(self) -> bool:
+        """The process answers."""
+        return True
+
+    async def server_ready(self) -> bool:
+        """The model is loaded and new batches are accepted."""
+        return not self._draining
+
+    async def model_ready(self, name: str, version: str) -> bool:
+        """As `server_ready`, for this model."""
+        self._check_target(name, version)
+        return not self._draining
+
+    async def server_metadata(self) -> tuple[str, str]:
+        """Name and version of the server."""
+        return "mark worker", __version__
+
+    async def model_metadata(self, name: str, version: str) -> ModelSignature:
+        """What the model takes and gives."""
+        self._check_target(name, version)
+        return self._signature
+
+    async def model_infer(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        """Run one batch; one whose caller gave up while it waited its turn is not computed."""
+        if self._draining:
+            raise Unavailable("the worker stops; send to another one")
+        parsed = parse_infer_request(request, self._core_signature)
+        if isinstance(parsed, RequestFaultInfo):
+            raise error_of_fault(parsed)
+        async with self._turn:
+            remaining_s = context.time_remaining()
+            if remaining_s is not None and remaining_s <= 0:
+                raise DeadlineExceeded("the deadline passed while the batch waited for the model")
+            began_s = time.perf_counter()
+            # Shielded: a cancelled call must not let the next batch start while the model still computes this one.
+            run = asyncio.get_running_loop().run_in_executor(self._thread, self._run, parsed)
+            try:
+                response = await asyncio.shield(run)
+            except asyncio.CancelledError:
+                await asyncio.wait([run])
+                raise
+            finally:
+                idle_s = self._cpu_share.idle_s(time.perf_counter() - began_s)
+                if idle_s > 0:
+                    await asyncio.sleep(idle_s)
+            return response
+
+    def _run(self, request: InferRequest) -> bytes:
+        inputs = {
+            tensor.name: array_of(request.raw(index), tensor.datatype, request.shape(index))
+            for index, tensor in enumerate(self._signature.inputs)
+        }
+        try:
+            outputs = self._model(inputs)
+        except Exception as error:
+            raise ModelFailed(first_line(error)) from error
+        return self._respond(request, outputs)
+
+    def _respond(self, request: InferRequest, outputs: Arrays) -> bytes:
+        tensors = []
+        for index in request.outputs:
+            spec = self._signature.outputs[index]
+            array = outputs.get(spec.name)
+            if array is None:
+                raise ModelFailed(f"the model gave no output {spec.name!r}, only {', '.join(outputs) or 'nothing'}")
+            if array.ndim == 0 or array.shape[0] != request.rows:
+                raise ModelFailed(f"output {spec.name!r} has shape {list(array.shape)} for {request.rows} rows")
+            try:
+                # BF16 has no NumPy type: it travels as uint16.
+                datatype = "BF16" if spec.datatype == "BF16" else datatype_of(array)
+                raw = raw_of(array, datatype)
+            except ValueError as error:
+                raise ModelFailed(f"output {spec.name!r} {error}") from error
+            if datatype != spec.datatype:
+                raise ModelFailed(f"output {spec.name!r} is {datatype}, its signature says {spec.datatype}")
+            tensors.append((spec.name, datatype, array.shape, raw))
+        return write_infer_response(self._signature.name, self._signature.version, request.id, tensors)
+
+    def _check_target(self, name: str, version: str) -> None:
+        served = self._signature
+        if name != served.name:
+            raise ModelNotFound(f"unknown model {name!r}; served is {served.name!r}")
+        if version not in {"", served.version}:
+            raise ModelNotFound(f"model {name!r} has no version {version!r}; served is {served.version!r}")

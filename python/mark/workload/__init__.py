@@ -1,0 +1,1 @@
+"""Load: recorded traces, arrival processes, and the generator that sends it."""

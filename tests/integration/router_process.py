@@ -1,0 +1,120 @@
+"""Routers as processes, as a person would start them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = ["CONFIG", "RouterProcess", "assert_nothing_left", "environment", "start_router"]
+
+# A model without torch, so that a worker starts in a fraction of a second.
+MODEL_MODULE = '''
+import os
+import time
+
+import numpy as np
+
+
+class Doubler:
+    """Doubles its input; raises on a row that begins with 666; sleeps as long as a row that begins with -1 says."""
+
+    def __call__(self, inputs):
+        x = inputs["x"]
+        for row in x:
+            if row[0] == 666.0:
+                raise ValueError("cannot double a beast")
+            if row[0] == -1.0:
+                time.sleep(float(row[1]))
+        return {"y": x * np.float32(2)}
+
+
+def make():
+    return Doubler()
+
+
+def broken():
+    raise RuntimeError("no such weights")
+'''
+
+CONFIG = """\
+server: {port: 0, drain_s: 5}
+offerings:
+  - {name: small, price_usd_per_hour: 0.1, max_count: 4}
+models:
+  - name: doubler
+    version: "1"
+    runtime: python
+    source: doubler_model:make
+    inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]
+    outputs: [{name: y, datatype: FP32, shape: [-1, 4]}]
+    slo: {rt_max_ms: 2000, sl_min: 0.9}
+    batching: {rows_max: 8, margin_ms: 5}
+    controller: {step_s: 1, window_s: 1, horizon_steps: 5, cooldown_s: 600, min_instances: 2}
+    profiles: {small: [[1, 4.0], [8, 8.0]]}
+"""
+
+
+@dataclass
+class RouterProcess:
+    """A `mark serve` process and what it said."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    address: str = ""
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """Worker processes that live now."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in children if "mark.worker" in child.cmdline()]
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM, timeout_s: float = 20.0) -> int:
+        """Signal the router and wait for it; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return self.process.wait(timeout_s)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of a process that can import the test's model."""
+    (folder / "doubler_model.py").write_text(MODEL_MODULE, encoding="utf-8")
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def start_router(config: str, folder: Path, *arguments: str) -> RouterProcess:
+    """Start `mark serve` and wait until it says where it serves; raises AssertionError with its stderr if it ends."""
+    file = folder / "mark.yaml"
+    file.write_text(config, encoding="utf-8")
+    log = folder / "router.log"
+    with log.open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mark", "serve", str(file), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=environment(folder),
+            start_new_session=True,
+        )
+    router = RouterProcess(process, log)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if " at " not in line:
+        router.stop()
+        raise AssertionError(f"the router did not start: {log.read_text(encoding='utf-8')}")
+    router.address = line.strip().rpartition(" at ")[2]
+    return router
+
+
+def assert_nothing_left(processes: list[psutil.Process]) -> None:
+    """Every process ends within a moment."""
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []

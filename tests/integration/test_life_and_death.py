@@ -1,0 +1,198 @@
+"""Workers die, routers are stopped, ports are taken: nothing is lost and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+from integration.router_process import CONFIG, RouterProcess, assert_nothing_left, environment, start_router
+
+from mark import AsyncClient, Client
+from mark.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
+from mark.protocol import messages
+
+ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
+SLOW = np.array([[-1.0, 0.4, 0.0, 0.0]], dtype=np.float32)
+
+
+def run_mark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mark", *arguments],
+        capture_output=True, text=True, timeout=60, env=environment(folder), check=False,
+    )  # fmt: skip
+
+
+def test_ten_thousand_requests_while_workers_are_killed_each_end_exactly_once(make_router) -> None:  # type: ignore[no-untyped-def]
+    router: RouterProcess = make_router(CONFIG)
+    endings: Counter[str] = Counter()
+    wrong = 0
+    stop = threading.Event()
+    killed = 0
+
+    def kill_workers() -> None:
+        nonlocal killed
+        chooser = random.Random(1)
+        while not stop.wait(1.0):
+            workers = router.workers
+            if workers:
+                chooser.choice(workers).kill()
+                killed += 1
+
+    async def ask(client: AsyncClient, number: int, gate: asyncio.Semaphore) -> None:
+        nonlocal wrong
+        rows = np.full((1, 4), number, dtype=np.float32)
+        async with gate:
+            try:
+                outputs = await client.infer("doubler", {"x": rows})
+            except (Unavailable, DeadlineExceeded, Overloaded) as error:
+                endings[type(error).__name__] += 1
+            else:
+                endings["answered"] += 1
+                wrong += not np.array_equal(outputs["y"], 2 * rows)
+
+    async def ask_all() -> None:
+        gate = asyncio.Semaphore(64)
+        async with AsyncClient(router.address) as client:
+            await asyncio.gather(*(ask(client, number, gate) for number in range(10_000)))
+
+    killer = threading.Thread(target=kill_workers)
+    killer.start()
+    try:
+        asyncio.run(ask_all())
+    finally:
+        stop.set()
+        killer.join()
+
+    assert killed >= 2
+    assert wrong == 0
+    assert sum(endings.values()) == 10_000
+    assert endings["answered"] >= 9_900, endings
+    assert status_of(router).models[0].queued == 0
+    assert status_of(router).models[0].in_flight == 0
+
+
+def status_of(router: RouterProcess):  # type: ignore[no-untyped-def]
+    with grpc.insecure_channel(router.address) as channel:
+        answer = channel.unary_unary(messages.GET_STATUS)(messages.StatusRequest().SerializeToString(), timeout=5)
+    return messages.StatusResponse.FromString(answer)
+
+
+def test_a_request_in_flight_on_a_killed_worker_is_answered_by_another(make_router) -> None:  # type: ignore[no-untyped-def]
+    router: RouterProcess = make_router(CONFIG)
+    with Client(router.address) as client:
+        answer: list[np.ndarray] = []
+        asking = threading.Thread(target=lambda: answer.append(client.infer("doubler", {"x": SLOW})["y"]))
+        asking.start()
+        while status_of(router).models[0].in_flight == 0:
+            pass
+        for worker in router.workers[:1]:
+            worker.kill()
+        asking.join(10)
+
+    assert len(answer) == 1
+    np.testing.assert_array_equal(answer[0], 2 * SLOW)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopping_router_answers_what_is_in_flight(make_router, signum: signal.Signals) -> None:  # type: ignore[no-untyped-def]
+    router: RouterProcess = make_router(CONFIG)
+    workers = router.workers
+    with Client(router.address) as client:
+        answer: list[np.ndarray] = []
+        asking = threading.Thread(target=lambda: answer.append(client.infer("doubler", {"x": SLOW})["y"]))
+        asking.start()
+        while status_of(router).models[0].in_flight == 0:
+            pass
+        exit_code = router.stop(signum)
+        asking.join(10)
+
+    assert exit_code == 0
+    assert len(answer) == 1
+    assert_nothing_left(workers)
+
+
+def test_a_killed_router_leaves_no_worker_and_no_file(tmp_path: Path) -> None:
+    router = start_router(CONFIG, tmp_path)
+    workers = router.workers
+    folders = {connection.laddr for worker in workers for connection in worker.net_connections("unix")}
+
+    router.process.kill()
+    router.process.wait(10)
+
+    assert len(workers) >= 2
+    assert_nothing_left(workers)
+    assert not [path for path in folders if path and Path(str(path)).exists()]
+
+
+class TestOneLineAndExitCodeTwo:
+    def test_a_port_in_use(self, tmp_path: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            (tmp_path / "mark.yaml").write_text(CONFIG, encoding="utf-8")
+            done = run_mark(
+                tmp_path, "serve", str(tmp_path / "mark.yaml"), "--set", f"server.port={taken.getsockname()[1]}"
+            )
+
+        self.assert_one_line(done, "in use")
+
+    def test_a_missing_model_file(self, tmp_path: Path) -> None:
+        text = CONFIG.replace("runtime: python", "runtime: torchscript").replace("doubler_model:make", "absent.pt")
+        (tmp_path / "mark.yaml").write_text(text, encoding="utf-8")
+
+        self.assert_one_line(
+            run_mark(tmp_path, "serve", str(tmp_path / "mark.yaml"), "--log-level", "error"), "absent.pt"
+        )
+
+    def test_a_model_that_fails_to_load(self, tmp_path: Path) -> None:
+        (tmp_path / "mark.yaml").write_text(CONFIG.replace("model:make", "model:broken"), encoding="utf-8")
+
+        done = run_mark(tmp_path, "serve", str(tmp_path / "mark.yaml"), "--log-level", "error")
+
+        self.assert_one_line(done, "no such weights")
+
+    def test_a_mistake_in_the_configuration(self, tmp_path: Path) -> None:
+        (tmp_path / "mark.yaml").write_text(CONFIG.replace("rt_max_ms", "rt_mx_ms"), encoding="utf-8")
+
+        done = run_mark(tmp_path, "serve", str(tmp_path / "mark.yaml"))
+
+        assert done.returncode == 2
+        assert "did you mean 'rt_max_ms'?" in done.stderr
+
+    def test_an_slo_that_no_offering_meets(self, tmp_path: Path) -> None:
+        (tmp_path / "mark.yaml").write_text(CONFIG.replace("rt_max_ms: 2000", "rt_max_ms: 6"), encoding="utf-8")
+
+        self.assert_one_line(run_mark(tmp_path, "serve", str(tmp_path / "mark.yaml")), "no offering answers")
+
+    def assert_one_line(self, done: subprocess.CompletedProcess[str], words: str) -> None:
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert not [child for child in psutil.process_iter() if "mark.worker" in child.cmdline()]
+
+
+def test_a_foreign_server_of_the_protocol_is_a_worker_like_any_other(make_router) -> None:  # type: ignore[no-untyped-def]
+    first: RouterProcess = make_router(CONFIG)
+    second: RouterProcess = make_router(
+        CONFIG.replace("    runtime: python\n    source: doubler_model:make\n", "").replace(
+            "    profiles: {small: [[1, 4.0], [8, 8.0]]}",
+            f"    workers: [{{address: '{first.address}', profile: [[1, 8.0], [8, 16.0]]}}]",
+        )
+    )
+
+    with Client(second.address) as client:
+        np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+        first.stop()
+        with pytest.raises(RequestError):
+            client.infer("doubler", {"x": ROW}, deadline_ms=300)
