@@ -51,7 +51,7 @@ def test_ten_thousand_requests_while_workers_are_killed_each_end_exactly_once(ma
 
     async def ask(client: AsyncClient, number: int, gate: asyncio.Semaphore) -> None:
         nonlocal wrong
-        rows = np.full((1, 4), number, dtype=np.float32)
+        rows = np.full((1, 4), 1000 + number, dtype=np.float32)
         async with gate:
             try:
                 outputs = await client.infer("doubler", {"x": rows})

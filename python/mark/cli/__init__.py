@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-import typer
-
-from mark.cli.demo import demo
-from mark.cli.load import load
-from mark.cli.serve import serve
-from mark.cli.status import status
-from mark.cli.version import version
-from mark.cli.worker import worker
 from mark.errors import MarkError
 
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="mark",
-    help="Serve machine-learning models within a response-time promise, at the least cost.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for command in (serve, worker, load, status, demo, version):
-    app.command()(command)
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run a command; an error that a person can mend is one line and exit code 2."""
+    """Run a command; an error that a person can mend is told in plain words, with exit code 2."""
+    # gRPC's core tells of a busy port in its own words beside ours. It reads this when it is imported, so before the
+    # commands are; whoever wants its words sets the variable.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from mark.cli.commands import app
+
     try:
         app()
     except MarkError as error:

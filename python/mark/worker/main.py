@@ -129,6 +129,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a worker; 2 when a person has to mend something first."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     try:
         run_worker(parse_options(arguments))

@@ -1,0 +1,25 @@
+"""The commands of the command line."""
+
+from __future__ import annotations
+
+import typer
+
+from mark.cli.demo import demo
+from mark.cli.load import load
+from mark.cli.serve import serve
+from mark.cli.status import status
+from mark.cli.version import version
+from mark.cli.worker import worker
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="mark",
+    help="Serve machine-learning models within a response-time promise, at the least cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (serve, worker, load, status, demo, version):
+    app.command()(command)
