@@ -63,13 +63,15 @@ async def run_demo(params: DemoParams, console: Console) -> DemoReport:
         MarkError: something that a person can mend; the message says what.
     """
     folder = params.folder
-    console.print("Training a small convolutional classifier on scikit-learn's handwritten digits ...")
+    console.print("Training a small convolutional classifier on scikit-learn's handwritten digits ...", soft_wrap=True)
     model = await asyncio.to_thread(train_digits_model, folder / "digits.pt")
-    console.print(f"  {model.accuracy:.1%} of {len(model.images)} held-out images right; exported to {model.path}")
+    console.print(
+        f"  {model.accuracy:.1%} of {len(model.images)} held-out images right; exported to {model.path}", soft_wrap=True
+    )
     config = await _profiled(folder, console)
     config_file = folder / "demo.yaml"
     config_file.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-    console.print(f"Serving it: mark serve {config_file}")
+    console.print(f"Serving it: mark serve {config_file}", soft_wrap=True)
     async with _router(config_file) as address:
         load, series = await _drive(address, model, config, params, console)
     return _judge(load, series, config, params)
@@ -84,7 +86,9 @@ async def _profiled(folder: Path, console: Console) -> Config:
     for model in config.models:
         for name, rows_per_s in app.capacities(model, model.as_profiles()).items():
             points = ", ".join(f"{rows}: {latency_ms:.0f}" for rows, latency_ms in model.profiles[name])
-            console.print(f"  {name:12} {rows_per_s:6.0f} rows/s under the SLO; p99 ms by rows: {points}")
+            console.print(
+                f"  {name:12} {rows_per_s:6.0f} rows/s under the SLO; p99 ms by rows: {points}", soft_wrap=True
+            )
     return config
 
 

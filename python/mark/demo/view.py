@@ -13,7 +13,7 @@ from mark.domain.slo import Slo
 __all__ = ["render"]
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_WIDTH = 60
+_WIDTH = 48
 
 
 def render(series: Series, slo: Slo, duration_s: float) -> Panel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -76,35 +77,35 @@ async def _serve(options: WorkerOptions, model: object) -> None:
     name = options.artifact.signature.name
     sys.stdout.write(f"mark worker: serving {name} at {address}\n")
     sys.stdout.flush()
-    if options.exit_with_parent:
-        reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        ended = loop.create_task(_until_end(reader, stop))
+    orphaned = asyncio.Event()
+    watching = loop.create_task(_watch_parent(stop, orphaned)) if options.exit_with_parent else None
     await stop.wait()
     service.drain()
     await server.stop(options.grace_s)
     service.close()
-    if options.exit_with_parent:
-        ended.cancel()
-    _remove_socket(address)
+    if watching is not None:
+        watching.cancel()
+    _remove_socket(address, with_folder=orphaned.is_set())
 
 
-async def _until_end(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+async def _watch_parent(stop: asyncio.Event, orphaned: asyncio.Event) -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while await reader.read(4096):
         pass
+    orphaned.set()
     stop.set()
 
 
-def _remove_socket(address: str) -> None:
-    if address.startswith("unix:"):
-        path = Path(address.removeprefix("unix:"))
-        path.unlink(missing_ok=True)
-        # The router's folder of sockets goes with the last of them, should the router be gone.
-        if path.parent.name.startswith("mark-"):
-            try:
-                path.parent.rmdir()
-            except OSError:
-                return  # others still live there
+def _remove_socket(address: str, *, with_folder: bool) -> None:
+    if not address.startswith("unix:"):
+        return
+    path = Path(address.removeprefix("unix:"))
+    path.unlink(missing_ok=True)
+    if with_folder:
+        # Nobody else is left to remove the router's folder of sockets; the last worker to leave can.
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
 
 
 def parse_options(arguments: Sequence[str]) -> WorkerOptions:

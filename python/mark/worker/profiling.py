@@ -16,8 +16,8 @@ from mark.protocol.tensors import DATATYPES, raw_of
 
 __all__ = ["batch_sizes", "measure_profile"]
 
-_WARM_UP_RUNS = 3
-_RUNS = 30
+_WARM_UP_RUNS = 2
+_RUNS = 20
 _VARIABLE_SIZE = 8
 
 
@@ -36,14 +36,14 @@ async def measure_profile(
 ) -> Profile:
     """Time batches of every size on a worker that does nothing else.
 
-    The latency of a size is the 0.99 quantile of its runs, interpolated; with 30 runs that is close to the slowest.
+    The latency of a size is the 0.99 quantile of its runs, interpolated; with 20 runs that is close to the slowest.
     A size is never faster than a smaller one: a batch could always be padded.
 
     Args:
         address: gRPC target of the worker.
         signature: of its model; a dimension of any size gets eight.
         on_progress: told the rows of each size before it is measured.
-        runs: timed runs of each size, after three that are not.
+        runs: timed runs of each size, after two that are not.
     """
     points: list[ProfilePoint] = []
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
