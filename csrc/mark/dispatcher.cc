@@ -292,8 +292,9 @@ bool Dispatcher::State::cancel(RequestId request, TimeNs now) {
   } else {
     --statistics_.in_flight_requests;
   }
+  // gRPC reports a client's own deadline as a cancellation, a moment before ours: the promise was broken all the same.
+  count(now + params_.margin >= entry->request.deadline ? Outcome::kExpired : Outcome::kCancelled);
   requests_.forget(request);
-  count(Outcome::kCancelled);
   plan_wakeup();
   return true;
 }

@@ -59,7 +59,8 @@ class Dispatcher {
   // deadline has not passed (alone in its batch after a model error), else reported as dropped.
   std::vector<Drop> fail(BatchId batch, Failure failure, TimeNs now);
 
-  // True when the request was queued or in flight; it is forgotten at once.
+  // True when the request was queued or in flight; it is forgotten at once. Within `margin` of its deadline it counts
+  // as expired, before that as cancelled.
   bool cancel(RequestId request, TimeNs now);
 
   void worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now);  // throws std::invalid_argument when known

@@ -1,0 +1,110 @@
+"""A cloud in memory, with faults on request."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mark.domain.artifact import ModelArtifact
+from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.offering import Offering
+from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
+from mark.ports import Clock
+
+__all__ = ["FakeCloud"]
+
+
+class FakeCloud:
+    """Implements `mark.ports.Cloud` in virtual time: an instance is ready `boot_s` after its launch.
+
+    Thread safety: none.
+    """
+
+    def __init__(self, offerings: Sequence[Offering], clock: Clock) -> None:
+        self._offerings = {offering.name: offering for offering in offerings}
+        self._clock = clock
+        self._instances: dict[InstanceId, Instance] = {}
+        self._tokens: dict[str, InstanceId] = {}
+        self._numbers = itertools.count(1)
+        self._changes = 0
+        self._closed = False
+        self._faults: dict[str, list[CloudError]] = {}
+        self.launched_tokens: list[str] = []
+
+    def fail_next_launch(self, offering: str, error: CloudError | None = None) -> None:
+        """Make the next launch of an offering raise: InsufficientCapacity unless told otherwise."""
+        fault = InsufficientCapacity(f"offering {offering}: sold out") if error is None else error
+        self._faults.setdefault(offering, []).append(fault)
+
+    def crash(self, instance: InstanceId, detail: str = "killed by SIGKILL") -> None:
+        """Let an instance end by itself, as a crash or a spot interruption does."""
+        self._end(instance, detail)
+
+    def offerings(self) -> Sequence[Offering]:
+        """What can be rented."""
+        return tuple(self._offerings.values())
+
+    def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
+        """Rent an instance; see `mark.ports.Cloud.launch`."""
+        self.launched_tokens.append(token)
+        if token in self._tokens:
+            return self._seen(self._tokens[token])
+        if self._closed:
+            raise CloudError("the cloud is closed")
+        if offering not in self._offerings:
+            raise CloudError(f"no offering {offering!r}; there are {', '.join(self._offerings)}")
+        if self._faults.get(offering):
+            raise self._faults[offering].pop(0)
+        alive = Counter(known.offering for known in self.list_instances() if known.state is not InstanceState.GONE)
+        if alive[offering] >= self._offerings[offering].max_count:
+            raise QuotaExceeded(f"offering {offering}: max_count {self._offerings[offering].max_count} is reached")
+        identity = InstanceId(f"{offering}-{next(self._numbers)}")
+        self._tokens[token] = identity
+        self._instances[identity] = Instance(
+            id=identity,
+            offering=offering,
+            model=artifact.signature.name,
+            state=InstanceState.PENDING,
+            launched_at_ns=self._clock.now_ns(),
+        )
+        self._changes += 1
+        return self._instances[identity]
+
+    def terminate(self, instance: InstanceId) -> None:
+        """Give an instance back; see `mark.ports.Cloud.terminate`."""
+        if instance in self._instances:
+            self._end(instance, "terminated")
+
+    def list_instances(self) -> Sequence[Instance]:
+        """Every instance ever rented, oldest first."""
+        return tuple(self._seen(identity) for identity in self._instances)
+
+    def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
+        """The number of changes so far, at once."""
+        return self._changes
+
+    def close(self) -> None:
+        """Give everything back."""
+        for identity in self._instances:
+            self._end(identity, "terminated")
+        self._closed = True
+
+    def _seen(self, identity: InstanceId) -> Instance:
+        instance = self._instances[identity]
+        ready_at_ns = instance.launched_at_ns + round(self._offerings[instance.offering].boot_s * 1e9)
+        if instance.state is InstanceState.PENDING and self._clock.now_ns() >= ready_at_ns:
+            instance = self._instances[identity] = replace(
+                instance, state=InstanceState.READY, ready_at_ns=ready_at_ns, address=f"fake:{identity}"
+            )
+            self._changes += 1
+        return instance
+
+    def _end(self, identity: InstanceId, detail: str) -> None:
+        instance = self._seen(identity)
+        if instance.state is not InstanceState.GONE:
+            self._instances[identity] = replace(
+                instance, state=InstanceState.GONE, ended_at_ns=self._clock.now_ns(), detail=detail
+            )
+            self._changes += 1

@@ -1,0 +1,182 @@
+"""What every cloud promises, asked of the fake one and of real processes alike."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mark.cloud.local import LocalCloud
+from mark.domain.artifact import ModelArtifact
+from mark.domain.cost import instance_cost_usd
+from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.offering import Market, Offering
+from mark.domain.signature import ModelSignature, TensorSpec
+from mark.errors import CloudError, QuotaExceeded
+from mark.live.clock import SteadyClock
+from mark.ports import Cloud
+from mark.testing import FakeCloud, ManualClock
+
+ARTIFACT = ModelArtifact(
+    ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),), 8), "python", "a:b"
+)
+OFFERINGS = (
+    Offering("small", Market.ON_DEMAND, price_usd_per_hour=3600.0, boot_s=0.0, max_count=2),
+    Offering("slow", Market.SPOT, price_usd_per_hour=1.0, boot_s=0.3, max_count=1),
+)
+
+# The least that a worker does: says that it serves, and answers ServerReady.
+WORKER = textwrap.dedent(
+    """
+    import sys
+    from concurrent import futures
+    import grpc
+
+    ready = grpc.unary_unary_rpc_method_handler(lambda request, context: bytes([8, 1]))
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("inference.GRPCInferenceService", {"ServerReady": ready})]
+    )
+    server.add_insecure_port(sys.argv[1])
+    server.start()
+    print("worker: serving m at", sys.argv[1], flush=True)
+    sys.stdin.read()
+    """
+)
+
+
+class World:
+    """A cloud, and how its time passes."""
+
+    def __init__(self, cloud: Cloud, pass_time: Callable[[], None]) -> None:
+        self.cloud = cloud
+        self.pass_time = pass_time
+        self.changes = 0
+
+    def see(self, instance: Instance) -> Instance:
+        return next(known for known in self.cloud.list_instances() if known.id == instance.id)
+
+    def wait_for(self, instance: Instance, state: InstanceState) -> Instance:
+        for _ in range(200):
+            seen = self.see(instance)
+            if seen.state is state:
+                return seen
+            self.pass_time()
+        raise AssertionError(f"{instance.id} did not become {state}, it is {self.see(instance)}")
+
+
+@pytest.fixture(params=["fake", "local"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    if request.param == "fake":
+        clock = ManualClock()
+        yield World(FakeCloud(OFFERINGS, clock), lambda: clock.advance_s(0.1))
+        return
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER, encoding="utf-8")
+    cloud = LocalCloud(
+        OFFERINGS, SteadyClock(), lambda artifact, offering, address: [sys.executable, str(script), address]
+    )
+    world = World(cloud, lambda: None)
+
+    def wait_for_change() -> None:
+        world.changes = cloud.wait_for_change(world.changes, 0.1)
+
+    world.pass_time = wait_for_change
+    yield world
+    cloud.close()
+    assert not [child for child in psutil.Process().children() if str(script) in child.cmdline()]
+
+
+def test_an_instance_is_pending_then_ready_with_an_address(world: World) -> None:
+    launched = world.cloud.launch("slow", ARTIFACT, "a")
+
+    assert (launched.state, launched.address, launched.model) == (InstanceState.PENDING, None, "m")
+    ready = world.wait_for(launched, InstanceState.READY)
+    assert ready.address is not None
+    assert ready.ready_at_ns is not None
+    assert ready.ready_at_ns - ready.launched_at_ns >= 0.3e9
+
+
+def test_a_token_buys_once(world: World) -> None:
+    first = world.cloud.launch("small", ARTIFACT, "a")
+
+    assert world.cloud.launch("small", ARTIFACT, "a").id == first.id
+    assert len(world.cloud.list_instances()) == 1
+    assert world.cloud.launch("small", ARTIFACT, "b").id != first.id
+
+
+def test_a_token_of_an_instance_that_is_gone_buys_nothing_new(world: World) -> None:
+    first = world.cloud.launch("small", ARTIFACT, "a")
+    world.cloud.terminate(first.id)
+
+    assert world.cloud.launch("small", ARTIFACT, "a").state is InstanceState.GONE
+
+
+def test_max_count_is_a_quota_that_termination_frees(world: World) -> None:
+    first = world.cloud.launch("small", ARTIFACT, "a")
+    world.cloud.launch("small", ARTIFACT, "b")
+    with pytest.raises(QuotaExceeded, match="max_count 2 is reached"):
+        world.cloud.launch("small", ARTIFACT, "c")
+
+    world.cloud.terminate(first.id)
+
+    assert world.cloud.launch("small", ARTIFACT, "d").state is InstanceState.PENDING
+
+
+def test_an_unknown_offering_is_refused(world: World) -> None:
+    with pytest.raises(CloudError, match="no offering 'huge'; there are small, slow"):
+        world.cloud.launch("huge", ARTIFACT, "a")
+
+
+def test_terminating_is_idempotent_and_ends_the_bill(world: World) -> None:
+    launched = world.cloud.launch("small", ARTIFACT, "a")
+    world.wait_for(launched, InstanceState.READY)
+
+    world.cloud.terminate(launched.id)
+    gone = world.see(launched)
+    world.cloud.terminate(launched.id)
+    world.cloud.terminate(InstanceId("nobody"))
+
+    assert gone.state is InstanceState.GONE
+    assert gone.ended_at_ns is not None
+    assert world.see(launched) == gone
+    bill_usd = instance_cost_usd(gone, OFFERINGS[0], gone.ended_at_ns + 10**12)
+    assert bill_usd == pytest.approx((gone.ended_at_ns - gone.launched_at_ns) / 1e9)
+
+
+def test_instances_are_listed_oldest_first_the_gone_ones_included(world: World) -> None:
+    first = world.cloud.launch("small", ARTIFACT, "a")
+    second = world.cloud.launch("slow", ARTIFACT, "b")
+    world.cloud.terminate(first.id)
+
+    assert [instance.id for instance in world.cloud.list_instances()] == [first.id, second.id]
+
+
+def test_changes_are_counted(world: World) -> None:
+    before = world.cloud.wait_for_change(-1, 0.0)
+    launched = world.cloud.launch("small", ARTIFACT, "a")
+
+    after_launch = world.cloud.wait_for_change(before, 5.0)
+    world.cloud.terminate(launched.id)
+
+    assert before < after_launch < world.cloud.wait_for_change(after_launch, 5.0)
+
+
+def test_closing_gives_everything_back_and_refuses_more(world: World) -> None:
+    world.cloud.launch("small", ARTIFACT, "a")
+    world.cloud.launch("slow", ARTIFACT, "b")
+
+    world.cloud.close()
+    world.cloud.close()
+
+    assert {instance.state for instance in world.cloud.list_instances()} == {InstanceState.GONE}
+    with pytest.raises(CloudError, match="closed"):
+        world.cloud.launch("small", ARTIFACT, "c")
+
+
+def test_offerings_are_told_in_order(world: World) -> None:
+    assert tuple(world.cloud.offerings()) == OFFERINGS
