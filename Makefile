@@ -1,31 +1,38 @@
+# What a person runs. Each target sets up what it needs, and is quick when it has been set up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format setup clean
+.PHONY: help demo test bench lint format clean
 
-help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+VENV := .venv
+# Given to the command: make demo ARGS=--json, make bench ARGS="-k dispatcher".
+ARGS ?=
 
-demo: ## Serve a real model on this machine for a minute, and see what it cost
-	@scripts/setup.sh demo
-	@.venv/bin/mark demo
+# What the installed package depends on. Python modules are not part of it: the install is editable.
+INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh \
+	$(shell find csrc/mark csrc/net csrc/bindings -name '*.h' -o -name '*.cc')
 
-test: ## The one check: lint, types, unit, property, contract and integration tests, sanitizers
-	@scripts/setup.sh all,dev
-	@scripts/check.sh
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-bench: ## Measure: dispatcher, gRPC server against a bare echo, latency of the router, idle CPU
-	@scripts/setup.sh all,dev
-	@.venv/bin/pytest -q bench
+demo: $(VENV)/.ready-demo ## serve a real model for a minute and see what it costs
+	@$(VENV)/bin/mark demo $(ARGS)
 
-lint: ## The quick part of the check
-	@scripts/setup.sh all,dev
-	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+test: $(VENV)/.ready-test ## the one check: lint, types, all tests, sanitizers
+	@scripts/check.sh lint unit integration sanitizers bench
 
-format: ## Format everything
-	@scripts/setup.sh all,dev
-	@.venv/bin/ruff check --fix -q; .venv/bin/ruff format -q; find csrc -name '*.cc' -o -name '*.h' | xargs .venv/bin/clang-format -i
+bench: $(VENV)/.ready-test ## the benchmarks, on an otherwise idle machine
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/pytest bench $(ARGS)
 
-setup: ## Set up for development
-	@scripts/setup.sh all,dev
+lint: $(VENV)/.ready-test ## only what needs no run: format, lint, types
+	@scripts/check.sh lint
 
-clean: ## Remove builds and the virtual environment
-	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+format: $(VENV)/.ready-test ## format and mend what can be mended by itself
+	@$(VENV)/bin/ruff check --fix --quiet --exit-zero
+	@$(VENV)/bin/ruff format
+	@find csrc -name '*.h' -print0 -o -name '*.cc' -print0 | xargs -0 $(VENV)/bin/clang-format -i
+
+clean: ## remove what was built and cached, but not the virtual environment
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find python tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.ready-%: $(INSTALLED_FROM)
+	@scripts/setup.sh $*

@@ -1,55 +1,80 @@
 #!/bin/sh
-# Sets up what `make` needs, from nothing but Python, a C++ compiler and the package registries: scripts/setup.sh EXTRAS
+# Sets up .venv for `make demo` or `make test`: scripts/setup.sh demo|test.
 #
-#   EXTRAS   what to install beside the package: "demo", or "all,dev" for the tests
-#   PYTHON   the interpreter to build the virtual environment with (python3)
-#
-# Quick when nothing has changed since the last time.
+# Needs Python >= 3.10 with venv and headers, and a C++ compiler; what Debian lacks of them is installed when this user
+# may. PYTHON names another interpreter. May be run again at any time: it installs only what is missing.
 set -eu
 cd "$(dirname "$0")/.."
-extras=$1
-python=${PYTHON:-python3}
-stamp=".venv/.mark-$(echo "$extras" | tr ',' '-')"
 
-if [ -f "$stamp" ] && [ -z "$(find pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh csrc -newer "$stamp" -print -quit)" ]; then
-  exit 0
-fi
+PYTHON=${PYTHON:-python3}
+VENV=.venv
 
-# Installs Debian packages, or says which ones a person has to install.
-need_packages() {
-  echo "setup: installing Debian packages: $*"
-  if [ "$(id -u)" = 0 ]; then
-    run=""
-  elif sudo -n true 2>/dev/null; then
-    run="sudo -n"
-  else
-    echo "setup: please run: sudo apt-get install $*" >&2
-    exit 1
-  fi
-  { $run apt-get install -qq -y "$@" || { $run apt-get update -qq && $run apt-get install -qq -y "$@"; }; } >/dev/null
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  say "$*" >&2
+  exit 1
 }
 
-if ! command -v "$python" >/dev/null; then
-  need_packages python3
-fi
-if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
-  echo "setup: needs Python 3.10 or newer, not $("$python" --version); set PYTHON" >&2
-  exit 1
-fi
-missing=""
-"$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
-[ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] || missing="$missing python3-dev"
-command -v c++ >/dev/null || missing="$missing g++"
-case $extras in *dev*) [ -f /usr/include/doctest/doctest.h ] || missing="$missing doctest-dev" ;; esac
-# shellcheck disable=SC2086 # one word a package
-[ -z "$missing" ] || need_packages $missing
+# Installs Debian packages, or ends with the command that a person has to run.
+apt_install() {
+  command -v apt-get >/dev/null || fail "needs what Debian calls $*; install it with your system's package manager"
+  if [ "$(id -u)" = 0 ]; then
+    as_root=env
+  elif sudo -n true 2>/dev/null; then
+    as_root='sudo env'
+  else
+    fail "needs $*; run: sudo apt-get install $*"
+  fi
+  say "installing $* with apt-get"
+  $as_root DEBIAN_FRONTEND=noninteractive apt-get update -q=2
+  $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -q=2 --no-install-recommends "$@" >/dev/null
+}
 
-if [ ! -x .venv/bin/python ]; then
-  echo "setup: making the virtual environment .venv"
-  "$python" -m venv .venv
-fi
-echo "setup: installing the package with [$extras] (the first time takes a few minutes)"
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PATH="$PWD/.venv/bin:$PATH"
-pip install -q -c constraints.txt scikit-build-core pybind11 cmake ninja
-pip install -q -c constraints.txt --no-build-isolation -e ".[$extras]"
-touch "$stamp"
+python_can() { "$PYTHON" -c "$1" 2>/dev/null; }
+has_venv() { python_can 'import ensurepip, venv'; }
+has_headers() {
+  python_can 'import pathlib, sysconfig; assert pathlib.Path(sysconfig.get_path("include"), "Python.h").exists()'
+}
+has_doctest() { printf '#include <doctest/doctest.h>\n' | c++ -E -x c++ - >/dev/null 2>&1; }
+
+check_python() {
+  command -v "$PYTHON" >/dev/null || fail "no $PYTHON; install Python 3.10 or newer, or set PYTHON to one"
+  python_can 'import sys; assert sys.version_info >= (3, 10)' ||
+    fail "$PYTHON is $("$PYTHON" -V 2>&1); mark needs 3.10 or newer: set PYTHON to one"
+}
+
+system_packages() {
+  missing=
+  has_venv || missing="$missing python3-venv"
+  has_headers || missing="$missing python3-dev"
+  command -v c++ >/dev/null || missing="$missing g++"
+  [ "$1" = demo ] || has_doctest || missing="$missing doctest-dev"
+  # shellcheck disable=SC2086  # a list of words
+  [ -z "$missing" ] || apt_install $missing
+  has_venv && has_headers ||
+    fail "$PYTHON has no venv or no headers, and apt-get could not mend that: set PYTHON to one that has both"
+}
+
+install() {
+  export PIP_DISABLE_PIP_VERSION_CHECK=1
+  if ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
+    say "creating $VENV"
+    "$PYTHON" -m venv "$VENV"
+  fi
+  # An editable install without isolation is rebuilt by CMake, so that only the C++ files that changed are compiled.
+  say "installing mark with $1"
+  "$VENV/bin/pip" install --quiet -c constraints.txt scikit-build-core pybind11 cmake ninja
+  "$VENV/bin/pip" install --quiet -c constraints.txt --no-build-isolation -e ".[$1]"
+}
+
+check_python
+system_packages "$1"
+case $1 in
+  demo) install demo ;;
+  test)
+    install all,dev
+    touch "$VENV/.ready-test" # which is also ready for the demo
+    ;;
+  *) fail "no set-up named $1; there are demo and test" ;;
+esac
+touch "$VENV/.ready-demo"

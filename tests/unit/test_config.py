@@ -127,8 +127,11 @@ def test_foreign_workers_need_no_offering() -> None:
     assert config.models[0].workers[0].as_profile().latencies_ns == [2_500_000]
 
 
-def test_a_window_longer_than_a_step_is_refused() -> None:
-    assert "window_s (5.0) must not be longer than step_s (1.0)" in refusal(GOOD + "    controller: {step_s: 1}\n")
+def test_a_step_that_is_no_whole_number_of_windows_is_refused() -> None:
+    for controller in ("{step_s: 1}", "{step_s: 7}"):
+        assert "must be a whole number of windows of window_s (5.0)" in refusal(
+            GOOD + f"    controller: {controller}\n"
+        )
 
 
 class TestOverrides:

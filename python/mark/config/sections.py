@@ -100,8 +100,9 @@ class ControllerConfig(_Section):
 
     @model_validator(mode="after")
     def _check_window(self) -> ControllerConfig:
-        if self.window_s > self.step_s:
-            raise ValueError(f"window_s ({self.window_s}) must not be longer than step_s ({self.step_s})")
+        windows = self.step_s / self.window_s
+        if windows < 1 or abs(windows - round(windows)) > 1e-9:
+            raise ValueError(f"step_s ({self.step_s}) must be a whole number of windows of window_s ({self.window_s})")
         return self
 
 

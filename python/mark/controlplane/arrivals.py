@@ -22,8 +22,8 @@ class Arrivals:
     """
 
     def __init__(self, step_s: float, window_s: float, steps_max: int) -> None:
-        windows = step_s / window_s
-        if window_s <= 0 or windows < 1 or abs(windows - round(windows)) > 1e-9:
+        windows = step_s / window_s if window_s > 0 else 0.0
+        if windows < 1 or abs(windows - round(windows)) > 1e-9:
             raise ValueError(f"step_s ({step_s}) must be a whole number of windows of window_s ({window_s})")
         self._window_ns = round(window_s * 1e9)
         self._windows_per_step = round(windows)

@@ -1,0 +1,101 @@
+"""Offered load as the controller sees it: maxima of windows, step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mark.controlplane.arrivals import Arrivals
+
+S = 1_000_000_000
+
+
+def test_a_step_is_worth_its_busiest_window() -> None:
+    arrivals = Arrivals(step_s=20, window_s=5, steps_max=10)
+    arrivals.observe(0, 0)
+
+    for at_s, rows in [(5, 10), (10, 110), (15, 120), (20, 121), (25, 121)]:
+        arrivals.observe(at_s * S, rows)
+
+    assert arrivals.maxima_per_s().tolist() == [20.0, 0.0]
+
+
+def test_a_sample_over_several_windows_is_spread_evenly() -> None:
+    arrivals = Arrivals(step_s=10, window_s=5, steps_max=10)
+    arrivals.observe(0, 0)
+
+    arrivals.observe(20 * S, 400)
+
+    assert arrivals.maxima_per_s().tolist() == [20.0, 20.0, 0.0]
+
+
+def test_samples_inside_a_window_add_up() -> None:
+    arrivals = Arrivals(step_s=10, window_s=5, steps_max=10)
+
+    for at_s, rows in [(0, 0), (1, 5), (2, 15), (4, 20), (5, 25), (6, 26)]:
+        arrivals.observe(at_s * S, rows)
+
+    assert arrivals.maxima_per_s().tolist() == [5.0]
+
+
+def test_the_last_rate_is_that_of_the_step_before_until_a_window_is_done() -> None:
+    arrivals = Arrivals(step_s=10, window_s=5, steps_max=10)
+    arrivals.observe(0, 0)
+    assert arrivals.last_per_s() == 0.0
+
+    arrivals.observe(10 * S, 100)
+    assert arrivals.last_per_s() == 10.0
+
+    arrivals.observe(15 * S, 100)
+    assert arrivals.last_per_s() == 0.0
+
+
+def test_rows_before_the_first_sample_do_not_count() -> None:
+    arrivals = Arrivals(step_s=5, window_s=5, steps_max=10)
+    arrivals.observe(7 * S, 1_000_000)
+
+    arrivals.observe(12 * S, 1_000_005)
+
+    assert arrivals.maxima_per_s().tolist() == [1.0, 0.0]
+
+
+def test_the_history_is_bounded() -> None:
+    arrivals = Arrivals(step_s=1, window_s=1, steps_max=3)
+
+    for at_s in range(10):
+        arrivals.observe(at_s * S, at_s * at_s)
+
+    assert arrivals.maxima_per_s().tolist() == [13.0, 15.0, 17.0, 0.0]
+
+
+@pytest.mark.parametrize(("step_s", "window_s"), [(5, 10), (10, 3), (10, 0), (10, -1)])
+def test_a_step_must_be_a_whole_number_of_windows(step_s: float, window_s: float) -> None:
+    with pytest.raises(ValueError, match="whole number of windows"):
+        Arrivals(step_s, window_s, 10)
+
+
+def test_time_and_counter_must_not_go_back() -> None:
+    arrivals = Arrivals(step_s=10, window_s=5, steps_max=10)
+    arrivals.observe(5 * S, 10)
+
+    with pytest.raises(ValueError, match="go back"):
+        arrivals.observe(4 * S, 10)
+    with pytest.raises(ValueError, match="go back"):
+        arrivals.observe(6 * S, 9)
+
+
+@given(st.lists(st.tuples(st.integers(0, 7 * S), st.integers(0, 500)), min_size=1, max_size=60))
+def test_no_row_is_lost_or_counted_twice(samples: list[tuple[int, int]]) -> None:
+    # With one window a step, the maxima are the windows, and their rows add up to what was offered.
+    arrivals = Arrivals(step_s=1, window_s=1, steps_max=1000)
+    now_ns = rows = 0
+    arrivals.observe(0, 0)
+    for gap_ns, more in samples:
+        now_ns += gap_ns
+        rows += more
+        arrivals.observe(now_ns, rows)
+    arrivals.observe((now_ns // S + 1) * S, rows)
+
+    assert np.sum(arrivals.maxima_per_s()) == pytest.approx(rows)
