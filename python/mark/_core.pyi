@@ -2,12 +2,15 @@
 
 import enum
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
 assertions_enabled: bool
+
+_Contents = Buffer | npt.NDArray[Any]
 
 # --- profile: bind_profile.cc
 
@@ -229,14 +232,14 @@ def write_infer_request(
     model_name: str,
     model_version: str,
     request_id: str,
-    inputs: Sequence[tuple[str, str, Sequence[int], Buffer]],
+    inputs: Sequence[tuple[str, str, Sequence[int], _Contents]],
     outputs: Sequence[str],
 ) -> bytes: ...
 def write_infer_response(
     model_name: str,
     model_version: str,
     request_id: str,
-    outputs: Sequence[tuple[str, str, Sequence[int], Buffer]],
+    outputs: Sequence[tuple[str, str, Sequence[int], _Contents]],
 ) -> bytes: ...
 def parse_infer_response(message: bytes) -> InferResponse:
     """Raises ValueError, naming the field, when the message is not a valid ModelInferResponse."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,7 +96,7 @@ def unit_violations(root: Path) -> list[str]:
     for module in package_modules(root):
         for name, line in names_of_values(module.tree):
             words = name.lower().strip("_").split("_")
-            inside = [word for word, following in zip(words, words[1:], strict=False) if following != "per"]
+            inside = [word for word, following in itertools.pairwise(words) if following != "per"]
             if len(words) > 1 and (set(inside) & UNITS or set(words) & MISSPELT_UNITS):
                 found.append(f"{module.name}:{line} {name}: the unit comes last, as ns, us, ms or s")
     return found
@@ -139,7 +140,11 @@ def test_a_long_function_is_found(tmp_path: Path, keyword: str) -> None:
 
 def test_a_function_with_many_parameters_is_found(tmp_path: Path) -> None:
     names = ", ".join(f"p{number}" for number in range(PARAMETERS_MAX))
-    plant(tmp_path, "python/mark/part.py", f"class Part:\n    def ok(self, {names}): ...\n    def many({names}, *, p): ...")
+    plant(
+        tmp_path,
+        "python/mark/part.py",
+        f"class Part:\n    def ok(self, {names}): ...\n    def many({names}, *, p): ...",
+    )
     plant(tmp_path, "python/mark/cli/load.py", f"def load({names}, option): ...")
     assert parameter_violations(tmp_path) == [f"mark.part:3 many has {PARAMETERS_MAX + 1} parameters"]
 

@@ -34,9 +34,7 @@ def bound_names(body: list[ast.stmt]) -> Iterator[str]:
             yield from (name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name))
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             yield node.target.id
-        elif isinstance(node, ast.If):
-            yield from bound_names(node.body + node.orelse)
-        elif isinstance(node, ast.Try):
+        elif isinstance(node, (ast.If, ast.Try)):
             yield from bound_names(node.body + node.orelse)
 
 

@@ -63,7 +63,7 @@ def imports_of(module: PythonModule) -> Iterator[tuple[str, int]]:
 
 
 def may_import(importer: str, imported: str) -> bool:
-    if importer == imported or imported == VERSION:
+    if imported in {importer, VERSION}:
         return True
     if importer == "":
         return imported in FACADE

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from codebase.source_tree import ROOT, markdown_pages
+
 from mark.cli.commands import app
 
 PAGES = [path.relative_to(ROOT) for path in markdown_pages()]

@@ -132,7 +132,7 @@ def test_a_killed_router_leaves_no_worker_and_no_file(tmp_path: Path) -> None:
 
     assert len(workers) >= 2
     assert_nothing_left(workers)
-    assert not [path for path in folders if path and Path(str(path)).exists()]
+    assert not [path for path in folders if Path(str(path)).exists()]
 
 
 class TestOneLineAndExitCodeTwo:

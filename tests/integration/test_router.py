@@ -20,7 +20,6 @@ from mark._core import parse_infer_response, write_infer_request
 from mark.errors import DeadlineExceeded, InvalidRequest, ModelFailed, ModelNotFound, Overloaded, RequestError
 from mark.protocol import messages
 
-
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
 
 
@@ -32,7 +31,7 @@ def client(router: RouterProcess):  # type: ignore[no-untyped-def]
 
 def raw_call(router: RouterProcess, message: bytes, timeout_s: float = 5.0) -> bytes:
     with grpc.insecure_channel(router.address) as channel:
-        return channel.unary_unary(messages.MODEL_INFER)(message, timeout=timeout_s)
+        return bytes(channel.unary_unary(messages.MODEL_INFER)(message, timeout=timeout_s))
 
 
 def test_an_answer_is_the_models(client: Client) -> None:
@@ -70,11 +69,15 @@ def test_the_request_id_and_the_model_come_back(router: RouterProcess) -> None:
     assert (response.model_name, response.model_version, response.id) == ("doubler", "1", "request-7")
 
 
-def request(**changes: object) -> bytes:
-    values = {"model": "doubler", "version": "", "name": "x", "datatype": "FP32", "shape": (1, 4), "raw": ROW.tobytes()}
-    values.update(changes)
-    inputs = [(values["name"], values["datatype"], values["shape"], values["raw"])]
-    return write_infer_request(values["model"], values["version"], "", inputs, values.get("outputs", []))  # type: ignore[arg-type]
+def request(
+    model: str = "doubler",
+    version: str = "",
+    datatype: str = "FP32",
+    shape: tuple[int, ...] = (1, 4),
+    raw: bytes = ROW.tobytes(),
+    outputs: tuple[str, ...] = (),
+) -> bytes:
+    return write_infer_request(model, version, "", [("x", datatype, shape, raw)], outputs)
 
 
 BAD_REQUESTS = {
@@ -92,7 +95,7 @@ BAD_REQUESTS = {
     "length does not match": (request(raw=bytes(15)), grpc.StatusCode.INVALID_ARGUMENT, "raw_input_contents[0]"),
     "zero rows": (request(shape=(0, 4), raw=b""), grpc.StatusCode.INVALID_ARGUMENT, "inputs[0].shape"),
     "too many rows": (request(shape=(9, 4), raw=bytes(144)), grpc.StatusCode.INVALID_ARGUMENT, "inputs[0].shape"),
-    "unknown output": (request(outputs=["q"]), grpc.StatusCode.INVALID_ARGUMENT, "outputs[0]"),
+    "unknown output": (request(outputs=("q",)), grpc.StatusCode.INVALID_ARGUMENT, "outputs[0]"),
     "truncated": (request()[:-3], grpc.StatusCode.INVALID_ARGUMENT, "ModelInferRequest"),
     "garbage": (b"\xff" * 40, grpc.StatusCode.INVALID_ARGUMENT, "ModelInferRequest"),
 }

@@ -54,7 +54,7 @@ class Case:
         )
 
 
-def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:
+def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:  # noqa: C901 - one page, as in the paper
     """Algorithm 1 with the corrections, written for reading: [(kind, instance id or 0)], retired ids."""
     m = len(case.forecast)
     tau = min(case.lead, m - 1)
@@ -71,7 +71,7 @@ def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:
         last = first
         while last + 1 < end and left[last + 1] > 1e-9:
             last += 1
-        options = []
+        options: list[tuple[float, tuple[int, int, float] | None, int, int]] = []
         for instance in running:
             start = math.ceil(instance[2] / case.step_s)
             options.append(
@@ -82,12 +82,12 @@ def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:
                 options.append((price_per_row(kind, kind.overhead_s, tau, first, last), None, number, tau))
         if not options or min(option[0] for option in options) == math.inf:
             return False
-        _, instance, number, start = min(options, key=lambda option: option[0])  # the first of equals
-        if instance is None:
+        _, chosen, number, start = min(options, key=lambda option: option[0])  # the first of equals
+        if chosen is None:
             available[number] -= 1
         else:
-            running.remove(instance)
-        choices.append((number, 0 if instance is None else instance[0]))
+            running.remove(chosen)
+        choices.append((number, 0 if chosen is None else chosen[0]))
         for t in range(start, m):
             left[t] -= case.kinds[number].capacity
         return True

@@ -164,7 +164,7 @@ def test_load_that_nothing_can_carry_is_said_aloud() -> None:
 @pytest.mark.parametrize("wrong", [{"horizon_steps": 0}, {"cooldown_s": -1}, {"min_instances": -1}])
 def test_nonsensical_parameters_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="horizon_steps must be positive"):
-        ControllerParams(**wrong)  # type: ignore[arg-type]
+        ControllerParams(**wrong)
 
 
 @given(st.lists(st.integers(0, 70), min_size=5, max_size=40), st.integers(0, 3), st.sampled_from([0.0, 2.0, 6.0]))

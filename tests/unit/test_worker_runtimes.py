@@ -35,7 +35,7 @@ def artifact(
 def torchscript_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    class Add(torch.nn.Module):
+    class Add(torch.nn.Module):  # type: ignore[misc]
         def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return a + b, a - b
 

@@ -1,0 +1,172 @@
+"""The worker process: serves, refuses, drains, and ends with whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from integration.router_process import environment
+
+from mark import Client
+from mark._core import write_infer_request
+from mark.domain.artifact import ModelArtifact, artifact_to_json
+from mark.domain.signature import ModelSignature, TensorSpec
+from mark.errors import InvalidRequest, ModelFailed, ModelNotFound
+from mark.protocol import messages
+from mark.worker.profiling import batch_sizes, measure_profile
+
+SIGNATURE = ModelSignature(
+    "doubler", "1", (TensorSpec("x", "FP32", (-1, 4)),), (TensorSpec("y", "FP32", (-1, 4)),), rows_max=8
+)
+ARTIFACT = ModelArtifact(SIGNATURE, "python", "doubler_model:make")
+ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
+
+
+class Worker:
+    """A worker process with a pipe to its stdin."""
+
+    def __init__(self, folder: Path, *arguments: str, artifact: ModelArtifact = ARTIFACT) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(artifact), *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip().rpartition(" at ")[2]
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and stderr, once it has ended by itself or is stopped now."""
+        self.process.terminate()
+        _, stderr = self.process.communicate(timeout=10)
+        return self.process.returncode, stderr
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    started = Worker(tmp_path_factory.mktemp("worker"))
+    yield started
+    assert started.end() == (0, "")
+
+
+@pytest.fixture
+def client(worker: Worker) -> Iterator[Client]:
+    with Client(worker.address) as opened:
+        yield opened
+
+
+def test_it_is_a_server_of_the_protocol_by_itself(client: Client) -> None:
+    np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+    assert client.is_ready()
+    assert client.is_model_ready("doubler", "1")
+    assert client.model_metadata("doubler").inputs == SIGNATURE.inputs
+
+
+def test_bad_requests_get_the_same_statuses_as_at_the_router(client: Client) -> None:
+    with pytest.raises(InvalidRequest, match=r"inputs\[0\]\.shape"):
+        client.infer("doubler", {"x": ROW[:, :3]})
+    with pytest.raises(ModelNotFound):
+        client.infer("tripler", {"x": ROW})
+    with pytest.raises(ModelNotFound):
+        client.is_model_ready("doubler", "9")
+
+
+def test_a_model_that_raises_fails_the_request_with_its_words(client: Client) -> None:
+    with pytest.raises(ModelFailed, match="ValueError: cannot double a beast"):
+        client.infer("doubler", {"x": np.full((1, 4), 666.0, np.float32)})
+    np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+
+
+def test_a_profile_is_monotone_and_covers_every_size(worker: Worker) -> None:
+    seen: list[int] = []
+
+    profile = asyncio.run(measure_profile(worker.address, SIGNATURE, seen.append, runs=3))
+
+    assert profile.rows == seen == batch_sizes(8) == [1, 2, 4, 8]
+    assert profile.latencies_ns == sorted(profile.latencies_ns)
+
+
+@pytest.mark.parametrize(("rows_max", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6])])
+def test_batch_sizes_double_up_to_the_largest(rows_max: int, sizes: list[int]) -> None:
+    assert batch_sizes(rows_max) == sizes
+
+
+def test_sigterm_lets_the_running_batch_finish(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    slow = np.array([[-1.0, 0.3, 0.0, 0.0]], dtype=np.float32)
+    request = write_infer_request("doubler", "", "", [("x", "FP32", (1, 4), slow)], [])
+    with grpc.insecure_channel(worker.address) as channel:
+        infer = channel.unary_unary(messages.MODEL_INFER)
+        infer(write_infer_request("doubler", "", "", [("x", "FP32", (1, 4), ROW)], []))
+        call = infer.future(request)
+        # The worker answers this only after it has read the call before it on the same connection.
+        channel.unary_unary(messages.SERVER_LIVE)(b"")
+        worker.process.send_signal(signal.SIGTERM)
+        answered = call.result(timeout=5)
+
+    _, stderr = worker.process.communicate(timeout=10)
+    assert answered
+    assert (worker.process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("how", ["stdin ends", "interrupted"])
+def test_it_ends_when_asked_and_removes_its_socket(tmp_path: Path, how: str) -> None:
+    socket = tmp_path / "run" / "worker"
+    socket.parent.mkdir()
+    worker = Worker(tmp_path, "--address", f"unix:{socket}", "--exit-with-parent")
+    assert socket.exists()
+
+    if how == "stdin ends":
+        assert worker.process.stdin is not None
+        worker.process.stdin.close()
+        worker.process.stdin = None
+    else:
+        worker.process.send_signal(signal.SIGINT)
+    _, stderr = worker.process.communicate(timeout=10)
+
+    assert (worker.process.returncode, stderr) == (0, "")
+    assert not socket.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "source", "words"),
+    [
+        ((), "doubler_model:broken", "RuntimeError: no such weights"),
+        ((), "doubler_model:absent", "AttributeError"),
+        (("--cpu-share", "2"), "doubler_model:make", "cpu_share must lie in (0, 1]"),
+        (("--address", "unix:/nonexistent/socket"), "doubler_model:make", "cannot listen at"),
+    ],
+)
+def test_what_a_person_must_mend_is_one_line_and_exit_code_two(
+    tmp_path: Path, arguments: tuple[str, ...], source: str, words: str
+) -> None:
+    worker = Worker(tmp_path, *arguments, artifact=ModelArtifact(SIGNATURE, "python", source))
+    _, stderr = worker.process.communicate(timeout=10)
+
+    assert worker.process.returncode == 2
+    assert words in stderr
+    assert len(stderr.strip().splitlines()) == 1
+
+
+def test_the_command_line_starts_the_same_worker(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "mark", "worker", "doubler_model:make", "--name", "doubler", "--runtime", "python",
+            "--input", "x:FP32:-1,4", "--output", "y:FP32:-1,4", "--address", "127.0.0.1:0",
+        ],
+        stdout=subprocess.PIPE, text=True, env=environment(tmp_path),
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = process.stdout.readline().strip().rpartition(" at ")[2]
+    with Client(address) as client:
+        np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=10)
+
+    assert process.returncode == 0

@@ -1,0 +1,250 @@
+"""The driver of the request path: futures, timers, lost workers and drains, with links that the tests hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+import pytest
+
+from mark import _core
+from mark._core import DispatcherParams, Endpoint, LatencyProfile, ModelSignature, Outcome, WorkerSpec
+from mark.errors import DeadlineExceeded, InvalidRequest, ModelFailed, Overloaded, Unavailable
+from mark.live.clock import SteadyClock
+from mark.live.dispatch_loop import DispatchLoop
+from mark.live.worker_link import LinkFailed, ModelRaised
+
+SIGNATURE = ModelSignature("m", "1", [("x", "INT8", [-1])], [("y", "INT8", [-1])], 8)
+CORE_BATCH = ModelSignature("m", "1", [("x", "INT8", [-1])], [("y", "INT8", [-1])], 1000)
+SPEC = WorkerSpec(LatencyProfile([1, 8], [1_000_000, 2_000_000]), rows_max=8)
+RT_MAX_NS = 5_000_000_000
+
+
+class Link:
+    """A worker that answers when the test lets it: y = x."""
+
+    def __init__(self, *, ready: bool = True) -> None:
+        self.address = "test"
+        self.ready = asyncio.Event()
+        if ready:
+            self.ready.set()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.batches: list[int] = []
+        self.arrived = asyncio.Event()
+        self.failure: Callable[[int], Exception | None] = lambda rows: None
+        self.closed = False
+
+    async def wait_ready(self) -> None:
+        await self.ready.wait()
+
+    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+        parsed = _core.parse_infer_request(batch, CORE_BATCH)
+        assert isinstance(parsed, _core.InferRequest)
+        self.batches.append(parsed.rows)
+        self.arrived.set()
+        failure = self.failure(parsed.rows)
+        if failure is not None:
+            raise failure
+        await self.gate.wait()
+        return _core.write_infer_response("m", "1", parsed.id, [("y", "INT8", parsed.shape(0), parsed.raw(0))])
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    """A dispatch loop and what it is driven with."""
+
+    def __init__(self, **params: object) -> None:
+        self.clock = SteadyClock()
+        self.endpoint = Endpoint(SIGNATURE, DispatcherParams(RT_MAX_NS, rows_max=8, **params))  # type: ignore[arg-type]
+        self.loop = DispatchLoop(self.endpoint, self.clock, RT_MAX_NS)
+
+    def add(self, worker: int, link: Link) -> Link:
+        self.loop.add_worker(worker, link, SPEC)  # type: ignore[arg-type]
+        return link
+
+    async def ask(self, value: int = 1, *, within_s: float = 5.0) -> int:
+        request = _core.write_infer_request("m", "", "", [("x", "INT8", [1], np.array([value], np.int8))], [])
+        answer = await self.loop.infer(request, self.clock.now_ns() + round(within_s * 1e9))
+        return int(np.frombuffer(_core.parse_infer_response(answer).tensors[0][3], np.int8)[0])
+
+    def ended(self, outcome: Outcome) -> int:
+        return self.loop.statistics().ended(outcome)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.loop.close()
+
+
+async def test_answers_go_to_those_who_asked(world: World) -> None:
+    world.add(1, Link())
+
+    assert await asyncio.gather(*(world.ask(value) for value in range(20))) == list(range(20))
+    assert world.ended(Outcome.ANSWERED) == 20
+
+
+async def test_requests_of_one_turn_share_a_batch(world: World) -> None:
+    link = world.add(1, Link())
+    await world.loop.wait_ready()
+
+    await asyncio.gather(*(world.ask() for _ in range(8)))
+
+    assert link.batches == [8]
+
+
+async def test_a_request_waits_for_the_first_worker(world: World) -> None:
+    link = world.add(1, Link(ready=False))
+    asking = asyncio.ensure_future(world.ask(7))
+    await asyncio.sleep(0)
+    assert world.loop.ready_workers == 0
+
+    link.ready.set()
+
+    assert await asking == 7
+
+
+async def test_a_deadline_that_passes_in_the_queue_is_told(world: World) -> None:
+    with pytest.raises(DeadlineExceeded, match="while the request waited for a worker"):
+        await world.ask(within_s=0.02)
+    assert world.ended(Outcome.EXPIRED) == 1
+    assert world.loop.waiting_requests == 0
+
+
+async def test_refusals_are_typed() -> None:
+    world = World(queue_requests_max=1)
+    waiting = asyncio.ensure_future(world.ask())
+    await asyncio.sleep(0)
+
+    with pytest.raises(Overloaded, match="the queue is full"):
+        await world.ask()
+    with pytest.raises(DeadlineExceeded, match="had passed on arrival"):
+        await world.ask(within_s=0.0)
+    with pytest.raises(InvalidRequest, match="not a valid ModelInferRequest"):
+        await world.loop.infer(b"\xff", world.clock.now_ns() + 10**9)
+    world.add(1, Link())
+    assert await waiting == 1
+    with pytest.raises(Overloaded, match="no worker can answer before the deadline"):
+        await world.ask(within_s=0.0005)
+    await world.loop.close()
+
+
+async def test_a_cancelled_request_leaves_its_place_at_once(world: World) -> None:
+    asking = asyncio.ensure_future(world.ask())
+    await asyncio.sleep(0)
+    assert world.loop.statistics().queued_requests == 1
+
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+    assert world.loop.statistics().queued_requests == 0
+    assert world.ended(Outcome.CANCELLED) == 1
+
+
+async def test_a_lost_worker_is_replaced_within_the_request(world: World) -> None:
+    lost = world.add(1, Link())
+    lost.failure = lambda rows: LinkFailed("gone")
+    await world.loop.wait_ready()
+    asking = asyncio.ensure_future(world.ask(5))
+    await lost.arrived.wait()
+    lost.ready.clear()
+
+    world.add(2, Link())
+
+    assert await asking == 5
+    assert world.loop.statistics().retried_requests == 1
+
+
+async def test_a_second_loss_is_told_as_unavailable(world: World) -> None:
+    for worker in (1, 2):
+        world.add(worker, Link()).failure = lambda rows: LinkFailed("gone")
+    await world.loop.wait_ready()
+
+    with pytest.raises(Unavailable, match="safe to send again"):
+        await world.ask()
+    assert world.ended(Outcome.WORKER_LOST) == 1
+
+
+async def test_a_lost_worker_that_comes_back_is_used_again(world: World) -> None:
+    link = world.add(1, Link())
+    failures = [LinkFailed("hiccup")]
+    link.failure = lambda rows: failures.pop() if failures else None
+    await world.loop.wait_ready()
+
+    assert await world.ask(3) == 3
+    assert world.loop.ready_workers == 1
+
+
+async def test_a_bad_request_fails_alone(world: World) -> None:
+    link = world.add(1, Link())
+    await world.loop.wait_ready()
+    # The first batch fails as a whole; then each goes alone, and the second of those is the bad one.
+    verdicts = [ModelRaised("together"), None, ModelRaised("the bad one"), None]
+    link.failure = lambda rows: verdicts.pop(0)
+
+    answers = await asyncio.gather(*(world.ask(value) for value in (1, 2, 3)), return_exceptions=True)
+
+    assert link.batches == [3, 1, 1, 1]
+    assert [answer for answer in answers if isinstance(answer, int)] == [1, 3]
+    failed = [answer for answer in answers if isinstance(answer, Exception)]
+    assert [type(error) for error in failed] == [ModelFailed]
+    assert str(failed[0]) == "the bad one"
+
+
+async def test_a_draining_worker_finishes_its_batch_and_takes_no_other(world: World) -> None:
+    link = world.add(1, Link())
+    link.gate.clear()
+    await world.loop.wait_ready()
+    asking = asyncio.ensure_future(world.ask(4))
+    await link.arrived.wait()
+
+    draining = asyncio.ensure_future(world.loop.drain_worker(1))
+    await asyncio.sleep(0)
+    late = asyncio.ensure_future(world.ask(5))
+    await asyncio.sleep(0)
+    assert not draining.done()
+    link.gate.set()
+
+    assert await asking == 4
+    await draining
+    assert link.closed
+    assert link.batches == [1]
+    world.add(2, Link())
+    assert await late == 5
+
+
+async def test_removing_a_worker_sends_its_requests_elsewhere(world: World) -> None:
+    link = world.add(1, Link())
+    link.gate.clear()
+    await world.loop.wait_ready()
+    asking = asyncio.ensure_future(world.ask(6))
+    await link.arrived.wait()
+    world.add(2, Link())
+
+    await world.loop.remove_worker(1)
+
+    assert await asking == 6
+    assert link.closed
+
+
+async def test_closing_ends_those_who_wait() -> None:
+    world = World()
+    asking = asyncio.ensure_future(world.ask())
+    await asyncio.sleep(0)
+
+    await world.loop.close()
+
+    with pytest.raises(Unavailable, match="the server stops"):
+        await asking
+    assert world.loop.statistics().queued_requests == 0
+
+
+async def test_draining_or_removing_an_unknown_worker_is_no_error(world: World) -> None:
+    await world.loop.drain_worker(9)
+    await world.loop.remove_worker(9)
