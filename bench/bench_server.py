@@ -1,0 +1,191 @@
+"""The router as a process: against a bare echo on the same core, against its own worker, and doing nothing.
+
+Server processes run on core 0, worker and load on core 1, so that the router has one core to itself. The load is
+nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a Python client would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from mark import Client
+from mark._core import parse_infer_response, write_infer_request
+from mark.domain.artifact import ModelArtifact, artifact_to_json
+from mark.domain.signature import ModelSignature, TensorSpec
+from mark.protocol import messages
+
+BENCH = Path(__file__).resolve().parent
+SIGNATURE = ModelSignature(
+    "noop", "1", (TensorSpec("x", "FP32", (-1, 64)),), (TensorSpec("y", "FP32", (-1, 64)),), rows_max=64
+)
+ROW = np.arange(64, dtype=np.float32).reshape(1, 64)
+REQUEST = write_infer_request("noop", "", "", [("x", "FP32", (1, 64), ROW)], [])
+CONFIG = """\
+server: {{port: 0}}
+models:
+  - name: noop
+    inputs: [{{name: x, datatype: FP32, shape: [-1, 64]}}]
+    outputs: [{{name: y, datatype: FP32, shape: [-1, 64]}}]
+    slo: {{rt_max_ms: 1000}}
+    batching: {{rows_max: 64}}
+    workers: [{{address: '{address}', profile: [[1, 1.2], [64, 1.6]]}}]
+"""
+SHARE_OF_ECHO_MIN = 0.8
+IDLE_SHARE_MAX = 0.01
+CORES = sorted(os.sched_getaffinity(0))
+
+
+class Process:
+    """A server process on one core, and the address that it says it serves at."""
+
+    def __init__(self, core: int, *command: str, log: Path) -> None:
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                env={**os.environ, "PYTHONPATH": str(BENCH)},
+            )  # fmt: skip
+        os.sched_setaffinity(self.process.pid, {CORES[core % len(CORES)]})
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip().rpartition(" at ")[2]
+        # Threads that the process made before it was pinned stay where they are unless they are moved too.
+        for thread in psutil.Process(self.process.pid).threads():
+            os.sched_setaffinity(thread.id, {CORES[core % len(CORES)]})
+        assert self.address, log.read_text()
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    artifact = artifact_to_json(ModelArtifact(SIGNATURE, "python", "noop_model:make"))
+    log = tmp_path_factory.mktemp("worker") / "log"
+    started = Process(1, "-m", "mark.worker", "--artifact", artifact, "--address", "127.0.0.1:0", log=log)
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def router(worker: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("router")
+    (folder / "mark.yaml").write_text(CONFIG.format(address=worker.address), encoding="utf-8")
+    started = Process(0, "-m", "mark", "serve", str(folder / "mark.yaml"), log=folder / "log")
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    started = Process(0, str(BENCH / "echo_server.py"), log=tmp_path_factory.mktemp("echo") / "log")
+    yield started
+    started.end()
+
+
+def h2load(address: str, folder: Path, seconds: int) -> tuple[float, int]:
+    """Requests per second and requests in all, 64 in flight over 4 connections."""
+    program = shutil.which("h2load")
+    if program is None:
+        pytest.fail("h2load is not on the path: apt-get install nghttp2-client")
+    data = folder / "request.bin"
+    data.write_bytes(b"\0" + len(REQUEST).to_bytes(4, "big") + REQUEST)
+    done = subprocess.run(
+        ["taskset", "-c", str(CORES[1 % len(CORES)]), program, "-D", str(seconds), "-c", "4", "-m", "16", "-t", "1",
+         "-H", "content-type: application/grpc", "-H", "te: trailers", "-d", str(data),
+         f"http://{address}{messages.MODEL_INFER}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rate = re.search(r"([\d.]+) req/s", done.stdout)
+    counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed", done.stdout)
+    assert rate is not None
+    assert counts is not None
+    assert counts[1] == counts[2]
+    return float(rate[1]), int(counts[1])
+
+
+def answered(router: Process) -> int:
+    with grpc.insecure_channel(router.address) as channel:
+        answer = channel.unary_unary(messages.GET_STATUS)(messages.StatusRequest().SerializeToString(), timeout=5)
+    model = messages.StatusResponse.FromString(answer).models[0]
+    assert model.violations == 0, dict(model.ended)
+    return int(model.ended["answered"])
+
+
+@pytest.mark.timeout(300)
+def test_the_router_keeps_most_of_a_bare_echos_rate(
+    benchmark: BenchmarkFixture, router: Process, echo: Process, tmp_path: Path
+) -> None:
+    seconds, rounds = (3, 5) if benchmark.enabled else (1, 1)
+    pairs: list[tuple[float, float]] = []
+
+    def run() -> None:
+        echo_per_s, _ = h2load(echo.address, tmp_path, seconds)
+        before = answered(router)
+        router_per_s, requests = h2load(router.address, tmp_path, seconds)
+        assert answered(router) - before >= requests  # h2load takes any HTTP 200 for a success
+        pairs.append((router_per_s, echo_per_s))
+
+    benchmark.pedantic(run, rounds=rounds)  # type: ignore[no-untyped-call]
+    with Client(router.address) as client:
+        np.testing.assert_array_equal(client.infer("noop", {"x": ROW})["y"], ROW)
+    share = statistics.median(router_per_s / echo_per_s for router_per_s, echo_per_s in pairs)
+    benchmark.extra_info.update(share_of_echo=share, pairs_per_s=pairs)
+    if benchmark.enabled:
+        assert share >= SHARE_OF_ECHO_MIN, json.dumps(pairs)
+
+
+def test_the_latency_that_the_router_adds_at_one_request_in_flight(
+    benchmark: BenchmarkFixture, router: Process, worker: Process
+) -> None:
+    calls = 500 if benchmark.enabled else 20
+
+    def latencies_ms(address: str) -> list[float]:
+        with grpc.insecure_channel(address) as channel:
+            infer = channel.unary_unary(messages.MODEL_INFER)
+            taken = []
+            for number in range(calls + 20):
+                began_s = time.perf_counter()
+                response = infer(REQUEST)
+                if number >= 20:
+                    taken.append((time.perf_counter() - began_s) * 1e3)
+            assert parse_infer_response(response).tensors[0][3] == ROW.tobytes()
+        return taken
+
+    direct = statistics.median(latencies_ms(worker.address))
+    routed: list[float] = []
+    benchmark.pedantic(lambda: routed.extend(latencies_ms(router.address)), rounds=1)  # type: ignore[no-untyped-call]
+
+    added = statistics.median(routed) - direct
+    benchmark.extra_info.update(direct_ms=direct, routed_ms=statistics.median(routed), added_ms=added)
+    # One more hop of the same kind, and what the router does in between: never more than three of them.
+    assert added < 3 * direct
+
+
+def test_an_idle_router_uses_next_to_no_cpu(benchmark: BenchmarkFixture, router: Process) -> None:
+    seconds = 10.0 if benchmark.enabled else 2.0
+    process = psutil.Process(router.process.pid)
+
+    def share() -> float:
+        before, began_s = process.cpu_times(), time.perf_counter()
+        time.sleep(seconds)  # what is measured is that nothing happens
+        after = process.cpu_times()
+        return (after.user + after.system - before.user - before.system) / (time.perf_counter() - began_s)
+
+    used = benchmark.pedantic(share, rounds=1)  # type: ignore[no-untyped-call]
+    benchmark.extra_info.update(cpu_share=used)
+    assert used < IDLE_SHARE_MAX
