@@ -7,6 +7,7 @@ nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a Pyth
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
 import shutil
@@ -91,10 +92,12 @@ def router(worker: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    started = Process(0, str(BENCH / "echo_server.py"), log=tmp_path_factory.mktemp("echo") / "log")
+def echoes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Process]]:
+    log = tmp_path_factory.mktemp("echo") / "log"
+    started = {loop: Process(0, str(BENCH / "echo_server.py"), f"--{loop}", log=log) for loop in ("asyncio", "uvloop")}
     yield started
-    started.end()
+    for process in started.values():
+        process.end()
 
 
 def h2load(address: str, folder: Path, seconds: int) -> tuple[float, int]:
@@ -128,25 +131,29 @@ def answered(router: Process) -> int:
 
 @pytest.mark.timeout(300)
 def test_the_router_keeps_most_of_a_bare_echos_rate(
-    benchmark: BenchmarkFixture, router: Process, echo: Process, tmp_path: Path
+    benchmark: BenchmarkFixture, router: Process, echoes: dict[str, Process], tmp_path: Path
 ) -> None:
     seconds, rounds = (3, 5) if benchmark.enabled else (1, 1)
-    pairs: list[tuple[float, float]] = []
+    rates_per_s: dict[str, list[float]] = {"router": [], "asyncio": [], "uvloop": []}
 
     def run() -> None:
-        echo_per_s, _ = h2load(echo.address, tmp_path, seconds)
+        for loop, echo in echoes.items():
+            rates_per_s[loop].append(h2load(echo.address, tmp_path, seconds)[0])
         before = answered(router)
-        router_per_s, requests = h2load(router.address, tmp_path, seconds)
+        rate_per_s, requests = h2load(router.address, tmp_path, seconds)
         assert answered(router) - before >= requests  # h2load takes any HTTP 200 for a success
-        pairs.append((router_per_s, echo_per_s))
+        rates_per_s["router"].append(rate_per_s)
 
     benchmark.pedantic(run, rounds=rounds)  # type: ignore[no-untyped-call]
     with Client(router.address) as client:
         np.testing.assert_array_equal(client.infer("noop", {"x": ROW})["y"], ROW)
-    share = statistics.median(router_per_s / echo_per_s for router_per_s, echo_per_s in pairs)
-    benchmark.extra_info.update(share_of_echo=share, pairs_per_s=pairs)
+    # The router runs on uvloop; the bare echo that it is held to is plain grpc.aio, the other is told for comparison.
+    shares = {
+        loop: statistics.median(map(operator.truediv, rates_per_s["router"], rates_per_s[loop])) for loop in echoes
+    }
+    benchmark.extra_info.update(share_of_echo=shares, rates_per_s=rates_per_s)
     if benchmark.enabled:
-        assert share >= SHARE_OF_ECHO_MIN, json.dumps(pairs)
+        assert shares["asyncio"] >= SHARE_OF_ECHO_MIN, json.dumps(rates_per_s)
 
 
 def test_the_latency_that_the_router_adds_at_one_request_in_flight(

@@ -7,6 +7,7 @@ import sys
 
 import grpc
 import grpc.aio
+import uvloop
 
 
 class Echo(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -33,4 +34,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    if "--uvloop" in sys.argv:
+        uvloop.run(main())
+    else:
+        asyncio.run(main())

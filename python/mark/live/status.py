@@ -69,6 +69,8 @@ class ControlService:
             latency_ms=messages.LatencyStatus(
                 **{name: statistics.latency_quantile_ns(q) / 1e6 for name, q in _QUANTILES.items()}
             ),
+            batches=statistics.dispatched_batches,
+            rows_per_batch=statistics.dispatched_rows / max(1, statistics.dispatched_batches),
             queued=statistics.queued_requests,
             in_flight=statistics.in_flight_requests,
             load_per_s=0.0 if decision is None else decision.load_per_s,
