@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m) {
   bind_oip(m);
   bind_endpoint(m);
   bind_provisioner(m);
+  bind_timer(m);
 }

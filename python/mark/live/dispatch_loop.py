@@ -20,6 +20,7 @@ from mark._core import (
     Refusal,
     RequestFaultInfo,
     Statistics,
+    WakeupTimer,
     WorkerSpec,
 )
 from mark.errors import DeadlineExceeded, ModelFailed, Overloaded, RequestError, Unavailable
@@ -49,9 +50,9 @@ class _Worker:
 
 
 class DispatchLoop:
-    """The request path of one model, live.
+    """The request path of one model, live. Constructed inside a running event loop.
 
-    Thread safety: belongs to one event loop; the endpoint inside may be observed from other threads.
+    Thread safety: belongs to that loop; the endpoint inside may be observed from other threads.
 
     Invariants:
         - every accepted request has a future in `_waiting` until its one reply arrives or its caller is cancelled;
@@ -65,8 +66,10 @@ class DispatchLoop:
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._workers: dict[int, _Worker] = {}
         self._poll_soon = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = 0
+        self._timer = WakeupTimer()
+        self._timer_ns = 0  # when it fires; 0: it is not set
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._timer.fileno(), self._on_timer)
         self._ready = asyncio.Event()
 
     async def infer(self, message: bytes, deadline_ns: int) -> bytes:
@@ -78,15 +81,15 @@ class DispatchLoop:
         admitted = self._endpoint.submit(message, deadline_ns, self._clock.now_ns())
         if not isinstance(admitted, int):
             raise _refused(admitted)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[admitted] = future
-        self._poll_once_more()
+        self._look_again()
         try:
             return await future
         except asyncio.CancelledError:
             if self._waiting.pop(admitted, None) is not None:
                 self._endpoint.cancel(admitted, self._clock.now_ns())
-                self._poll_once_more()
+                self._look_again()
             raise
 
     def add_worker(self, worker: int, link: WorkerLink, spec: WorkerSpec) -> None:
@@ -101,7 +104,7 @@ class DispatchLoop:
             return
         entry.draining = True
         self._endpoint.worker_drain(worker)
-        self._poll_once_more()
+        self._look_again()
         while entry.up and self._endpoint.worker_busy(worker):
             entry.idle.clear()
             await entry.idle.wait()
@@ -139,8 +142,7 @@ class DispatchLoop:
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""
         await asyncio.gather(*(self.remove_worker(worker) for worker in list(self._workers)))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._loop.remove_reader(self._timer.fileno())
         for request, future in list(self._waiting.items()):
             self._endpoint.cancel(request, self._clock.now_ns())
             if not future.done():
@@ -149,11 +151,24 @@ class DispatchLoop:
 
     # --- driving the endpoint
 
-    def _poll_once_more(self) -> None:
-        # One poll for all events of this turn of the loop: requests that arrived together are batched together.
-        if not self._poll_soon:
+    def _look_again(self) -> None:
+        """Poll soon if the last event gave the endpoint something to do, else when it will have."""
+        wakeup_ns = self._endpoint.next_wakeup_ns()
+        if wakeup_ns is None or self._poll_soon:
+            return
+        if wakeup_ns <= self._clock.now_ns():
+            # One poll for all events of this turn of the loop: requests that arrived together are batched together.
             self._poll_soon = True
-            asyncio.get_running_loop().call_soon(self._poll)
+            self._loop.call_soon(self._poll)
+        elif not 0 < self._timer_ns <= wakeup_ns:
+            # A timer that fires too early costs one poll; moving it back at every submission would cost more.
+            self._timer_ns = wakeup_ns
+            self._timer.arm(wakeup_ns - self._clock.now_ns())
+
+    def _on_timer(self) -> None:
+        self._timer.acknowledge()
+        self._timer_ns = 0
+        self._poll()
 
     def _poll(self) -> None:
         self._poll_soon = False
@@ -162,22 +177,7 @@ class DispatchLoop:
             entry = self._workers[batch.worker]
             self._start(entry, self._carry(batch, entry))
         self._deliver(replies)
-        self._arm_timer()
-
-    def _arm_timer(self) -> None:
-        # A timer that fires too early costs one poll; moving it at every submission would cost more.
-        wakeup_ns = self._endpoint.next_wakeup_ns()
-        if wakeup_ns is None or (self._timer is not None and self._timer_ns <= wakeup_ns):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_ns = wakeup_ns
-        delay_s = max(0, wakeup_ns - self._clock.now_ns()) / 1e9
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._poll()
+        self._look_again()
 
     async def _carry(self, batch: OutboundBatch, entry: _Worker) -> None:
         predicted_s = (batch.predicted_finish_ns - self._clock.now_ns()) / 1e9
@@ -190,11 +190,14 @@ class DispatchLoop:
             _log.warning("lost a worker with %d requests in flight: %s", batch.requests, error)
             self._reconnect(batch.worker, entry)
             replies = []
+        except Exception:  # noqa: BLE001 - whatever it is, those who wait for the batch must not wait for ever
+            _log.exception("a batch of %d requests failed unexpectedly", batch.requests)
+            replies = self._endpoint.fail(batch.batch, Failure.WORKER_LOST, "", self._clock.now_ns())
         else:
             replies = self._endpoint.complete(batch.batch, response, self._clock.now_ns())
         self._deliver(replies)
         entry.idle.set()
-        self._poll_once_more()
+        self._look_again()
 
     def _deliver(self, replies: list[Reply]) -> None:
         for request, message, outcome, detail in replies:
@@ -209,7 +212,7 @@ class DispatchLoop:
     # --- life of a worker
 
     def _start(self, entry: _Worker, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         entry.tasks.add(task)
         task.add_done_callback(entry.tasks.discard)
 
@@ -220,7 +223,7 @@ class DispatchLoop:
         self._endpoint.worker_up(worker, entry.spec, self._clock.now_ns())
         entry.up = True
         self._ready.set()
-        self._poll_once_more()
+        self._look_again()
 
     def _reconnect(self, worker: int, entry: _Worker) -> None:
         # The first of its batches to fail takes the worker down, which fails the others as well.
@@ -234,7 +237,7 @@ class DispatchLoop:
         if entry.up:
             entry.up = False
             self._deliver(self._endpoint.worker_down(worker, self._clock.now_ns()))
-            self._poll_once_more()
+            self._look_again()
         entry.idle.set()
 
 
