@@ -48,7 +48,10 @@ system_packages() {
   has_venv || missing="$missing python3-venv"
   has_headers || missing="$missing python3-dev"
   command -v c++ >/dev/null || missing="$missing g++"
-  [ "$1" = demo ] || has_doctest || missing="$missing doctest-dev"
+  if [ "$1" = test ]; then
+    has_doctest || missing="$missing doctest-dev"
+    command -v h2load >/dev/null || missing="$missing nghttp2-client" # the load of the server benches
+  fi
   # shellcheck disable=SC2086  # a list of words
   [ -z "$missing" ] || apt_install $missing
   has_venv && has_headers ||

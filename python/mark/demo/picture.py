@@ -45,7 +45,6 @@ def draw_picture(series: Series, slo: Slo, path: Path) -> None:
     latency.plot(at_s, [sample.p98_ms for sample in samples], color=_LOAD, label="p98 latency")
     latency.axhline(slo.rt_max_ms, color=_VIOLATION, linestyle="--", label=f"rt_max {slo.rt_max_ms:g} ms")
     latency.set_ylabel("milliseconds")
-    latency.set_ylim(bottom=0)
     violations = latency.twinx()
     counts = [after.violations - before.violations for before, after in pairwise(samples)]
     violations.bar(at_s[1:], counts, width=0.4, color=_VIOLATION, alpha=0.4, label="violations")
@@ -68,5 +67,6 @@ def draw_picture(series: Series, slo: Slo, path: Path) -> None:
     for axes in (rates, latency, fleet):
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left", fontsize="small", ncols=4)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.2)  # room for the legend
     violations.legend(loc="upper right", fontsize="small")
     figure.savefig(path, dpi=120)

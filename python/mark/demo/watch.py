@@ -29,6 +29,7 @@ async def watch(address: str, load: OpenLoop, series: Series, on_sample: Callabl
         request = messages.StatusRequest().SerializeToString()
         sent_before, answers_before, at_before_s = 0, 0, 0.0
         while True:
+            await asyncio.sleep(_EVERY_S)
             status = messages.StatusResponse.FromString(await call(request, timeout=5.0)).models[0]
             at_s = time.monotonic() - began_s
             ready = Counter(instance.offering for instance in status.instances if instance.state == "ready")
@@ -37,7 +38,7 @@ async def watch(address: str, load: OpenLoop, series: Series, on_sample: Callabl
             series.append(
                 Sample(
                     at_s=at_s,
-                    load_per_s=(load.sent - sent_before) / max(1e-9, at_s - at_before_s),
+                    load_per_s=(load.sent - sent_before) / (at_s - at_before_s),
                     forecast_per_s=status.forecast_per_s,
                     capacity_per_s=status.capacity_ready_per_s,
                     ready=dict(ready),
@@ -51,4 +52,3 @@ async def watch(address: str, load: OpenLoop, series: Series, on_sample: Callabl
             )
             sent_before, at_before_s = load.sent, at_s
             on_sample()
-            await asyncio.sleep(_EVERY_S)
