@@ -63,7 +63,7 @@ void bind_values(py::module_& m) {
 
 void bind_endpoint(py::module_& m) {
   bind_values(m);
-  using Endpoint = net::Endpoint;
+  using net::Endpoint;
   py::class_<Endpoint>(m, "Endpoint", "One model's request path: signature, payload slots and dispatcher.")
       .def(py::init<net::ModelSignature, const mark::DispatcherParams&>(), py::arg("signature"), py::arg("params"))
       .def("submit", &submit, py::arg("message"), py::arg("deadline_ns"), py::arg("now_ns"))

@@ -9,9 +9,9 @@ namespace mark {
 struct Offering {
   std::string name;
   double price_usd_per_hour = 0;
-  double capacity_rows_per_s = 0;    // under the SLO (capacity_rows_per_s of its profile); 0: cannot meet it alone
-  double launch_overhead_s = 0;      // billed before it serves (MArk's O_i is this times the price)
-  int available = 0;                 // how many more may be launched now
+  double capacity_rows_per_s = 0;  // under the SLO (capacity_rows_per_s of its profile); 0: cannot meet it alone
+  double launch_overhead_s = 0;    // billed before it serves (MArk's O_i is this times the price)
+  int available = 0;               // how many more may be launched now
 };
 
 }  // namespace mark

@@ -11,19 +11,19 @@ namespace mark {
 // One inference request, as numbers: its payload lies in a slot beside the dispatcher.
 struct Request {
   RequestId id;
-  int rows = 1;              // rows that it adds to a batch (its tensors' first dimension)
-  std::int64_t bytes = 0;    // what its payload holds in memory, for the queue's byte bound
-  TimeNs deadline;           // min(arrival + rt_max, the client's own deadline)
-  std::uint32_t shape = 0;   // requests of unequal shape never share a batch
+  int rows = 1;             // rows that it adds to a batch (its tensors' first dimension)
+  std::int64_t bytes = 0;   // what its payload holds in memory, for the queue's byte bound
+  TimeNs deadline;          // min(arrival + rt_max, the client's own deadline)
+  std::uint32_t shape = 0;  // requests of unequal shape never share a batch
 };
 
 // What the door answers to a request. Everything but kAccepted ends the request there.
 enum class Admission : std::uint8_t {
   kAccepted,
-  kQueueFull,       // the bound on requests or bytes is reached
-  kPredictedMiss,   // no ready worker can finish it before its deadline
-  kExpired,         // the deadline had passed on arrival
-  kTooManyRows,     // more rows than any batch may hold
+  kQueueFull,      // the bound on requests or bytes is reached
+  kPredictedMiss,  // no ready worker can finish it before its deadline
+  kExpired,        // the deadline had passed on arrival
+  kTooManyRows,    // more rows than any batch may hold
 };
 
 // Why a batch was launched when it was.
@@ -46,14 +46,14 @@ struct Dispatch {
 
 // How a request ended.
 enum class Outcome : std::uint8_t {
-  kAnswered,       // within its deadline
-  kLate,           // answered after its deadline: a violation
+  kAnswered,  // within its deadline
+  kLate,      // answered after its deadline: a violation
   kQueueFull,
   kPredictedMiss,
-  kExpired,        // left the queue uncomputed because its deadline passed
-  kCancelled,      // by the client; counts neither for nor against the SLO
-  kWorkerLost,     // its worker died and no retry was left
-  kModelError,     // the model itself failed on this request, alone in a batch
+  kExpired,     // left the queue uncomputed because its deadline passed
+  kCancelled,   // by the client; counts neither for nor against the SLO
+  kWorkerLost,  // its worker died and no retry was left
+  kModelError,  // the model itself failed on this request, alone in a batch
 };
 inline constexpr int kOutcomes = 8;
 

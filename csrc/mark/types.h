@@ -43,7 +43,5 @@ enum class WorkerId : std::uint32_t {};
 
 template <class Tag>
 struct std::hash<mark::SlotId<Tag>> {
-  std::size_t operator()(const mark::SlotId<Tag>& id) const noexcept {
-    return std::hash<std::uint64_t>{}(id.value);
-  }
+  std::size_t operator()(const mark::SlotId<Tag>& id) const noexcept { return std::hash<std::uint64_t>{}(id.value); }
 };

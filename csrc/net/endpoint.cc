@@ -97,7 +97,7 @@ Endpoint::State::Carried Endpoint::State::load(const Dispatch& dispatch) {
 
 EndpointDecisions Endpoint::State::poll(TimeNs now) {
   EndpointDecisions decided;
-  Decisions decisions = dispatcher_.poll(now);
+  const Decisions decisions = dispatcher_.poll(now);
   decided.batches.reserve(decisions.dispatches.size());
   for (const Dispatch& dispatch : decisions.dispatches) {
     const Carried carried = load(dispatch);
@@ -163,7 +163,7 @@ std::vector<Reply> Endpoint::State::worker_down(WorkerId worker, TimeNs now) {
 
 Endpoint::State::Carried Endpoint::State::unload(BatchId batch) {
   const MutexLock lock(mutex_);
-  auto node = carried_.extract(batch);
+  const auto node = carried_.extract(batch);
   return node.empty() ? Carried{} : std::move(node.mapped());
 }
 

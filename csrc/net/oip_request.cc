@@ -21,7 +21,7 @@ constexpr std::uint32_t kRawInputContents = 7;
 
 using Error = std::optional<RequestError>;
 
-RequestError invalid(std::string field, const std::string& explanation) {
+RequestError invalid(const std::string& field, const std::string& explanation) {
   return {RequestFault::kInvalid, field, field + ": " + explanation};
 }
 
@@ -156,7 +156,7 @@ std::variant<std::string, RequestError> contents_of(const RequestMessage& reques
   } else {
     field = entry("inputs", index) + ".contents";
     auto typed = raw_from_contents(tensor.contents.value_or(std::string_view{}), datatype);
-    if (auto* fault = std::get_if<ContentsFault>(&typed)) return invalid(field, fault->message);
+    if (const auto* fault = std::get_if<ContentsFault>(&typed)) return invalid(field, fault->message);
     raw = std::get<std::string>(std::move(typed));
   }
   const std::int64_t expected = elements_of(tensor.shape);

@@ -69,7 +69,7 @@ std::variant<Output, std::string> read_output(const ResponseMessage& response, s
     output.tensor.raw = response.raw[index];
   } else {
     auto converted = raw_from_contents(tensor.contents.value_or(std::string_view{}), *datatype);
-    if (auto* fault = std::get_if<ContentsFault>(&converted)) return where + ".contents: " + fault->message;
+    if (const auto* fault = std::get_if<ContentsFault>(&converted)) return where + ".contents: " + fault->message;
     output.typed = std::get<std::string>(std::move(converted));
   }
   const std::string_view raw = response.raw.empty() ? std::string_view(output.typed) : output.tensor.raw;
@@ -134,7 +134,7 @@ std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessag
                                     [&](const TensorMessage& tensor) { return tensor.name == spec.name; });
     if (found == response.outputs.end()) return "the worker's response lacks output '" + printable(spec.name) + "'";
     auto output = read_output(response, static_cast<std::size_t>(found - response.outputs.begin()));
-    if (auto* error = std::get_if<std::string>(&output)) return "the worker's response: " + *error;
+    if (const auto* error = std::get_if<std::string>(&output)) return "the worker's response: " + *error;
     outputs.push_back(std::get<Output>(std::move(output)));
     const TensorView& tensor = outputs.back().tensor;
     if (tensor.datatype != spec.datatype) {

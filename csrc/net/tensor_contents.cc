@@ -65,7 +65,7 @@ Layout layout_of(Datatype datatype) {
 }
 
 void append_little_endian(std::string& raw, std::uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) raw.push_back(static_cast<char>((value >> (8 * i)) & 0xFFU));
+  for (int i = 0; i < bytes; ++i, value >>= 8U) raw.push_back(static_cast<char>(value & 0xFFU));
 }
 
 // Appends one element; an explanation when it is out of range.

@@ -127,7 +127,8 @@ TEST_CASE_FIXTURE(BalancerFixture, "the end of a wait is exact beside a pipeline
   balancer.launched(kFast, 10ms, kStart);
   const BatchFront front = front_of(2, 10s);
   // From 20 ms on both are overdue and lose at the same pace: the fast one stays ahead for good.
-  CHECK(balancer.choose(front, at(1ms)).hold_until.value_or(TimeNs::max()) <= balancer.find(kSlow)->latest_launch(at(10s) - 50ms));
+  CHECK(balancer.choose(front, at(1ms)).hold_until.value_or(TimeNs::max()) <=
+        balancer.find(kSlow)->latest_launch(at(10s) - 50ms));
   for (DurationNs now = 1ms; now < 5s; now *= 2) {
     CHECK(balancer.choose(front, at(now)).hold_until.has_value());
   }

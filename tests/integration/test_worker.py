@@ -21,7 +21,8 @@ from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import InvalidRequest, ModelFailed, ModelNotFound
 from mark.protocol import messages
-from mark.worker.profiling import batch_sizes, measure_profile
+from mark.worker.example_inputs import batch_sizes
+from mark.worker.profiling import measure_profile
 
 SIGNATURE = ModelSignature(
     "doubler", "1", (TensorSpec("x", "FP32", (-1, 4)),), (TensorSpec("y", "FP32", (-1, 4)),), rows_max=8

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mark.domain.artifact import ModelArtifact, artifact_from_json
-from mark.errors import ConfigError, MarkError
+from mark.errors import ConfigError, MarkError, ModelLoadError
 
 __all__ = ["WorkerOptions", "main", "run_worker"]
 
@@ -52,9 +52,18 @@ def run_worker(options: WorkerOptions) -> None:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(options.threads)
-    from mark.worker.runtimes import load_model
+    from mark.worker.example_inputs import warm_up
+    from mark.worker.runtimes import first_line, load_model
 
-    model = load_model(options.artifact, options.threads)
+    artifact = options.artifact
+    model = load_model(artifact, options.threads)
+    if artifact.runtime != "python":  # which may do more than compute, and prepares itself
+        try:
+            warm_up(model, artifact.signature)
+        except Exception as error:
+            raise ModelLoadError(
+                f"{artifact.source} loads, but fails on inputs of ones: {first_line(error)}"
+            ) from error
     asyncio.run(_serve(options, model))
 
 

@@ -12,23 +12,13 @@ from mark import _core
 from mark.domain.profile import Profile, ProfilePoint
 from mark.domain.signature import ModelSignature
 from mark.protocol import messages
-from mark.protocol.tensors import DATATYPES, raw_of
+from mark.protocol.tensors import raw_of
+from mark.worker.example_inputs import batch_sizes, example_inputs
 
-__all__ = ["batch_sizes", "measure_profile"]
+__all__ = ["measure_profile"]
 
 _WARM_UP_RUNS = 2
 _RUNS = 20
-_VARIABLE_SIZE = 8
-
-
-def batch_sizes(rows_max: int) -> list[int]:
-    """1, 2, 4 ... and `rows_max`."""
-    sizes = []
-    rows = 1
-    while rows < rows_max:
-        sizes.append(rows)
-        rows *= 2
-    return [*sizes, rows_max]
 
 
 async def measure_profile(
@@ -65,12 +55,9 @@ async def measure_profile(
 
 
 def _request(signature: ModelSignature, rows: int) -> bytes:
-    tensors: list[tuple[str, str, tuple[int, ...], memoryview | bytes]] = []
-    for spec in signature.inputs:
-        shape = (rows, *(_VARIABLE_SIZE if size == -1 else size for size in spec.shape[1:]))
-        if spec.datatype == "BYTES":
-            raw = raw_of(np.full(shape, b"word", dtype=object), "BYTES")
-        else:
-            raw = raw_of(np.ones(shape, dtype=DATATYPES[spec.datatype]), spec.datatype)
-        tensors.append((spec.name, spec.datatype, shape, raw))
+    arrays = example_inputs(signature, rows)
+    tensors = [
+        (spec.name, spec.datatype, arrays[spec.name].shape, raw_of(arrays[spec.name], spec.datatype))
+        for spec in signature.inputs
+    ]
     return _core.write_infer_request(signature.name, signature.version, "profile", tensors, [])

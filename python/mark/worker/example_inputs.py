@@ -1,0 +1,51 @@
+"""Inputs that fit a model's signature: to warm it up, and to measure it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mark.domain.signature import ModelSignature
+from mark.protocol.tensors import DATATYPES
+from mark.worker.runtimes import Model
+
+__all__ = ["batch_sizes", "example_inputs", "warm_up"]
+
+_VARIABLE_SIZE = 8
+_WARM_UP_RUNS = 3
+
+
+def batch_sizes(rows_max: int) -> list[int]:
+    """1, 2, 4 ... and `rows_max`."""
+    sizes = []
+    rows = 1
+    while rows < rows_max:
+        sizes.append(rows)
+        rows *= 2
+    return [*sizes, rows_max]
+
+
+def example_inputs(signature: ModelSignature, rows: int) -> dict[str, npt.NDArray[Any]]:
+    """An array of ones (or of a word, for BYTES) for each input; a dimension of any size gets eight."""
+    inputs: dict[str, npt.NDArray[Any]] = {}
+    for spec in signature.inputs:
+        shape = (rows, *(_VARIABLE_SIZE if size == -1 else size for size in spec.shape[1:]))
+        if spec.datatype == "BYTES":
+            inputs[spec.name] = np.full(shape, b"word", dtype=object)
+        else:
+            inputs[spec.name] = np.ones(shape, dtype=DATATYPES[spec.datatype])
+    return inputs
+
+
+def warm_up(model: Model, signature: ModelSignature) -> None:
+    """Run every batch size a few times, so that no client pays for what a runtime does on its first calls.
+
+    TorchScript optimises in its first runs of a shape, ONNX Runtime plans its memory: either can take longer than a
+    response-time promise.
+    """
+    for rows in batch_sizes(signature.rows_max):
+        inputs = example_inputs(signature, rows)
+        for _ in range(_WARM_UP_RUNS):
+            model(inputs)
