@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -13,8 +14,9 @@ namespace mark {
 
 namespace {
 
-// Loads and capacities are estimates; a remainder this small asks for nothing.
-constexpr double kNegligibleRowsPerS = 1e-9;
+// A remainder of this share of the highest rate asks for nothing. Taking away a thousand capacities rounds a thousand
+// times, and what is left of a load that they cover exactly must not buy one more.
+constexpr double kNegligibleShare = 1e-9;
 constexpr double kSecondsPerHour = 3600;
 
 // Equal things that may be chosen: running instances of one offering that serve from the same step on, or an offering.
@@ -64,12 +66,19 @@ void check_inputs(const std::vector<Offering>& offerings, const Fleet& fleet, co
   }
 }
 
+// The step that is planned for; a lead beyond the horizon means its last step.
+std::size_t target_step(const ProvisioningParams& params, std::size_t steps) {
+  return std::min(static_cast<std::size_t>(params.lead_steps), steps - 1);
+}
+
 // Running ones first, so that a tie keeps what is there.
-std::vector<Candidate> candidates_of(const std::vector<Offering>& offerings, const Fleet& fleet, double step_s,
-                                     std::size_t lead) {
+std::vector<Candidate> candidates_of(const std::vector<Offering>& offerings, const Fleet& fleet,
+                                     const ProvisioningParams& params, std::size_t steps) {
   std::map<std::pair<int, std::size_t>, std::vector<std::uint64_t>> groups;
   for (const Instance& instance : fleet) {
-    const auto serves_from = static_cast<std::size_t>(std::ceil(instance.ready_in_s / step_s));
+    // Bounded before it becomes an integer: ready_in_s may be any finite number.
+    const double steps_until_ready = std::ceil(instance.ready_in_s / params.step_s);
+    const auto serves_from = static_cast<std::size_t>(std::min(steps_until_ready, static_cast<double>(steps)));
     groups[{instance.offering, serves_from}].push_back(instance.id);
   }
   std::vector<Candidate> candidates;
@@ -84,7 +93,7 @@ std::vector<Candidate> candidates_of(const std::vector<Offering>& offerings, con
   }
   for (std::size_t i = 0; i < offerings.size(); ++i) {
     candidates.push_back({.offering = static_cast<int>(i),
-                          .serves_from = lead,
+                          .serves_from = target_step(params, steps),
                           .overhead_s = offerings[i].launch_overhead_s,
                           .instances = {},
                           .left = offerings[i].available,
@@ -100,12 +109,13 @@ class Filling {
           const ProvisioningParams& params)
       : offerings_(offerings),
         step_s_(params.step_s),
-        target_(std::min(static_cast<std::size_t>(params.lead_steps), forecast.size() - 1)),
+        target_(target_step(params, forecast.size())),
+        negligible_rows_per_s_(kNegligibleShare * *std::max_element(forecast.begin(), forecast.end())),
         load_left_(std::move(forecast)),
-        candidates_(candidates_of(offerings, fleet, params.step_s, target_)) {}
+        candidates_(candidates_of(offerings, fleet, params, load_left_.size())) {}
 
   Plan run() {
-    while (load_left_[target_] > kNegligibleRowsPerS) {
+    while (unfulfilled(target_)) {
       if (!choose({target_, end_of_run(target_, load_left_.size())}, true)) {
         plan_.uncovered_rows_per_s = load_left_[target_];
         break;
@@ -113,7 +123,7 @@ class Filling {
     }
     // Nothing launched now is ready before the target step, so these steps can only keep what runs.
     for (std::size_t step = 0; step < target_;) {
-      if (load_left_[step] <= kNegligibleRowsPerS || !choose({step, end_of_run(step, target_)}, false)) ++step;
+      if (!unfulfilled(step) || !choose({step, end_of_run(step, target_)}, false)) ++step;
     }
     for (const Candidate& candidate : candidates_) {
       plan_.retire.insert(plan_.retire.end(), candidate.instances.begin(), candidate.instances.end());
@@ -123,10 +133,12 @@ class Filling {
   }
 
  private:
+  bool unfulfilled(std::size_t step) const { return load_left_[step] > negligible_rows_per_s_; }
+
   // The last step of the unfulfilled run that begins at `first`, before `end`.
   std::size_t end_of_run(std::size_t first, std::size_t end) const {
     std::size_t last = first;
-    while (last + 1 < end && load_left_[last + 1] > kNegligibleRowsPerS) ++last;
+    while (last + 1 < end && unfulfilled(last + 1)) ++last;
     return last;
   }
 
@@ -185,6 +197,7 @@ class Filling {
   const std::vector<Offering>& offerings_;
   const double step_s_;
   const std::size_t target_;
+  const double negligible_rows_per_s_;
   std::vector<double> load_left_;  // rows per second that the plan leaves, by step; negative where it has more
   std::vector<Candidate> candidates_;
   Plan plan_;

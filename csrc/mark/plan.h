@@ -21,7 +21,7 @@ struct Choice {
 struct Plan {
   std::vector<Choice> choices;
   std::vector<std::uint64_t> retire;  // instances that no step needs
-  // Largest forecast load that the plan leaves unserved, because every offering is sold out; 0 when it covers all.
+  // What the plan leaves unserved of the load of the step planned for, because every offering is sold out.
   double uncovered_rows_per_s = 0;
 };
 

@@ -59,6 +59,7 @@ def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:  # noqa: C9
     m = len(case.forecast)
     tau = min(case.lead, m - 1)
     left = list(case.forecast)
+    negligible = 1e-9 * max(left)
     available = [kind.available for kind in case.kinds]
     running = sorted(case.fleet, key=lambda i: (i[1], math.ceil(i[2] / case.step_s), i[0]))
     choices: list[tuple[int, int]] = []
@@ -69,7 +70,7 @@ def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:  # noqa: C9
 
     def choose(first: int, end: int, may_launch: bool) -> bool:
         last = first
-        while last + 1 < end and left[last + 1] > 1e-9:
+        while last + 1 < end and left[last + 1] > negligible:
             last += 1
         options: list[tuple[float, tuple[int, int, float] | None, int, int]] = []
         for instance in running:
@@ -92,10 +93,10 @@ def reference(case: Case) -> tuple[list[tuple[int, int]], set[int]]:  # noqa: C9
             left[t] -= case.kinds[number].capacity
         return True
 
-    while left[tau] > 1e-9 and choose(tau, m, True):
+    while left[tau] > negligible and choose(tau, m, True):
         pass
     for t in range(tau):
-        while left[t] > 1e-9 and choose(t, tau, False):
+        while left[t] > negligible and choose(t, tau, False):
             pass
     return choices, {instance[0] for instance in running}
 

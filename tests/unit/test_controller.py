@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -164,6 +166,15 @@ def test_load_that_nothing_can_carry_is_said_aloud() -> None:
 @pytest.mark.parametrize("wrong", [{"horizon_steps": 0}, {"cooldown_s": -1}, {"min_instances": -1}])
 def test_nonsensical_parameters_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="horizon_steps must be positive"):
+        ControllerParams(**wrong)
+
+
+@pytest.mark.parametrize("name", ["step_s", "window_s", "cooldown_s"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_lengths_of_time_must_be_finite(name: str, value: float) -> None:
+    wrong: dict[str, Any] = {name: value}
+
+    with pytest.raises(ValueError, match="must be finite"):
         ControllerParams(**wrong)
 
 

@@ -105,6 +105,15 @@ class TestPeakSizedFleet:
     def test_one_is_needed_even_without_load(self) -> None:
         assert sum(peak_sized_fleet((SMALL,), CAPACITIES, 0.0).values()) == 1
 
+    def test_what_a_launch_costs_once_does_not_count(self) -> None:
+        slow = Offering("slow", Market.ON_DEMAND, price_usd_per_hour=0.100, boot_s=1800, max_count=10)
+        quick = Offering("quick", Market.ON_DEMAND, price_usd_per_hour=0.101, boot_s=1, max_count=10)
+        half = Offering("half", Market.ON_DEMAND, price_usd_per_hour=0.045, boot_s=1800, max_count=10)
+
+        fleet = peak_sized_fleet((slow, quick, half), {"slow": 10.0, "quick": 10.0, "half": 4.0}, 54.0)
+
+        assert fleet == {"slow": 5, "half": 1}
+
     def test_a_rate_beyond_all_offerings_is_refused(self) -> None:
         with pytest.raises(ValueError, match="do not cover 1000 rows/s; raise their max_count"):
             peak_sized_fleet(OFFERINGS, CAPACITIES, 1000.0)

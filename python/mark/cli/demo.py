@@ -20,7 +20,7 @@ def demo(
         "mark-demo"
     ),
     duration_s: Annotated[float, typer.Option(help="How long the load lasts.")] = 60.0,
-    peak_rate: Annotated[float, typer.Option(help="Requests per second at the top of the day.")] = 260.0,
+    peak_rate: Annotated[float, typer.Option(help="Requests per second at the top of the day.")] = 220.0,
     seed: Annotated[int, typer.Option(help="Of the arrivals.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report and nothing else.")] = False,
 ) -> None:

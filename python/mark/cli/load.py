@@ -52,13 +52,16 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
 
     Example: mark load localhost:8001 --model digits --rate 200 --duration-s 30 --rt-max-ms 100
     """
-    if trace is not None:
-        instants_s = arrivals.from_trace(read_trace(trace), scale=scale, speed=speed, seed=seed)
-        instants_s = instants_s[instants_s < duration_s]
-    elif arrival is Arrival.POISSON:
-        instants_s = arrivals.poisson(rate, duration_s, seed)
-    else:
-        instants_s = arrivals.constant(rate, duration_s)
+    try:
+        if trace is not None:
+            instants_s = arrivals.from_trace(read_trace(trace), scale=scale, speed=speed, seed=seed)
+            instants_s = instants_s[instants_s < duration_s]
+        elif arrival is Arrival.POISSON:
+            instants_s = arrivals.poisson(rate, duration_s, seed)
+        else:
+            instants_s = arrivals.constant(rate, duration_s)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if not len(instants_s):
         raise ConfigError("nothing to send: rate, duration or the trace is empty")
     console = Console(stderr=True, quiet=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -22,6 +23,8 @@ from mark.ports import Clock
 __all__ = ["Command", "LocalCloud"]
 
 _log = logging.getLogger(__name__)
+
+_SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing zero
 
 Command = Callable[[ModelArtifact, Offering, str], Sequence[str]]
 """(model, offering, address to serve at) -> the command line of a worker."""
@@ -66,9 +69,10 @@ class LocalCloud:
             if known is not None:
                 return self._instances[known]
             wanted = self._check(offering)
-            identity = InstanceId(f"{offering}-{next(self._numbers)}")
-            address = f"unix:{self._socket_folder() / identity}"
+            number = next(self._numbers)
+            identity = InstanceId(f"{offering}-{number}")
             try:
+                address = self._address(number)
                 process = WorkerProcess(self._command(artifact, wanted, address), address)
             except OSError as error:
                 raise CloudError(f"offering {offering}: the worker process does not start: {error}") from error
@@ -82,11 +86,11 @@ class LocalCloud:
             self._instances[identity], self._processes[identity] = instance, process
             self._tokens[token] = identity
             self._announce()
-        process.watch(
-            boot_s=wanted.boot_s,
-            on_ready=lambda: self._became_ready(identity, address),
-            on_exit=lambda detail: self._became_gone(identity, detail),
-        )
+            process.watch(
+                boot_s=wanted.boot_s,
+                on_ready=lambda: self._became_ready(identity, address),
+                on_exit=lambda detail: self._became_gone(identity, detail),
+            )
         return instance
 
     def terminate(self, instance: InstanceId) -> None:
@@ -136,11 +140,16 @@ class LocalCloud:
             raise QuotaExceeded(f"offering {offering}: max_count {wanted.max_count} is reached")
         return wanted
 
-    def _socket_folder(self) -> Path:
+    def _address(self, number: int) -> str:
         if self._folder is None:
-            # Private to this user, and short: a socket's path has at most 107 bytes.
-            self._folder = Path(tempfile.mkdtemp(prefix="mark-"))
-        return self._folder
+            self._folder = Path(tempfile.mkdtemp(prefix="mark-"))  # private to this user
+        # Named by number: an offering's name may be long, or no file name.
+        path = self._folder / str(number)
+        if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
+            raise CloudError(
+                f"{path}: the path of a socket has at most {_SOCKET_PATH_BYTES_MAX} bytes; set TMPDIR to a shorter one"
+            )
+        return f"unix:{path}"
 
     def _became_ready(self, identity: InstanceId, address: str) -> None:
         with self._lock:

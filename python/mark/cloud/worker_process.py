@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import subprocess
 import threading
@@ -19,24 +21,34 @@ _log = logging.getLogger(__name__)
 
 _SERVING = "serving "
 _LINES_KEPT = 20
-_ANSWER_TIMEOUT_S = 10.0
+_LINE_CHARACTERS_MAX = 4096
+_LAST_WORDS_S = 0.5
+_ANSWER_TIMEOUT_S = 1.0
+_ASK_AGAIN_S = 0.05
+_SIGNALS = {int(number): number.name for number in signal.Signals}
 
 
 class WorkerProcess:
     """A child process that says "… serving MODEL at ADDRESS" on its output when it serves.
 
     It gets a session of its own, so that Ctrl-C reaches only the router, and a pipe as stdin whose end is its signal to
-    end: a router that was killed leaves no worker behind.
+    end: a router that was killed leaves no worker behind. What it has started itself ends with it.
 
     Thread safety: `stop` and `join` may be called from any thread, `watch` once.
+
+    Invariants:
+        - it is signalled only with `_lock` held and before it is reaped, when its number cannot be another's yet;
+        - of its output, `_LINES_KEPT` lines of `_LINE_CHARACTERS_MAX` characters are kept at most.
     """
 
     def __init__(self, command: Sequence[str], address: str) -> None:
         self._address = address
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._reaped = False
+        self._serves = threading.Event()  # it says so, or it has ended
         self._ended = threading.Event()
-        self._reader: threading.Thread | None = None
-        self._timers: list[threading.Timer] = []
         self._process = subprocess.Popen(  # noqa: S603 - the command is ours
             list(command),
             stdin=subprocess.PIPE,
@@ -50,67 +62,93 @@ class WorkerProcess:
     def watch(self, boot_s: float, on_ready: Callable[[], None], on_exit: Callable[[str], None]) -> None:
         """Call `on_ready` once it answers and `boot_s` have passed, and `on_exit` with a line that says why it ended.
 
-        Both are called from other threads; `on_exit` is the last.
+        Both are called from other threads. If it ends while it answers, `on_ready` may come last.
         """
-        answers = threading.Event()
-
-        def report_ready() -> None:
-            answers.wait()
-            if not self._ended.is_set():
-                on_ready()
-
-        booted = threading.Timer(boot_s, report_ready)
-        booted.daemon = True
-        self._timers.append(booted)
-        booted.start()
-        self._reader = threading.Thread(target=self._read, args=(answers, on_exit), daemon=True)
-        self._reader.start()
+        reading = self._start(self._read)
+        self._start(lambda: self._wait_ready(boot_s, on_ready))
+        self._start(lambda: self._wait_exit(reading, on_exit))
 
     def stop(self, grace_s: float) -> None:
         """Ask it to end, and kill it when it has not ended after `grace_s`. Does not wait."""
-        if self._ended.is_set():
-            return
-        self._process.send_signal(signal.SIGTERM)
-        killer = threading.Timer(grace_s, self._process.kill)
-        killer.daemon = True
-        self._timers.append(killer)
-        killer.start()
+        with self._lock:
+            if self._reaped or self._stopping:
+                return
+            self._stopping = True
+            self._signal(os.kill, signal.SIGTERM)
+        self._start(lambda: self._kill_after(grace_s))
 
     def join(self, timeout_s: float) -> bool:
         """Wait until it has ended; False when it has not after `timeout_s`."""
         return self._ended.wait(timeout_s)
 
-    def _read(self, answers: threading.Event, on_exit: Callable[[str], None]) -> None:
-        # Its output is read to the end, whatever it writes: a full pipe would stop it.
+    def _start(self, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    def _read(self) -> None:
+        # Read to the end whatever it writes: a full pipe would stop it. In pieces: a line may never end.
         stdout = self._process.stdout
-        for line in stdout if stdout is not None else ():
-            self._lines.append(line.rstrip())
-            _log.debug("worker %d: %s", self._process.pid, line.rstrip())
-            if _SERVING in line and not answers.is_set() and self._answers():
-                answers.set()
-        code = self._process.wait()
+        if stdout is None:
+            return
+        with stdout:
+            while line := stdout.readline(_LINE_CHARACTERS_MAX):
+                self._lines.append(line.rstrip())
+                _log.debug("worker %d: %s", self._process.pid, line.rstrip())
+                if self._says_serving(line):
+                    self._serves.set()
+
+    def _wait_ready(self, boot_s: float, on_ready: Callable[[], None]) -> None:
+        if self._ended.wait(boot_s):
+            return
+        self._serves.wait()
+        with grpc.insecure_channel(self._address) as channel:
+            ask = channel.unary_unary(messages.SERVER_READY)
+            while not self._ended.is_set():
+                if self._answers(ask):
+                    on_ready()
+                    return
+                self._ended.wait(_ASK_AGAIN_S)
+
+    def _wait_exit(self, reading: threading.Thread, on_exit: Callable[[str], None]) -> None:
+        # The end of its output would not do: whatever it started may hold the pipe open.
+        with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored, the kernel reaps; its status is lost
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        with self._lock:
+            self._signal(os.killpg, signal.SIGKILL)
+            code = self._process.wait()
+            self._reaped = True
+        reading.join(_LAST_WORDS_S)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._ended.set()
-        answers.set()
-        for timer in self._timers:
-            timer.cancel()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._serves.set()
         on_exit(self._why(code))
 
-    def _answers(self) -> bool:
-        with grpc.insecure_channel(self._address) as channel:
-            call = channel.unary_unary(messages.SERVER_READY)
-            try:
-                answer = call(b"", timeout=_ANSWER_TIMEOUT_S, wait_for_ready=True)
-            except grpc.RpcError as error:
-                _log.warning("worker %d says that it serves, but: %s", self._process.pid, error)
-                return False
+    def _kill_after(self, grace_s: float) -> None:
+        if self._ended.wait(grace_s):
+            return
+        with self._lock:
+            if not self._reaped:
+                self._signal(os.killpg, signal.SIGKILL)
+
+    def _signal(self, send: Callable[[int, int], None], number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # as above: reaped, and not by us
+            send(self._process.pid, number)
+
+    def _answers(self, ask: grpc.UnaryUnaryMultiCallable) -> bool:
+        try:
+            answer = ask(b"", timeout=_ANSWER_TIMEOUT_S, wait_for_ready=True)
+        except grpc.RpcError as error:
+            _log.debug("worker %d says that it serves, but: %s", self._process.pid, error)
+            return False
         return bool(messages.ServerReadyResponse.FromString(answer).ready)
 
+    def _says_serving(self, line: str) -> bool:
+        return _SERVING in line and self._address in line
+
     def _why(self, code: int) -> str:
-        words = next((line for line in reversed(self._lines) if line and _SERVING not in line), "")
-        words = words.removeprefix("mark worker: ")
-        if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
-        return f"exit status {code}: {words}" if words else f"exit status {code}"
+        ending = f"exit status {code}" if code >= 0 else f"killed by {_SIGNALS.get(-code, f'signal {-code}')}"
+        lines = list(self._lines)  # a reader that outlived `_LAST_WORDS_S` may still append
+        words = next((line for line in reversed(lines) if line and not self._says_serving(line)), "")
+        return f"{ending}: {words.removeprefix('mark worker: ')}" if words else ending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class ControllerParams:
     min_instances: int = 1
 
     def __post_init__(self) -> None:
+        if not (0 < self.window_s <= self.step_s < math.inf and self.cooldown_s < math.inf):
+            raise ValueError("0 < window_s <= step_s must hold, and both and cooldown_s must be finite")
         if self.horizon_steps < 1 or self.cooldown_s < 0 or self.min_instances < 0:
             raise ValueError("horizon_steps must be positive, cooldown_s and min_instances not negative")
 

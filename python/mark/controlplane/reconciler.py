@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.plan import Action, Launch, Retire
@@ -12,20 +11,13 @@ from mark.policies.provisioning import Proposal
 __all__ = ["Reconciler"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What keeps an instance from being retired in this tick."""
-
-    min_instances: int
-    load_per_s: float
-    capacities: Mapping[str, float]
-
-
 class Reconciler:
     """Turns proposals into actions: launches at once, retires after a cool-down and only behind a safe fleet.
 
-    An instance is retired when no proposal asked for it for `cooldown_s`. Launches come first, and a ready instance
-    stays while the ready ones without it would not serve the present load: make before break.
+    An instance is retired when no proposal asked for it for `cooldown_s`, and never so that fewer than `min_instances`
+    remain. Launches come first, and a ready instance stays while the ready ones without it would not serve the present
+    load or would be fewer than `min_instances`: make before break. A launch may fail and a boot may take long, so
+    neither stands in for an instance that answers.
 
     Thread safety: none.
 
@@ -72,27 +64,25 @@ class Reconciler:
             for instance in instances
             if instance.id not in kept
         }
-        bounds = _Bounds(max(0, self._min_instances - len(launches)), load_per_s, capacities)
-        return (*launches, *self._retire(instances, now_ns, bounds))
+        return (*launches, *self._retire(instances, now_ns, load_per_s, capacities))
 
-    def _retire(self, instances: Sequence[Instance], now_ns: int, bounds: _Bounds) -> list[Retire]:
+    def _retire(
+        self, instances: Sequence[Instance], now_ns: int, load_per_s: float, capacities: Mapping[str, float]
+    ) -> list[Retire]:
         staying = {instance.id: instance for instance in instances}
-        ready_per_s = sum(
-            bounds.capacities.get(instance.offering, 0.0)
-            for instance in instances
-            if instance.state is InstanceState.READY
-        )
+        ready = {instance.id for instance in instances if instance.state is InstanceState.READY}
+        ready_per_s = sum(capacities.get(instance.offering, 0.0) for instance in instances if instance.id in ready)
         retired = []
         for identity, since_ns in sorted(self._unneeded_since.items(), key=lambda item: item[1]):
-            instance = staying[identity]
-            capacity_per_s = bounds.capacities.get(instance.offering, 0.0)
-            is_ready = instance.state is InstanceState.READY
-            if now_ns - since_ns < self._cooldown_ns or len(staying) <= bounds.min_instances:
+            is_ready = identity in ready
+            if now_ns - since_ns < self._cooldown_ns or len(ready if is_ready else staying) <= self._min_instances:
                 continue
-            if is_ready and ready_per_s - capacity_per_s < bounds.load_per_s:
+            capacity_per_s = capacities.get(staying[identity].offering, 0.0) if is_ready else 0.0
+            if is_ready and ready_per_s - capacity_per_s < load_per_s:
                 continue
             del staying[identity]
-            ready_per_s -= capacity_per_s if is_ready else 0.0
+            ready.discard(identity)
+            ready_per_s -= capacity_per_s
             unneeded_s = (now_ns - since_ns) / 1e9
             retired.append(Retire(identity, reason=f"not needed for {unneeded_s:.0f} s"))
         return retired

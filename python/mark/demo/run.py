@@ -52,7 +52,7 @@ class DemoParams:
 
     folder: Path
     duration_s: float = 60.0
-    peak_per_s: float = 260.0
+    peak_per_s: float = 220.0
     seed: int = 1
 
 

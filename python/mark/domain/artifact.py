@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from mark.domain.signature import ModelSignature, TensorSpec
 
 __all__ = ["ModelArtifact", "RuntimeName", "artifact_from_json", "artifact_to_json"]
 
 RuntimeName = Literal["torchscript", "onnx", "python"]
+
+_Kind = TypeVar("_Kind")
+_KINDS: dict[type, str] = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +40,48 @@ def artifact_from_json(text: str) -> ModelArtifact:
     """Read an artifact.
 
     Raises:
-        ValueError: the text is not an artifact; the message names what is wrong.
+        ValueError: the text is not an artifact; the message names the field that is missing or wrong.
     """
     try:
-        data: dict[str, Any] = json.loads(text)
-        signature = data["signature"]
-        runtime = data["runtime"]
-        if runtime not in get_args(RuntimeName):
-            raise ValueError(f"runtime must be one of {', '.join(get_args(RuntimeName))}, not {runtime!r}")
-        return ModelArtifact(
-            signature=ModelSignature(
-                name=str(signature["name"]),
-                version=str(signature["version"]),
-                inputs=_tensors(signature["inputs"]),
-                outputs=_tensors(signature["outputs"]),
-                rows_max=int(signature["rows_max"]),
-            ),
-            runtime=runtime,
-            source=str(data["source"]),
-        )
+        data = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"is not an artifact: {error!r} is missing or of the wrong type") from error
-
-
-def _tensors(specs: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(str(spec["name"]), str(spec["datatype"]), tuple(int(size) for size in spec["shape"]))
-        for spec in specs
+    runtime = _field(data, "", "runtime", str)
+    if runtime not in get_args(RuntimeName):
+        raise ValueError(f"runtime must be one of {', '.join(get_args(RuntimeName))}, not {runtime!r}")
+    signature = _field(data, "", "signature", dict)
+    return ModelArtifact(
+        signature=ModelSignature(
+            name=_field(signature, "signature.", "name", str),
+            version=_field(signature, "signature.", "version", str),
+            inputs=_tensors(signature, "inputs"),
+            outputs=_tensors(signature, "outputs"),
+            rows_max=_field(signature, "signature.", "rows_max", int),
+        ),
+        runtime=cast("RuntimeName", runtime),
+        source=_field(data, "", "source", str),
     )
+
+
+def _tensors(signature: dict[str, Any], name: str) -> tuple[TensorSpec, ...]:
+    tensors = []
+    for index, spec in enumerate(_field(signature, "signature.", name, list)):
+        place = f"signature.{name}[{index}]."
+        shape = _field(spec, place, "shape", list)
+        if not all(type(size) is int for size in shape):
+            raise ValueError(f"is not an artifact: {place}shape must hold whole numbers, not {shape!r}")
+        tensors.append(TensorSpec(_field(spec, place, "name", str), _field(spec, place, "datatype", str), tuple(shape)))
+    return tuple(tensors)
+
+
+def _field(data: object, place: str, name: str, kind: type[_Kind]) -> _Kind:
+    """One field of a JSON object; `place` is what to say before its name."""
+    if not isinstance(data, dict):
+        raise ValueError(f"is not an artifact: {place.rstrip('.') or 'it'} must be an object, not {data!r}")
+    if name not in data:
+        raise ValueError(f"is not an artifact: {place}{name} is missing")
+    value = data[name]
+    # By exact type: to isinstance, true is a whole number.
+    if type(value) is not kind:
+        raise ValueError(f"is not an artifact: {place}{name} must be {_KINDS[kind]}, not {value!r}")
+    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -132,7 +132,9 @@ def peak_sized_fleet(
         if count <= offering.max_count:
             fleets.append({offering.name: max(1, count)})
     flat = Forecast(step_s=3600.0, rates_per_s=(peak_rows_per_s,), forecaster="peak")
-    greedy = propose(offerings, capacities, (), flat, 0)
+    # For ever: what a launch costs once does not count.
+    at_rest = [replace(offering, boot_s=0.0) for offering in offerings]
+    greedy = propose(at_rest, capacities, (), flat, 0)
     if greedy.uncovered_per_s == 0 and greedy.purchases:
         fleets.append(dict(Counter(purchase.offering for purchase in greedy.purchases)))
     if not fleets:

@@ -31,12 +31,17 @@ class FakeCloud:
         self._changes = 0
         self._closed = False
         self._faults: dict[str, list[CloudError]] = {}
+        self._sold_out_until_ns: dict[str, int] = {}
         self.launched_tokens: list[str] = []
 
-    def fail_next_launch(self, offering: str, error: CloudError | None = None) -> None:
-        """Make the next launch of an offering raise: InsufficientCapacity unless told otherwise."""
+    def fail_next_launch(self, offering: str, error: CloudError | None = None, times: int = 1) -> None:
+        """Make the next launches of an offering raise: InsufficientCapacity unless told otherwise."""
         fault = InsufficientCapacity(f"offering {offering}: sold out") if error is None else error
-        self._faults.setdefault(offering, []).append(fault)
+        self._faults.setdefault(offering, []).extend([fault] * times)
+
+    def sell_out(self, offering: str, until_ns: int) -> None:
+        """Make every launch of an offering raise InsufficientCapacity until that time."""
+        self._sold_out_until_ns[offering] = until_ns
 
     def crash(self, instance: InstanceId, detail: str = "killed by SIGKILL") -> None:
         """Let an instance end by itself, as a crash or a spot interruption does."""
@@ -57,6 +62,8 @@ class FakeCloud:
             raise CloudError(f"no offering {offering!r}; there are {', '.join(self._offerings)}")
         if self._faults.get(offering):
             raise self._faults[offering].pop(0)
+        if self._clock.now_ns() < self._sold_out_until_ns.get(offering, self._clock.now_ns()):
+            raise InsufficientCapacity(f"offering {offering}: sold out")
         alive = Counter(known.offering for known in self.list_instances() if known.state is not InstanceState.GONE)
         if alive[offering] >= self._offerings[offering].max_count:
             raise QuotaExceeded(f"offering {offering}: max_count {self._offerings[offering].max_count} is reached")
@@ -83,6 +90,7 @@ class FakeCloud:
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
         """The number of changes so far, at once."""
+        self.list_instances()  # those that booted since the last look have changed
         return self._changes
 
     def close(self) -> None:

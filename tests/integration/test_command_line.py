@@ -1,0 +1,82 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from integration.router_process import RouterProcess
+
+
+def mark(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mark", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "load", "status", "demo", "version"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = mark(command, "--help")
+
+    assert done.returncode == 0
+    assert f"Example: mark {command}" in " ".join(done.stdout.split())
+
+
+def test_version_tells_what_it_runs_on() -> None:
+    done = mark("version")
+
+    assert done.stdout.startswith("mark ")
+    assert "grpcio" in done.stdout
+
+
+def test_status_shows_promise_fleet_and_cost(router: RouterProcess) -> None:
+    shown, as_json = mark("status", router.address), mark("status", router.address, "--json")
+
+    for words in ("doubler version 1", "90.0% within 2000 ms", "small (on_demand)  ready", "cost"):
+        assert words in shown.stdout
+    (model,) = json.loads(as_json.stdout)["models"]
+    assert model["slo"] == {"rt_max_ms": 2000.0, "sl_min": 0.9}
+    assert [instance["state"] for instance in model["instances"]] == ["ready", "ready"]
+    assert model["cost_usd_per_hour"] == pytest.approx(0.2)
+
+
+def test_status_of_nobody_is_one_line_and_exit_code_two() -> None:
+    done = mark("status", "127.0.0.1:1")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("mark: no mark router answers at 127.0.0.1:1")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arrival", [("--arrival", "poisson"), ("--arrival", "constant"), ("--trace",)])
+def test_load_reports_every_request(router: RouterProcess, tmp_path: Path, arrival: tuple[str, ...]) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("second,requests\n0,20\n1,10\n", encoding="utf-8")
+    if arrival == ("--trace",):
+        arrival = ("--trace", str(trace), "--scale", "2", "--speed", "4")
+    output = tmp_path / "report.json"
+
+    done = mark(
+        "load", router.address, "--model", "doubler", "--rate", "60", "--duration-s", "1", "--rt-max-ms", "2000",
+        "--rows", "2", "--json", "--output", str(output), *arrival,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report == json.loads(output.read_text(encoding="utf-8"))
+    assert report["requests"] == report["answered"] > 30
+    assert report["attainment"] == 1.0
+    assert report["by_status"] == {"OK": report["requests"]}
+
+
+def test_load_on_an_unknown_model_or_with_nothing_to_send_is_one_line(router: RouterProcess) -> None:
+    unknown = mark("load", router.address, "--model", "tripler", "--json")
+    nothing = mark("load", router.address, "--model", "doubler", "--rate", "0", "--json")
+
+    assert (unknown.returncode, nothing.returncode) == (2, 2)
+    assert "unknown model 'tripler'" in unknown.stderr
+    assert "must be positive" in nothing.stderr
+    assert len(nothing.stderr.strip().splitlines()) == 1
