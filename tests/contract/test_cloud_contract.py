@@ -3,70 +3,19 @@
 from __future__ import annotations
 
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from contract.cloud_world import ARTIFACT, OFFERINGS, WORKER, World
 
 from mark.cloud.local import LocalCloud
-from mark.domain.artifact import ModelArtifact
 from mark.domain.cost import instance_cost_usd
-from mark.domain.fleet import Instance, InstanceId, InstanceState
-from mark.domain.offering import Market, Offering
-from mark.domain.signature import ModelSignature, TensorSpec
+from mark.domain.fleet import InstanceId, InstanceState
 from mark.errors import CloudError, QuotaExceeded
 from mark.live.clock import SteadyClock
-from mark.ports import Cloud
 from mark.testing import FakeCloud, ManualClock
-
-ARTIFACT = ModelArtifact(
-    ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),), 8), "python", "a:b"
-)
-OFFERINGS = (
-    Offering("small", Market.ON_DEMAND, price_usd_per_hour=3600.0, boot_s=0.0, max_count=2),
-    Offering("slow", Market.SPOT, price_usd_per_hour=1.0, boot_s=0.3, max_count=1),
-)
-
-# The least that a worker does: says that it serves, and answers ServerReady.
-WORKER = textwrap.dedent(
-    """
-    import sys
-    from concurrent import futures
-    import grpc
-
-    ready = grpc.unary_unary_rpc_method_handler(lambda request, context: bytes([8, 1]))
-    server = grpc.server(futures.ThreadPoolExecutor(1))
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("inference.GRPCInferenceService", {"ServerReady": ready})]
-    )
-    server.add_insecure_port(sys.argv[1])
-    server.start()
-    print("worker: serving m at", sys.argv[1], flush=True)
-    sys.stdin.read()
-    """
-)
-
-
-class World:
-    """A cloud, and how its time passes."""
-
-    def __init__(self, cloud: Cloud, pass_time: Callable[[], None]) -> None:
-        self.cloud = cloud
-        self.pass_time = pass_time
-        self.changes = 0
-
-    def see(self, instance: Instance) -> Instance:
-        return next(known for known in self.cloud.list_instances() if known.id == instance.id)
-
-    def wait_for(self, instance: Instance, state: InstanceState) -> Instance:
-        for _ in range(200):
-            seen = self.see(instance)
-            if seen.state is state:
-                return seen
-            self.pass_time()
-        raise AssertionError(f"{instance.id} did not become {state}, it is {self.see(instance)}")
 
 
 @pytest.fixture(params=["fake", "local"])
@@ -164,6 +113,18 @@ def test_changes_are_counted(world: World) -> None:
     world.cloud.terminate(launched.id)
 
     assert before < after_launch < world.cloud.wait_for_change(after_launch, 5.0)
+
+
+def test_becoming_ready_is_a_change(world: World) -> None:
+    world.cloud.launch("slow", ARTIFACT, "a")
+    launched = world.changes = world.cloud.wait_for_change(-1, 0.0)
+
+    for _ in range(300):
+        world.pass_time()
+        if world.cloud.wait_for_change(launched, 0.0) > launched:
+            break
+
+    assert [instance.state for instance in world.cloud.list_instances()] == [InstanceState.READY]
 
 
 def test_closing_gives_everything_back_and_refuses_more(world: World) -> None:

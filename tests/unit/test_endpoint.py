@@ -101,18 +101,20 @@ def test_a_request_that_is_cancelled_in_flight_still_has_its_rows_in_the_answer(
     assert tensors[0] == ("y", "FP32", [1, 1], np.array([[3]], np.float32).tobytes())
 
 
+WRONG_TYPE = _core.write_infer_response(
+    "m", "", "", [("y", "FP64", (1, 1), np.zeros(1)), ("word", "BYTES", (1,), words(b""))]
+)
+
+
 @pytest.mark.parametrize(
     ("response", "why"),
     [
         (b"\xff", "truncated or garbage"),
         (_core.write_infer_response("m", "", "", []), "lacks output 'y'"),
         (answer(np.zeros((3, 1)), b"", b"", b""), "has shape [3, 1] for a batch of 1 rows"),
-        (
-            _core.write_infer_response("m", "", "", [("y", "FP64", (1, 1), np.zeros(1)), ("word", "BYTES", (1,), words(b""))]),
-            "is FP64, not FP32",
-        ),
+        (WRONG_TYPE, "is FP64, not FP32"),
     ],
-)  # fmt: skip
+)
 def test_an_answer_that_does_not_fit_is_the_models_error(response: bytes, why: str) -> None:
     path = endpoint()
     asked = submit(path, request(np.zeros((1, 1))))

@@ -1,0 +1,61 @@
+"""What the tests of clouds share: a model, offerings, the least of a worker, and how to wait in any kind of time."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+from mark.domain.artifact import ModelArtifact
+from mark.domain.fleet import Instance, InstanceState
+from mark.domain.offering import Market, Offering
+from mark.domain.signature import ModelSignature, TensorSpec
+from mark.ports import Cloud
+
+__all__ = ["ARTIFACT", "OFFERINGS", "WORKER", "World"]
+
+ARTIFACT = ModelArtifact(
+    ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),), 8), "python", "a:b"
+)
+OFFERINGS = (
+    Offering("small", Market.ON_DEMAND, price_usd_per_hour=3600.0, boot_s=0.0, max_count=2),
+    Offering("slow", Market.SPOT, price_usd_per_hour=1.0, boot_s=0.3, max_count=1),
+)
+
+# The least that a worker does: says that it serves, and answers ServerReady.
+WORKER = textwrap.dedent(
+    """
+    import sys
+    from concurrent import futures
+    import grpc
+
+    ready = grpc.unary_unary_rpc_method_handler(lambda request, context: bytes([8, 1]))
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("inference.GRPCInferenceService", {"ServerReady": ready})]
+    )
+    server.add_insecure_port(sys.argv[1])
+    server.start()
+    print("worker: serving m at", sys.argv[1], flush=True)
+    sys.stdin.read()
+    """
+)
+
+
+class World:
+    """A cloud, and how its time passes."""
+
+    def __init__(self, cloud: Cloud, pass_time: Callable[[], None]) -> None:
+        self.cloud = cloud
+        self.pass_time = pass_time
+        self.changes = 0
+
+    def see(self, instance: Instance) -> Instance:
+        return next(known for known in self.cloud.list_instances() if known.id == instance.id)
+
+    def wait_for(self, instance: Instance, state: InstanceState) -> Instance:
+        for _ in range(300):
+            seen = self.see(instance)
+            if seen.state is state:
+                return seen
+            self.pass_time()
+        raise AssertionError(f"{instance.id} did not become {state}, it is {self.see(instance)}")
