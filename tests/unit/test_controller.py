@@ -142,6 +142,16 @@ def test_an_unavailable_offering_is_left_alone_until_its_time() -> None:
     assert [action.offering for action in later.actions if isinstance(action, Launch)] == ["spot"]
 
 
+def test_instances_that_drain_still_count_towards_max_count() -> None:
+    world = World(offerings=(SMALL, SPOT))
+    draining = Instance(InstanceId("spot-0"), "spot", "m", InstanceState.READY, launched_at_ns=0)
+    world.clock.advance_s(1.0)
+
+    decision = world.controller.tick(Snapshot(world.clock.now_ns(), (), draining=(draining,)))
+
+    assert [action.offering for action in decision.actions if isinstance(action, Launch)] == ["small"]
+
+
 def test_a_decision_says_load_forecast_capacity_and_reason() -> None:
     world = World()
     world.tick(20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
@@ -54,10 +54,12 @@ class Snapshot:
     Attributes:
         now_ns: the time.
         instances: those of this model that run or boot, and are not being drained.
+        draining: those that are being drained; they serve no new load, but still count towards max_count.
     """
 
     now_ns: int
     instances: tuple[Instance, ...]
+    draining: tuple[Instance, ...] = ()
 
 
 class Controller:
@@ -109,9 +111,15 @@ class Controller:
         params, now_ns = self._params, snapshot.now_ns
         forecast = self._forecaster.forecast(self._arrivals.maxima_per_s(), params.step_s, params.horizon_steps)
         unavailable = {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
-        proposal = propose(
-            self._offerings, self._capacities, snapshot.instances, forecast, now_ns, unavailable=unavailable
-        )
+        occupied = Counter(instance.offering for instance in snapshot.draining)
+        unavailable |= {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
+        offerings = [
+            offering
+            if offering.name in unavailable
+            else replace(offering, max_count=offering.max_count - occupied[offering.name])
+            for offering in self._offerings
+        ]
+        proposal = propose(offerings, self._capacities, snapshot.instances, forecast, now_ns, unavailable=unavailable)
         proposal = self._at_least_minimum(proposal, snapshot.instances, unavailable)
         load_per_s = self._arrivals.last_per_s()
         actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)

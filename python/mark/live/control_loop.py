@@ -138,13 +138,11 @@ class ControlLoop:
                 self._refused(after.offering, clock, params)
 
     async def _tick(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
+        alive = [instance for instance in self._instances.values() if instance.state is not InstanceState.GONE]
         snapshot = Snapshot(
             now_ns=clock.now_ns(),
-            instances=tuple(
-                instance
-                for instance in self._instances.values()
-                if instance.state is not InstanceState.GONE and instance.id not in self._draining
-            ),
+            instances=tuple(instance for instance in alive if instance.id not in self._draining),
+            draining=tuple(instance for instance in alive if instance.id in self._draining),
         )
         decision = self._controller.tick(snapshot)
         recorder.record(decision, self._model)
