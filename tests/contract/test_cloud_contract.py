@@ -119,10 +119,13 @@ def test_becoming_ready_is_a_change(world: World) -> None:
     world.cloud.launch("slow", ARTIFACT, "a")
     launched = world.changes = world.cloud.wait_for_change(-1, 0.0)
 
+    # Nobody lists meanwhile: a loop that looks only after a change must come to look.
     for _ in range(300):
         world.pass_time()
         if world.cloud.wait_for_change(launched, 0.0) > launched:
             break
+    else:
+        pytest.fail("no change was counted")
 
     assert [instance.state for instance in world.cloud.list_instances()] == [InstanceState.READY]
 

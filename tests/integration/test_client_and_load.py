@@ -10,10 +10,11 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from mark import AsyncClient
+from mark import AsyncClient, Client
 from mark._core import write_infer_response
 from mark.domain.signature import ModelSignature, TensorSpec
-from mark.errors import InvalidRequest, ModelNotFound, Overloaded, RequestError, Unavailable
+from mark.errors import DeadlineExceeded, InvalidRequest, ModelNotFound, Overloaded, RequestError, Unavailable
+from mark.protocol import messages
 from mark.protocol.service import make_server
 from mark.workload.open_loop import OpenLoop
 from mark.workload.report import OK
@@ -58,12 +59,17 @@ def service() -> Service:
 
 
 @pytest.fixture
-async def client(service: Service) -> AsyncIterator[AsyncClient]:
-    server, address = await make_server("127.0.0.1:0", service)
+async def address(service: Service) -> AsyncIterator[str]:
+    server, bound = await make_server("127.0.0.1:0", service)
     await server.start()
+    yield bound
+    await server.stop(0)
+
+
+@pytest.fixture
+async def client(address: str) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(address) as opened:
         yield opened
-    await server.stop(0)
 
 
 class TestClient:
@@ -117,10 +123,102 @@ class TestClient:
             await client.infer("m", {"x": np.zeros((1, 2), np.float32)})
         assert "secret" not in str(raised.value)
 
+    async def test_an_answer_to_a_question_that_cannot_be_read_is_an_error(self) -> None:
+        async def garbage(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            return b"\xff\xff"
+
+        class Garbage(grpc.GenericRpcHandler):  # type: ignore[misc]
+            def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+                return grpc.unary_unary_rpc_method_handler(garbage)
+
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((Garbage(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with AsyncClient(f"127.0.0.1:{port}") as client:
+            with pytest.raises(RequestError, match=r"answer to .*/ServerLive cannot be read"):
+                await client.is_live()
+        await server.stop(0)
+
+    async def test_the_request_carries_names_deadline_and_id(self, service: Service, client: AsyncClient) -> None:
+        seen: list[bytes] = []
+
+        async def record(request: bytes) -> bytes:
+            seen.append(request)
+            return ANSWER
+
+        service.infer = record
+
+        await client.infer("m", {"x": np.zeros((1, 2), np.float32)}, version="3", outputs=["y"], request_id="r7")
+
+        sent = messages.ModelInferRequest.FromString(seen[0])
+        assert (sent.model_name, sent.model_version, sent.id) == ("m", "3", "r7")
+        assert [output.name for output in sent.outputs] == ["y"]
+
+    async def test_a_deadline_ends_the_call(self, service: Service, client: AsyncClient) -> None:
+        async def never(request: bytes) -> bytes:
+            await asyncio.Event().wait()
+            return ANSWER
+
+        service.infer = never
+
+        with pytest.raises(DeadlineExceeded):
+            await client.infer("m", {"x": np.zeros((1, 2), np.float32)}, deadline_ms=50)
+
     async def test_nobody_at_the_address_is_unavailable(self) -> None:
         async with AsyncClient("127.0.0.1:1") as client:
             with pytest.raises(Unavailable):
                 await client.is_live()
+
+
+class TestBlockingClient:
+    """It shares everything but the call itself with the other one, so only calls are tested here."""
+
+    async def test_it_asks_and_infers(self, client: AsyncClient, address: str) -> None:
+        def talk() -> None:
+            with Client(address) as blocking:
+                assert blocking.is_live()
+                assert not blocking.is_ready()
+                assert blocking.is_model_ready("m", "3")
+                assert blocking.server_metadata() == ("stub", "0")
+                assert blocking.model_metadata("m").inputs == SIGNATURE.inputs
+                outputs = blocking.infer("m", {"x": np.zeros((1, 2), np.float32)}, deadline_ms=5000)
+                np.testing.assert_array_equal(outputs["y"], np.ones((1, 2)))
+
+        await asyncio.to_thread(talk)
+
+    async def test_errors_are_typed(self, service: Service, address: str) -> None:
+        async def refuse(request: bytes) -> bytes:
+            raise Overloaded("full", 120)
+
+        service.infer = refuse
+
+        def talk() -> None:
+            with Client(address) as blocking:
+                with pytest.raises(ModelNotFound, match="unknown model 'q'"):
+                    blocking.is_model_ready("q")
+                with pytest.raises(Overloaded, match="full") as raised:
+                    blocking.infer("m", {"x": np.zeros((1, 2), np.float32)})
+                assert raised.value.retry_after_ms == 120
+
+        await asyncio.to_thread(talk)
+
+    async def test_threads_may_share_it(self, service: Service, address: str) -> None:
+        async def double(request: bytes) -> bytes:
+            rows = np.frombuffer(messages.ModelInferRequest.FromString(request).raw_input_contents[0], np.float32)
+            return write_infer_response("m", "3", "", [("y", "FP32", (1, 2), 2 * rows.reshape(1, 2))])
+
+        service.infer = double
+
+        with Client(address) as blocking:
+
+            def talk(number: int) -> bool:
+                outputs = blocking.infer("m", {"x": np.full((1, 2), number, np.float32)}, deadline_ms=10_000)
+                return bool(np.all(outputs["y"] == 2 * number))
+
+            answers = await asyncio.gather(*(asyncio.to_thread(talk, number) for number in range(50)))
+
+        assert answers == [True] * 50
 
 
 class TestOpenLoop:

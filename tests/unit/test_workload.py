@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from mark import _core
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.domain.trace import Trace
-from mark.errors import ConfigError
+from mark.errors import ConfigError, InvalidRequest
 from mark.workload import arrivals
 from mark.workload.random_requests import random_requests
 from mark.workload.report import OK, LoadReport
-from mark.workload.trace_file import read_trace
+from mark.workload.trace_file import read_trace, slice_trace
 
 SHARED_TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"
 
@@ -35,7 +36,12 @@ class TestTraceFile:
         assert (trace.bin_s, trace.counts.tolist(), trace.duration_s) == (60.0, [3.0, 5.0], 120.0)
 
     def test_bins_that_are_left_out_are_empty(self, tmp_path: Path) -> None:
-        assert read_trace(self.write(tmp_path, "second,requests\n5,1\n\n8,2\n")).counts.tolist() == [1, 0, 0, 2]
+        assert read_trace(self.write(tmp_path, "second,requests\n5,1\n\n6,3\n8,2\n")).counts.tolist() == [1, 3, 0, 2]
+
+    def test_bins_are_as_long_as_the_step_between_lines(self, tmp_path: Path) -> None:
+        trace = read_trace(self.write(tmp_path, "second,requests\n0,10\n5,20\n15,30\n"))
+
+        assert (trace.bin_s, trace.counts.tolist()) == (5.0, [10.0, 20.0, 0.0, 30.0])
 
     def test_gzip_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "trace.csv.gz"
@@ -51,9 +57,13 @@ class TestTraceFile:
             ("second,requests\n", "has no bins"),
             ("second,requests\n0,1\n1,x\n", r"trace\.csv:3: must be a bin and a number"),
             ("second,requests\n0\n", r"trace\.csv:2: must be a bin and a number"),
-            ("second,requests\n0,-1\n", r"trace\.csv:2: bins must increase and requests must not be negative"),
-            ("second,requests\n0,nan\n", r"trace\.csv:2"),
-            ("second,requests\n3,1\n3,1\n", r"trace\.csv:3: bins must increase"),
+            ("second,requests\n0,1,2\n", r"trace\.csv:2: must be a bin and a number"),
+            ("second,requests\n0,-1\n", r"trace\.csv:2: neither may be negative"),
+            ("second,requests\n-1,1\n", r"trace\.csv:2: neither may be negative"),
+            ("second,requests\n0,nan\n", r"trace\.csv:2: neither may be negative"),
+            ("second,requests\n0,inf\n", r"trace\.csv:2: neither may be negative"),
+            ("second,requests\n3,1\n3,1\n", r"trace\.csv:3: seconds must increase, but 3 follows 3"),
+            ("second,requests\n0,1\n99999999999999999999,1\n", "is 99999999999999999999 a slip"),
         ],
     )
     def test_a_wrong_line_is_named(self, tmp_path: Path, text: str, words: str) -> None:
@@ -63,6 +73,22 @@ class TestTraceFile:
     def test_a_file_that_cannot_be_read_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="absent"):
             read_trace(tmp_path / "absent.csv")
+
+    def test_a_broken_archive_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "trace.csv.gz"
+        path.write_bytes(gzip.compress(b"second,requests\n0,1\n")[:-12] + b"x" * 12)
+
+        with pytest.raises(ConfigError, match=r"trace\.csv\.gz: cannot be read"):
+            read_trace(path)
+
+    def test_a_slice_is_the_bins_that_begin_in_it(self) -> None:
+        trace = Trace(5.0, np.arange(6.0))
+
+        assert slice_trace(trace, 5.0, 15.0).counts.tolist() == [1, 2, 3]
+        assert slice_trace(trace, 12.0).counts.tolist() == [3, 4, 5]
+        assert slice_trace(trace, 5.0).bin_s == 5.0
+        with pytest.raises(ValueError, match="must hold a bin"):
+            slice_trace(trace, 30.0)
 
     @pytest.mark.skipif(not SHARED_TRACES.is_dir(), reason="the shared traces are not here")
     def test_real_traces_are_read(self) -> None:
@@ -88,6 +114,14 @@ class TestArrivals:
         instants = arrivals.from_trace(Trace(1.0, np.array([3.0, 0.0, 5.0])), seed=1)
 
         assert np.bincount(instants.astype(int)).tolist() == [3, 0, 5]
+
+    def test_inexact_counts_scatter_about_the_recorded_ones(self) -> None:
+        trace = Trace(1.0, np.full(400, 25.0))
+
+        counts = np.bincount(arrivals.from_trace(trace, seed=3, exact=False).astype(int), minlength=400)
+
+        assert counts.mean() == pytest.approx(25.0, rel=0.05)
+        assert counts.var() == pytest.approx(25.0, rel=0.25)  # Poisson: as large as the mean
 
     @given(st.floats(0.1, 20), st.floats(0.1, 20), st.integers(0, 1000))
     def test_scale_multiplies_and_speed_compresses(self, scale: float, speed: float, seed: int) -> None:
@@ -146,6 +180,12 @@ class TestRandomRequests:
         assert len(set(requests)) == len(requests)
         assert requests == random_requests(self.SIGNATURE, rows=2, seed=5)
 
+    def test_a_datatype_that_the_protocol_lacks_is_named(self) -> None:
+        foreign = ModelSignature("m", "1", (TensorSpec("x", "FP8", (-1, 2)),), (), 0)
+
+        with pytest.raises(InvalidRequest, match="input 'x': unknown datatype 'FP8'"):
+            random_requests(foreign, rows=1, seed=0)
+
     def test_rows_must_be_positive(self) -> None:
         with pytest.raises(ValueError, match="rows must be at least 1"):
             random_requests(self.SIGNATURE, rows=0, seed=0)
@@ -173,6 +213,26 @@ class TestReport:
         assert figures["latency_ms"]["max"] == 150.0
         assert figures["latency_ms"]["p50"] == 90.0
         assert [row["violations"] for row in figures["per_second"]] == [0, 1, 1, 0]
+
+    def test_seconds_are_of_the_planned_instants(self) -> None:
+        rows = report([10.0, 20.0, 3000.0], [OK, "Overloaded", OK], [0.5, 0.9, 2.0]).as_dict(100.0)["per_second"]
+
+        assert [row["sent"] for row in rows] == [2, 0, 1]
+        assert [row["answered"] for row in rows] == [1, 0, 1]
+        assert [row["violations"] for row in rows] == [1, 0, 1]
+        assert [row["p98_ms"] for row in rows] == [10.0, 0.0, 3000.0]
+
+    def test_waiting_for_the_last_answers_offers_nothing(self) -> None:
+        figures = report([1.0] * 5, [OK] * 5, [0.0, 0.25, 0.5, 0.75, 1.0]).as_dict(100.0)
+
+        assert figures["offered_per_s"] == 4.0  # though the run took 10 s
+        assert figures["answered_per_s"] == 0.5
+        assert report([1.0], [OK]).as_dict(100.0)["offered_per_s"] == 0.1
+
+    def test_the_report_is_json(self) -> None:
+        figures = report([1.0, 2.0], [OK, OK]).as_dict(100.0)
+
+        assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 
     def test_a_quick_refusal_is_no_quick_answer(self) -> None:
         assert report([1.0], ["Overloaded"]).attainment(100.0) == 0.0

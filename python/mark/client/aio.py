@@ -34,9 +34,10 @@ class AsyncClient:
         deadline_ms: float | None = None,
         version: str = "",
         outputs: Sequence[str] = (),
+        request_id: str = "",
     ) -> dict[str, npt.NDArray[Any]]:
         """Run a model; see `mark.Client.infer`."""
-        request = calls.encode_request(model, version, "", inputs, outputs)
+        request = calls.encode_request(model, version, request_id, inputs, outputs)
         return calls.decode_response(await self.infer_raw(request, deadline_ms))
 
     async def infer_raw(self, request: bytes, deadline_ms: float | None = None) -> bytes:
@@ -68,12 +69,12 @@ class AsyncClient:
         return calls.signature_of(await self._ask(messages.MODEL_METADATA, name=model, version=version))
 
     async def _ask(self, method: str, **fields: str) -> Any:
-        request, response = calls.QUESTIONS[method]
+        question = calls.encode_question(method, fields)
         try:
-            answer = cast(bytes, await self._channel.unary_unary(method)(request(**fields).SerializeToString()))
+            answer = cast(bytes, await self._channel.unary_unary(method)(question, timeout=calls.QUESTION_TIMEOUT_S))
         except grpc.RpcError as error:
             raise calls.error_from(error) from error
-        return response.FromString(answer)
+        return calls.read_answer(method, answer)
 
     async def close(self) -> None:
         """Close the connection."""

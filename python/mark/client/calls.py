@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import DecodeError
 
 from mark import _core
 from mark.domain.signature import ModelSignature, TensorSpec
@@ -16,9 +17,31 @@ from mark.protocol import messages
 from mark.protocol.statuses import error_of
 from mark.protocol.tensors import array_of, datatype_of, raw_of
 
-__all__ = ["channel_options", "decode_response", "encode_request", "error_from", "signature_of", "timeout_s_of"]
+__all__ = [
+    "QUESTION_TIMEOUT_S",
+    "channel_options",
+    "decode_response",
+    "encode_question",
+    "encode_request",
+    "error_from",
+    "read_answer",
+    "signature_of",
+    "timeout_s_of",
+]
 
 Array = npt.NDArray[Any]
+
+# Longer than any server takes to say who it is; one that hangs must not hang its caller.
+QUESTION_TIMEOUT_S = 10.0
+
+# Request and response of each question about the server, by method path.
+_QUESTIONS = {
+    messages.SERVER_LIVE: (messages.ServerLiveRequest, messages.ServerLiveResponse),
+    messages.SERVER_READY: (messages.ServerReadyRequest, messages.ServerReadyResponse),
+    messages.MODEL_READY: (messages.ModelReadyRequest, messages.ModelReadyResponse),
+    messages.SERVER_METADATA: (messages.ServerMetadataRequest, messages.ServerMetadataResponse),
+    messages.MODEL_METADATA: (messages.ModelMetadataRequest, messages.ModelMetadataResponse),
+}
 
 
 def channel_options(message_bytes_max: int) -> list[tuple[str, int]]:
@@ -61,6 +84,25 @@ def decode_response(message: bytes) -> dict[str, Array]:
         raise RequestError(f"the server's answer cannot be read: {error}") from error
 
 
+def encode_question(method: str, fields: Mapping[str, str]) -> bytes:
+    """The request of a question about the server."""
+    request, _ = _QUESTIONS[method]
+    return bytes(request(**fields).SerializeToString())
+
+
+def read_answer(method: str, answer: bytes) -> Any:
+    """The response to a question about the server.
+
+    Raises:
+        RequestError: the server sent something else.
+    """
+    _, response = _QUESTIONS[method]
+    try:
+        return response.FromString(answer)
+    except DecodeError as error:
+        raise RequestError(f"the server's answer to {method} cannot be read: {error}") from error
+
+
 def signature_of(metadata: Any) -> ModelSignature:
     """A ModelMetadataResponse as a domain value; the protocol does not say how many rows a request may have: 0."""
 
@@ -80,13 +122,3 @@ def error_from(error: grpc.RpcError) -> RequestError:
 def timeout_s_of(deadline_ms: float | None) -> float | None:
     """A deadline as gRPC takes it."""
     return None if deadline_ms is None else deadline_ms / 1e3
-
-
-# Request and response of each question about the server, by method path.
-QUESTIONS = {
-    messages.SERVER_LIVE: (messages.ServerLiveRequest, messages.ServerLiveResponse),
-    messages.SERVER_READY: (messages.ServerReadyRequest, messages.ServerReadyResponse),
-    messages.MODEL_READY: (messages.ModelReadyRequest, messages.ModelReadyResponse),
-    messages.SERVER_METADATA: (messages.ServerMetadataRequest, messages.ServerMetadataResponse),
-    messages.MODEL_METADATA: (messages.ModelMetadataRequest, messages.ModelMetadataResponse),
-}

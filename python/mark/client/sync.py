@@ -39,6 +39,7 @@ class Client:
         deadline_ms: float | None = None,
         version: str = "",
         outputs: Sequence[str] = (),
+        request_id: str = "",
     ) -> dict[str, npt.NDArray[Any]]:
         """Run a model.
 
@@ -48,11 +49,15 @@ class Client:
             deadline_ms: give up after this time; the server then stops working on it as well.
             version: of the model; empty for whichever is served.
             outputs: names of the outputs wanted; all by default.
+            request_id: whatever the server should call this request in its own records.
 
         Returns:
             An array for each output, read-only.
+
+        Raises:
+            RequestError: the subclass says what may be done about it.
         """
-        request = calls.encode_request(model, version, "", inputs, outputs)
+        request = calls.encode_request(model, version, request_id, inputs, outputs)
         try:
             response = self._infer(request, timeout=calls.timeout_s_of(deadline_ms))
         except grpc.RpcError as error:
@@ -81,12 +86,12 @@ class Client:
         return calls.signature_of(self._ask(messages.MODEL_METADATA, name=model, version=version))
 
     def _ask(self, method: str, **fields: str) -> Any:
-        request, response = calls.QUESTIONS[method]
+        question = calls.encode_question(method, fields)
         try:
-            answer = cast(bytes, self._channel.unary_unary(method)(request(**fields).SerializeToString()))
+            answer = cast(bytes, self._channel.unary_unary(method)(question, timeout=calls.QUESTION_TIMEOUT_S))
         except grpc.RpcError as error:
             raise calls.error_from(error) from error
-        return response.FromString(answer)
+        return calls.read_answer(method, answer)
 
     def close(self) -> None:
         """Close the connection."""

@@ -29,18 +29,19 @@ def poisson(rate_per_s: float, duration_s: float, seed: int) -> Instants:
     return np.sort(random.uniform(0.0, duration_s, random.poisson(rate_per_s * duration_s)))
 
 
-def from_trace(trace: Trace, *, scale: float = 1.0, speed: float = 1.0, seed: int = 0) -> Instants:
+def from_trace(trace: Trace, *, scale: float = 1.0, speed: float = 1.0, seed: int = 0, exact: bool = True) -> Instants:
     """Replay a trace: the scaled count of each bin, at uniform instants inside it, the whole `speed` times faster.
 
     Uniform instants are a Poisson process given its count. A scaled count that is no whole number is rounded up with
-    the probability of its fraction, so that the mean is kept.
+    the probability of its fraction, so that the mean is kept. Without `exact` the counts are drawn as well, with the
+    recorded ones as their means: another day of the same kind.
     """
     if not scale > 0 or not speed > 0:
         raise ValueError(f"scale ({scale}) and speed ({speed}) must be positive")
     random = np.random.default_rng(seed)
     wanted = trace.counts * scale
-    counts = np.floor(wanted + random.uniform(size=len(wanted))).astype(np.int64)
-    bins = np.repeat(np.arange(len(counts)), counts)
+    counts = np.floor(wanted + random.uniform(size=len(wanted))) if exact else random.poisson(wanted)
+    bins = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
     return np.sort((bins + random.uniform(size=len(bins))) * (trace.bin_s / speed))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from mark import _core
 from mark.domain.signature import ModelSignature, TensorSpec
+from mark.errors import InvalidRequest
 from mark.protocol.tensors import DATATYPES, raw_of
 
 __all__ = ["random_requests"]
@@ -16,7 +17,11 @@ _VARIABLE_SIZE = 8
 
 
 def random_requests(signature: ModelSignature, rows: int, seed: int) -> list[bytes]:
-    """A pool of ModelInferRequests of `rows` rows each; a dimension of any size gets eight."""
+    """A pool of ModelInferRequests of `rows` rows each; any other dimension without a size gets eight.
+
+    Raises:
+        InvalidRequest: the model takes a datatype that the protocol lacks; the message names the input.
+    """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, not {rows}")
     random = np.random.default_rng(seed)
@@ -36,7 +41,9 @@ def _random_tensor(
     if spec.datatype == "BYTES":
         words = np.array([b"word %d" % number for number in random.integers(0, 1000, size=shape).ravel()], dtype=object)
         return spec.name, spec.datatype, shape, raw_of(words, "BYTES")
-    dtype = DATATYPES[spec.datatype]
+    dtype = DATATYPES.get(spec.datatype)
+    if dtype is None:
+        raise InvalidRequest(f"input {spec.name!r}: unknown datatype {spec.datatype!r}; known: {', '.join(DATATYPES)}")
     if dtype.kind == "f":
         array = random.standard_normal(shape).astype(dtype)
     else:

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OK", "LoadReport"]
+__all__ = ["CANCELLED", "NOT_SENT", "OK", "LoadReport"]
 
+# How a request ended; any other status is the name of a RequestError.
 OK = "OK"
+CANCELLED = "Cancelled"
+NOT_SENT = "NotSent"
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +28,7 @@ class LoadReport:
         instants_s: when each was to be sent, from the beginning.
         latencies_ms: from that instant to its end, so that a late start counts as latency.
         lags_ms: from that instant to the actual send: a generator that cannot keep up shows here.
-        statuses: "OK", or the name of the error that ended it.
+        statuses: "OK", the name of the error that ended it, "Cancelled" or "NotSent"; see `OpenLoop`.
         answers_wrong: answers that the check refused.
         duration_s: from the beginning to the last end.
     """
@@ -49,7 +53,11 @@ class LoadReport:
         return float(np.bincount((self.instants_s / window_s).astype(np.int64)).max() / window_s)
 
     def as_dict(self, rt_max_ms: float) -> dict[str, Any]:
-        """The report as JSON-ready values; quantiles are of answered requests, interpolated linearly."""
+        """The report as JSON-ready values.
+
+        Latencies are of answered requests; quantiles are interpolated linearly (NumPy's default, type 7 of Hyndman and
+        Fan, 1996). `per_second` counts a request in the second in which it was to be sent.
+        """
         answered = self._answered()
         duration_s = max(self.duration_s, 1e-9)
         return {
@@ -58,31 +66,35 @@ class LoadReport:
             "answers_wrong": self.answers_wrong,
             "by_status": dict(Counter(self.statuses)),
             "duration_s": self.duration_s,
-            "offered_per_s": len(self.statuses) / duration_s,
+            "offered_per_s": self._offered_per_s(),
             "answered_per_s": int(answered.sum()) / duration_s,
             "rt_max_ms": rt_max_ms,
             "attainment": self.attainment(rt_max_ms),
             "latency_ms": _quantiles(self.latencies_ms[answered]),
             "send_lag_ms": _quantiles(self.lags_ms),
-            "per_second": self._per_second(rt_max_ms),
+            "per_second": self._per_second(answered, answered & (self.latencies_ms <= rt_max_ms)),
         }
 
-    def _answered(self) -> npt.NDArray[np.bool_]:
+    def _answered(self) -> Flags:
         return np.array([status == OK for status in self.statuses], dtype=np.bool_)
 
-    def _per_second(self, rt_max_ms: float) -> list[dict[str, float]]:
-        seconds = self.instants_s.astype(np.int64)
-        answered = self._answered()
-        kept = answered & (self.latencies_ms <= rt_max_ms)
+    def _offered_per_s(self) -> float:
+        # Not over duration_s: waiting for the last answers offers nothing.
+        if len(self.instants_s) < 2 or self.instants_s[-1] == self.instants_s[0]:
+            return len(self.instants_s) / max(self.duration_s, 1e-9)
+        return float((len(self.instants_s) - 1) / (self.instants_s[-1] - self.instants_s[0]))
+
+    def _per_second(self, answered: Flags, kept: Flags) -> list[dict[str, float]]:
+        seconds = int(self.instants_s[-1]) + 1 if len(self.instants_s) else 0
+        edges = np.searchsorted(self.instants_s, np.arange(seconds + 1)).tolist()
         rows = []
-        for second in range(int(seconds[-1]) + 1 if len(seconds) else 0):
-            here = seconds == second
-            latencies = self.latencies_ms[here & answered]
+        for here in map(slice, edges, edges[1:]):
+            latencies = self.latencies_ms[here][answered[here]]
             rows.append(
                 {
-                    "sent": int(here.sum()),
-                    "answered": int((here & answered).sum()),
-                    "violations": int((here & ~kept).sum()),
+                    "sent": here.stop - here.start,
+                    "answered": len(latencies),
+                    "violations": int((~kept[here]).sum()),
                     "p98_ms": float(np.quantile(latencies, 0.98)) if len(latencies) else 0.0,
                 }
             )
