@@ -187,10 +187,16 @@ class Router:
             task.result()
 
     async def stop(self) -> bool:
-        """Drain, stop the fleet, and release the port; True when every request in flight was answered."""
-        answered = True
-        if self._inference is not None:
-            answered = await self._inference.drain(self._config.server.drain_s)
+        """Drain, stop the fleet, and release the port; True when every request in flight was answered.
+
+        When cancelled while it drains, it goes on to the rest at once: nothing is left behind either way.
+        """
+        try:
+            return self._inference is None or await self._inference.drain(self._config.server.drain_s)
+        finally:
+            await self._release()
+
+    async def _release(self) -> None:
         for task in self._control_tasks:
             task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
@@ -199,7 +205,6 @@ class Router:
         if self._server is not None:
             await self._server.stop(grace=0.5)
         await asyncio.to_thread(self._cloud.close)
-        return answered
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo, batching = model.signature(), model.as_slo(), model.batching

@@ -12,6 +12,7 @@ import pytest
 
 from mark import AsyncClient, Client
 from mark._core import write_infer_response
+from mark.client import calls
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import DeadlineExceeded, InvalidRequest, ModelNotFound, Overloaded, RequestError, Unavailable
 from mark.protocol import messages
@@ -140,30 +141,64 @@ class TestClient:
                 await client.is_live()
         await server.stop(0)
 
-    async def test_the_request_carries_names_deadline_and_id(self, service: Service, client: AsyncClient) -> None:
+    async def test_the_request_carries_version_outputs_and_id(
+        self, service: Service, client: AsyncClient, address: str
+    ) -> None:
         seen: list[bytes] = []
 
         async def record(request: bytes) -> bytes:
             seen.append(request)
             return ANSWER
 
+        def block() -> None:
+            with Client(address) as blocking:
+                blocking.infer("m", inputs, version="3", outputs=["y"], request_id="r7")
+
         service.infer = record
+        inputs = {"x": np.zeros((1, 2), np.float32)}
 
-        await client.infer("m", {"x": np.zeros((1, 2), np.float32)}, version="3", outputs=["y"], request_id="r7")
+        await client.infer("m", inputs, version="3", outputs=["y"], request_id="r7")
+        await asyncio.to_thread(block)
 
-        sent = messages.ModelInferRequest.FromString(seen[0])
-        assert (sent.model_name, sent.model_version, sent.id) == ("m", "3", "r7")
-        assert [output.name for output in sent.outputs] == ["y"]
+        assert len(seen) == 2
+        for sent in map(messages.ModelInferRequest.FromString, seen):
+            assert (sent.model_name, sent.model_version, sent.id) == ("m", "3", "r7")
+            assert [output.name for output in sent.outputs] == ["y"]
 
-    async def test_a_deadline_ends_the_call(self, service: Service, client: AsyncClient) -> None:
+    async def test_a_deadline_ends_the_call(self, service: Service, client: AsyncClient, address: str) -> None:
         async def never(request: bytes) -> bytes:
             await asyncio.Event().wait()
             return ANSWER
 
+        def block() -> None:
+            with Client(address) as blocking, pytest.raises(DeadlineExceeded):
+                blocking.infer("m", inputs, deadline_ms=50)
+
         service.infer = never
+        inputs = {"x": np.zeros((1, 2), np.float32)}
 
         with pytest.raises(DeadlineExceeded):
-            await client.infer("m", {"x": np.zeros((1, 2), np.float32)}, deadline_ms=50)
+            await client.infer("m", inputs, deadline_ms=50)
+        await asyncio.to_thread(block)
+
+    async def test_a_server_that_hangs_hangs_no_question(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Hung(Service):
+            async def server_live(self) -> bool:
+                await asyncio.Event().wait()
+                return True
+
+        def block() -> None:
+            with Client(bound) as blocking, pytest.raises(DeadlineExceeded):
+                blocking.is_live()
+
+        monkeypatch.setattr(calls, "QUESTION_TIMEOUT_S", 0.05)
+        server, bound = await make_server("127.0.0.1:0", Hung())
+        await server.start()
+        async with AsyncClient(bound) as client:
+            with pytest.raises(DeadlineExceeded):
+                await client.is_live()
+        await asyncio.to_thread(block)
+        await server.stop(0)
 
     async def test_nobody_at_the_address_is_unavailable(self) -> None:
         async with AsyncClient("127.0.0.1:1") as client:
@@ -261,31 +296,3 @@ class TestOpenLoop:
         # The first was planned first, so it waited longest: nothing of the stall is left out.
         assert report.latencies_ms[0] > report.latencies_ms[-1]
         assert report.latencies_ms[0] >= 200.0
-
-    async def test_giving_up_leaves_nothing_behind(self, service: Service, client: AsyncClient) -> None:
-        all_here = asyncio.Event()
-        arrived = 0
-
-        async def never(request: bytes) -> bytes:
-            nonlocal arrived
-            arrived += 1
-            if arrived == 5:
-                all_here.set()
-            await asyncio.Event().wait()
-            return ANSWER
-
-        service.infer = never
-        loop = OpenLoop(client, [b"a"])
-        run = asyncio.ensure_future(loop.run(np.zeros(5)))
-        await all_here.wait()
-
-        run.cancel()
-
-        with pytest.raises(asyncio.CancelledError):
-            await run
-        current = asyncio.current_task()
-        assert [t for t in asyncio.all_tasks() if t is not current and "OpenLoop" in repr(t.get_coro())] == []
-
-    async def test_there_must_be_something_to_send(self, client: AsyncClient) -> None:
-        with pytest.raises(ValueError, match="at least one request"):
-            OpenLoop(client, [])

@@ -122,6 +122,35 @@ def test_a_stopping_router_answers_what_is_in_flight(make_router, signum: signal
     assert_nothing_left(workers)
 
 
+def test_a_second_signal_stops_at_once_and_still_leaves_nothing(make_router) -> None:  # type: ignore[no-untyped-def]
+    router: RouterProcess = make_router(CONFIG.replace("drain_s: 5", "drain_s: 60"))
+    workers = router.workers
+    endless = np.array([[-1.0, 1.5, 0.0, 0.0]], dtype=np.float32)
+    endings: list[str] = []
+
+    def ask(client: Client) -> None:
+        try:
+            client.infer("doubler", {"x": endless})
+        except RequestError as error:
+            endings.append(type(error).__name__)
+
+    with Client(router.address) as client:
+        asking = threading.Thread(target=ask, args=(client,))
+        asking.start()
+        while status_of(router).models[0].in_flight == 0:
+            pass
+        router.process.send_signal(signal.SIGINT)
+        while "draining" not in router.log.read_text(encoding="utf-8"):
+            pass
+        exit_code = router.stop(signal.SIGINT)
+        asking.join(10)
+
+    assert exit_code == 130
+    assert endings == ["Unavailable"]
+    assert "Traceback" not in router.log.read_text(encoding="utf-8")
+    assert_nothing_left(workers)
+
+
 def test_a_killed_router_leaves_no_worker_and_no_file(tmp_path: Path) -> None:
     router = start_router(CONFIG, tmp_path)
     workers = router.workers

@@ -119,6 +119,8 @@ def test_a_worker_that_leaves_its_output_to_a_session_of_its_own_is_gone_all_the
         ("sys.exit(3)", "exit status 3"),
         ("print('bad weights', flush=True); os.abort()", "killed by SIGABRT: bad weights"),
         ("os.kill(os.getpid(), 35)", "killed by signal 35"),
+        # So much is still unread when it ends that whoever does not wait for the last words misses them.
+        ("sys.stdout.write('x\\n' * 30_000 + 'bad weights'); sys.exit(4)", "exit status 4: bad weights"),
     ],
 )
 def test_a_worker_that_does_not_start_tells_how_it_ended_and_its_last_words(
@@ -171,6 +173,18 @@ def test_a_worker_that_ignores_sigterm_is_killed(make_world: MakeWorld) -> None:
     world.cloud.close()
 
     assert has_ended(process.pid)
+
+
+def test_a_terminated_worker_is_asked_before_it_is_killed(make_world: MakeWorld, tmp_path: Path) -> None:
+    drain = "lambda *_: (pathlib.Path(__file__).with_suffix('.drained').touch(), sys.exit(0))"
+    world = make_world(f"import pathlib, signal, sys; signal.signal(signal.SIGTERM, {drain})\n" + WORKER)
+    launched = world.cloud.launch("small", ARTIFACT, "a")
+    process = process_of(world, launched)
+
+    world.cloud.terminate(launched.id)
+
+    wait_until(lambda: has_ended(process.pid))
+    assert (tmp_path / "worker0.drained").exists()
 
 
 def test_terminating_does_not_wait_for_the_worker_to_end(make_world: MakeWorld) -> None:

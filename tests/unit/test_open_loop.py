@@ -122,9 +122,23 @@ class TestEnding:
         await client.waiting.wait()
 
         loop.stop(grace_s=3600.0)
+        for _ in range(5):
+            await asyncio.sleep(0)
         client.gate.set()
 
         assert (await run).statuses == (OK,)
+
+    async def test_a_cancelled_run_leaves_nothing_behind(self) -> None:
+        client = ScriptedClient()
+        run = asyncio.ensure_future(OpenLoop(client, [b"wait"]).run(np.array([0.0, 0.0, 3600.0]), lambda sent: None))
+        await client.waiting.wait()
+
+        run.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert client.given_up == len(client.sent_s)
 
     async def test_a_check_that_raises_ends_the_run_and_is_heard(self) -> None:
         def broken(index: int, response: bytes) -> bool:

@@ -40,8 +40,11 @@ def serve(
     Example: mark serve examples/digits.yaml --set server.port=9000
     """
     logging.basicConfig(level=log_level.value.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    # A seventh more requests on the same core than asyncio's own loop; docs/decisions/0008.
-    uvloop.run(_serve(load_config(config, override or ())))
+    try:
+        # A seventh more requests on the same core than asyncio's own loop; docs/decisions/0008.
+        uvloop.run(_serve(load_config(config, override or ())))
+    except asyncio.CancelledError:
+        raise typer.Exit(130) from None  # stopped at once, by a second signal; the workers end with their pipe
 
 
 async def _serve(config: Config) -> None:
