@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from mark.workload import arrivals
 from mark.workload.open_loop import OpenLoop
 from mark.workload.random_requests import random_requests
 from mark.workload.report import LoadReport
-from mark.workload.trace_file import read_trace
+from mark.workload.trace_file import read_trace, slice_trace
 
 __all__ = ["Arrival", "load"]
 
@@ -39,6 +40,7 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     duration_s: Annotated[float, typer.Option(help="Seconds to send for, at most the trace's length.")] = 10.0,
     arrival: Annotated[Arrival, typer.Option(help="Gaps between requests; a trace has its own.")] = Arrival.POISSON,
     trace: Annotated[Path | None, typer.Option(help="Replay a CSV of second,requests or minute,requests.")] = None,
+    start_s: Annotated[float, typer.Option(help="Where in the trace to begin.")] = 0.0,
     scale: Annotated[float, typer.Option(help="Multiply the trace's rate.")] = 1.0,
     speed: Annotated[float, typer.Option(help="Play the trace this many times faster.")] = 1.0,
     rows: Annotated[int, typer.Option(help="Rows in each request.")] = 1,
@@ -50,12 +52,15 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
 ) -> None:
     """Send requests at instants fixed beforehand, and report latency from those instants.
 
+    Ctrl-C stops sending and reports what was done until then.
+
     Example: mark load localhost:8001 --model digits --rate 200 --duration-s 30 --rt-max-ms 100
     """
     try:
         if trace is not None:
-            instants_s = arrivals.from_trace(read_trace(trace), scale=scale, speed=speed, seed=seed)
-            instants_s = instants_s[instants_s < duration_s]
+            part = slice_trace(read_trace(trace), start_s, duration_s * speed)
+            instants_s = arrivals.from_trace(part, scale=scale, speed=speed, seed=seed)
+            instants_s = instants_s[instants_s < duration_s]  # the last bin may reach further
         elif arrival is Arrival.POISSON:
             instants_s = arrivals.poisson(rate, duration_s, seed)
         else:
@@ -87,4 +92,5 @@ async def _run(
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
             bar = progress.add_task(f"{model} at {address}", total=len(instants_s))
             open_loop = OpenLoop(client, requests, deadline_ms=deadline_ms)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, open_loop.stop)
             return await open_loop.run(instants_s, on_progress=lambda ended: progress.update(bar, completed=ended))

@@ -25,6 +25,8 @@ __all__ = ["ControlService", "InferenceService", "make_server"]
 
 _log = logging.getLogger(__name__)
 
+_PENDING_CALLS_MAX = 100_000
+
 
 class InferenceService(Protocol):
     """What stands behind the Open Inference Protocol. Every method may raise a RequestError."""
@@ -89,6 +91,10 @@ async def make_server(
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", message_bytes_max),
             ("grpc.max_send_message_length", message_bytes_max),
+            # gRPC sheds calls that it has not handed over yet, beyond 1,000 by chance and beyond 3,000 always, with a
+            # bare CANCELLED. Shedding is the dispatcher's: it knows the deadlines, and its status says what to do.
+            ("grpc.server.max_pending_requests", _PENDING_CALLS_MAX),
+            ("grpc.server.max_pending_requests_hard_limit", _PENDING_CALLS_MAX),
         ],
     )
     health = Health(inference.server_ready, (messages.INFERENCE_SERVICE,))
