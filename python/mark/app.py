@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 import grpc.aio
 
@@ -189,14 +189,21 @@ class Router:
     async def stop(self) -> bool:
         """Drain, stop the fleet, and release the port; True when every request in flight was answered.
 
-        When cancelled while it drains, it goes on to the rest at once: nothing is left behind either way.
+        When cancelled while it drains, it goes on as `abandon` does: nothing is left behind either way.
         """
         try:
-            return self._inference is None or await self._inference.drain(self._config.server.drain_s)
-        finally:
-            await self._release()
+            answered = self._inference is None or await self._inference.drain(self._config.server.drain_s)
+        except asyncio.CancelledError:
+            await self.abandon()
+            raise
+        await self._release()
+        return answered
 
-    async def _release(self) -> None:
+    async def abandon(self) -> None:
+        """Stop without waiting for any request: the workers are killed in the middle of a batch."""
+        await self._release(grace_s=0.0)
+
+    async def _release(self, grace_s: float | None = None) -> None:
         for task in self._control_tasks:
             task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
@@ -204,7 +211,7 @@ class Router:
             await model.dispatch.close()
         if self._server is not None:
             await self._server.stop(grace=0.5)
-        await asyncio.to_thread(self._cloud.close)
+        await asyncio.to_thread(self._cloud.close, grace_s)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo, batching = model.signature(), model.as_slo(), model.batching
@@ -270,23 +277,41 @@ class Router:
 
 
 async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
-    """Serve until `stop` is set; `on_ready` is told the address. Leaves no process, port or file behind."""
+    """Serve until `stop` is set, then drain; when cancelled, stop at once. Leaves no process, port or file behind.
+
+    Args:
+        config: what to serve.
+        stop: ends the serving.
+        on_ready: told the address once every model answers.
+    """
     config = await measure_missing_profiles(
         config, lambda model, offering, rows: _log.info("profiling %s on %s: %d rows", model, offering, rows)
     )
     router = Router(config)
-    waiters: list[asyncio.Future[object]] = []
     try:
         on_ready(await router.start())
-        waiters = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(router.failed())]
-        done, _ = await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in done:
-            waiter.result()
+        await _first_of(stop.wait(), router.failed())
+    except asyncio.CancelledError:
+        # The second signal may come before the first was acted on.
+        await router.abandon()
+        raise
+    except BaseException:
+        await router.stop()
+        raise
+    if not await router.stop():
+        _log.warning("stopped with requests unanswered after %g s", config.server.drain_s)
+
+
+async def _first_of(*works: Coroutine[object, object, object]) -> None:
+    """Return when the first of them does, or raise what it raises; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        for waiter in waiters:
-            waiter.cancel()
-        if not await router.stop():
-            _log.warning("stopped with requests unanswered after %g s", config.server.drain_s)
+        for task in tasks:
+            task.cancel()
 
 
 def _core_profile(profile: Profile) -> LatencyProfile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["CONFIG", "RouterProcess", "assert_nothing_left", "environment", "start_router"]
+__all__ = ["CONFIG", "RouterProcess", "assert_nothing_left", "environment", "start_router", "workers_started_in"]
 
 # A model without torch, so that a worker starts in a fraction of a second.
 MODEL_MODULE = '''
@@ -112,6 +113,17 @@ def start_router(config: str, folder: Path, *arguments: str) -> RouterProcess:
         raise AssertionError(f"the router did not start: {log.read_text(encoding='utf-8')}")
     router.address = line.strip().rpartition(" at ")[2]
     return router
+
+
+def workers_started_in(folder: Path) -> list[psutil.Process]:
+    """Workers that live and inherited `environment(folder)`, whoever their parent is now."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            path = process.environ().get("PYTHONPATH", "")
+            if "mark.worker" in process.cmdline() and path.split(os.pathsep)[0] == str(folder):
+                found.append(process)
+    return found
 
 
 def assert_nothing_left(processes: list[psutil.Process]) -> None:

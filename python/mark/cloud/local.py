@@ -113,8 +113,14 @@ class LocalCloud:
             self._lock.wait_for(lambda: self._changes > since or self._closed, timeout_s)
             return self._changes
 
-    def close(self) -> None:
-        """End every worker and remove the sockets; returns when no process is left."""
+    def close(self, grace_s: float | None = None) -> None:
+        """End every worker and remove the sockets; returns when no process is left.
+
+        Args:
+            grace_s: how long a worker may finish its batch before it is killed; None for as long as on terminate.
+        """
+        if grace_s is None:
+            grace_s = self._grace_s
         with self._lock:
             self._closed = True
             processes = list(self._processes.items())
@@ -122,7 +128,7 @@ class LocalCloud:
                 self._end(identity, "terminated")
             self._announce()
         for _, process in processes:
-            process.stop(self._grace_s)
+            process.stop(grace_s)
         for identity, process in processes:
             if not process.join(self._grace_s + 5.0):
                 _log.error("worker %s does not end", identity)

@@ -45,7 +45,6 @@ class WorkerProcess:
         self._address = address
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._lock = threading.Lock()
-        self._stopping = False
         self._reaped = False
         self._serves = threading.Event()  # it says so, or it has ended
         self._ended = threading.Event()
@@ -69,11 +68,13 @@ class WorkerProcess:
         self._start(lambda: self._wait_exit(reading, on_exit))
 
     def stop(self, grace_s: float) -> None:
-        """Ask it to end, and kill it when it has not ended after `grace_s`. Does not wait."""
+        """Ask it to end, and kill it when it has not ended after `grace_s`. Does not wait.
+
+        Called again, the shorter grace holds.
+        """
         with self._lock:
-            if self._reaped or self._stopping:
+            if self._reaped:
                 return
-            self._stopping = True
             self._signal(os.kill, signal.SIGTERM)
         self._start(lambda: self._kill_after(grace_s))
 
