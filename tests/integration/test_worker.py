@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import grpc
 import numpy as np
@@ -34,11 +35,14 @@ ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
 class Worker:
     """A worker process with a pipe to its stdin."""
 
+    started: ClassVar[list[Worker]] = []
+
     def __init__(self, folder: Path, *arguments: str, artifact: ModelArtifact = ARTIFACT) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(artifact), *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
         )  # fmt: skip
+        self.started.append(self)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip().rpartition(" at ")[2]
 
@@ -54,6 +58,17 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     started = Worker(tmp_path_factory.mktemp("worker"))
     yield started
     assert started.end() == (0, "")
+
+
+@pytest.fixture(autouse=True)
+def no_worker_outlives_its_test() -> Iterator[None]:
+    """A test that fails has not ended its workers."""
+    before = len(Worker.started)
+    yield
+    for started in Worker.started[before:]:
+        if started.process.poll() is None:
+            started.process.kill()
+            started.process.communicate()
 
 
 @pytest.fixture
@@ -140,6 +155,8 @@ def test_it_ends_when_asked_and_removes_its_socket(tmp_path: Path, how: str) -> 
     [
         ((), "doubler_model:broken", "RuntimeError: no such weights"),
         ((), "doubler_model:absent", "AttributeError"),
+        (("--threads", "0"), "doubler_model:make", "threads must be 1 or more, not 0"),
+        (("--address", "127.0.0.1:65536"), "doubler_model:make", "a port up to 65535"),
         (("--cpu-share", "2"), "doubler_model:make", "cpu_share must lie in (0, 1]"),
         (("--address", "unix:/nonexistent/socket"), "doubler_model:make", "cannot listen at"),
     ],
@@ -153,6 +170,56 @@ def test_what_a_person_must_mend_is_one_line_and_exit_code_two(
     assert worker.process.returncode == 2
     assert words in stderr
     assert len(stderr.strip().splitlines()) == 1
+
+
+def test_a_socket_is_not_taken_from_a_worker_that_answers(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'socket'}"
+    first = Worker(tmp_path, "--address", address)
+    second = Worker(tmp_path, "--address", address)
+    _, stderr = second.process.communicate(timeout=10)
+
+    with Client(address) as client:
+        np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+    assert (second.process.returncode, stderr) == (
+        2,
+        f"mark worker: cannot listen at {address}: the address is in use\n",
+    )
+    assert first.end() == (0, "")
+
+
+def test_a_port_in_use_is_said(worker: Worker, tmp_path: Path) -> None:
+    second = Worker(tmp_path, "--address", worker.address)
+    _, stderr = second.process.communicate(timeout=10)
+
+    assert second.process.returncode == 2
+    assert f"cannot listen at {worker.address}" in stderr
+
+
+def test_a_worker_without_a_parent_to_wait_for_stops_and_says_why(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(ARTIFACT), "--exit-with-parent"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(tmp_path), timeout=10, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0
+    assert "stdin is no pipe" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_worker_that_nobody_hears_ends_and_removes_its_socket(tmp_path: Path) -> None:
+    socket = tmp_path / "run" / "worker"
+    socket.parent.mkdir()
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(ARTIFACT), "--address", f"unix:{socket}"],
+        stdout=write, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
+    )  # fmt: skip
+    os.close(write)
+    _, stderr = process.communicate(timeout=10)
+
+    assert (process.returncode, stderr) == (0, "")
+    assert not socket.parent.exists()
 
 
 def test_the_command_line_starts_the_same_worker(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -15,7 +17,15 @@ from tritonclient.grpc import service_pb2
 
 from mark import _core, errors
 from mark.protocol import messages
-from mark.protocol.statuses import RETRY_PUSHBACK_KEY, error_of, error_of_fault, status_of, trailing_metadata_of
+from mark.protocol.addresses import check_listenable
+from mark.protocol.statuses import (
+    RETRY_PUSHBACK_KEY,
+    details_of,
+    error_of,
+    error_of_fault,
+    status_of,
+    trailing_metadata_of,
+)
 from mark.protocol.tensors import DATATYPES, array_of, datatype_of, raw_of
 
 OURS = [
@@ -98,6 +108,44 @@ class TestStatuses:
         assert isinstance(fault, _core.RequestFaultInfo)
 
         assert isinstance(error_of_fault(fault), errors.InvalidRequest)
+
+    def test_details_fit_into_a_trailer_in_their_longest_spelling(self) -> None:
+        details = details_of(errors.ModelFailed("\U0001f600" * 20_000))
+
+        assert details.endswith("...")
+        # gRPC writes each byte that is not ASCII as three.
+        assert len(details.encode()) * 3 < 8192
+        assert details_of(errors.ModelFailed("short")) == "short"
+
+    def test_details_that_utf8_cannot_say_are_escaped(self) -> None:
+        assert details_of(errors.ModelFailed("no file \udcff.pt")) == r"no file \udcff.pt"
+
+
+class TestAddresses:
+    @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:8001", "localhost:65535"])
+    def test_host_and_port_are_taken(self, address: str) -> None:
+        check_listenable(address)
+
+    @pytest.mark.parametrize("address", ["", "localhost", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "h:-1"])
+    def test_a_port_that_grpc_would_make_up_is_refused(self, address: str) -> None:
+        with pytest.raises(errors.ConfigError, match="write host:port, a port up to 65535"):
+            check_listenable(address)
+
+    def test_a_socket_is_in_use_while_somebody_answers_at_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "socket"
+        check_listenable(f"unix:{path}")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            with pytest.raises(errors.ConfigError, match="the address is in use"):
+                check_listenable(f"unix:{path}")
+
+        assert path.exists()
+        check_listenable(f"unix:{path}")
+
+    def test_a_socket_path_that_the_system_does_not_take_is_said(self) -> None:
+        with pytest.raises(errors.ConfigError, match="too long"):
+            check_listenable(f"unix:/{'a' * 200}")
 
 
 NUMERIC = st.sampled_from(

@@ -127,6 +127,7 @@ class TestPython:
             "def make(): return lambda inputs: {'y': inputs['x'] * 2}\n"
             "def broken(): raise RuntimeError('no weights\\nat all')\n"
             "def number(): return 3\n"
+            "def leaves(): raise SystemExit(3)\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
         yield
@@ -144,6 +145,7 @@ class TestPython:
             ("no_such_model:make", "ModuleNotFoundError: No module named 'no_such_model'"),
             ("some_model:absent", "AttributeError"),
             ("some_model:broken", "RuntimeError: no weights"),
+            ("some_model:leaves", "SystemExit: 3"),
             ("some_model:number", "made a int, which cannot be called"),
         ],
     )

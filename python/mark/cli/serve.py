@@ -15,6 +15,7 @@ import uvloop
 
 from mark import app
 from mark.config import Config, load_config
+from mark.protocol.parent import watch_parent
 
 __all__ = ["LogLevel", "serve"]
 
@@ -33,6 +34,10 @@ def serve(
     override: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a setting: dotted.path=value; may be repeated.")
     ] = None,
+    exit_with_parent: Annotated[
+        bool,
+        typer.Option("--exit-with-parent", help="Stop as on SIGTERM when stdin ends: when whoever started it does."),
+    ] = False,
     log_level: Annotated[LogLevel, typer.Option(help="How much to say on stderr.")] = LogLevel.INFO,
 ) -> None:
     """Serve the models of CONFIG until Ctrl-C or SIGTERM, then drain and give the fleet back.
@@ -42,12 +47,12 @@ def serve(
     logging.basicConfig(level=log_level.value.upper(), format="%(asctime)s %(levelname)s %(message)s")
     try:
         # A seventh more requests on the same core than asyncio's own loop; docs/decisions/0008.
-        uvloop.run(_serve(load_config(config, override or ())))
+        uvloop.run(_serve(load_config(config, override or ()), exit_with_parent))
     except asyncio.CancelledError:
         raise typer.Exit(130) from None  # stopped at once, by a second signal; the workers end with their pipe
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, exit_with_parent: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -61,9 +66,12 @@ async def _serve(config: Config) -> None:
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, on_signal, signum)
+    watching = loop.create_task(watch_parent(stop, asyncio.Event())) if exit_with_parent else None
     # What was made until here lives as long as the router: not scanning it again and again is worth 3 % of its rate.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     names = ", ".join(model.name for model in config.models)
     await app.serve(config, stop, lambda address: typer.echo(f"mark: serving {names} at {address}"))
+    if watching is not None:
+        watching.cancel()

@@ -96,10 +96,11 @@ async def _profiled(folder: Path, console: Console) -> Config:
 async def _router(config_file: Path) -> AsyncIterator[str]:
     """A router process, as a person would start it; stopped by SIGTERM at the end."""
     log = config_file.with_suffix(".log").open("wb")
-    command = (sys.executable, "-m", "mark", "serve", str(config_file))
-    # A group of its own: Ctrl-C reaches the demo, which then stops the router in order.
+    command = (sys.executable, "-m", "mark", "serve", "--exit-with-parent", str(config_file))
+    # A group of its own: Ctrl-C reaches the demo, which then stops the router in order. Should the demo be killed, its
+    # end of the pipe closes, and the router stops by itself.
     router = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True
     )
     try:
         if router.stdout is None:

@@ -18,8 +18,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import ConfigError, ModelFailed, RequestError
 from mark.protocol import messages
+from mark.protocol.addresses import check_listenable
 from mark.protocol.health import Health
-from mark.protocol.statuses import status_of, trailing_metadata_of
+from mark.protocol.statuses import details_of, status_of, trailing_metadata_of
 
 __all__ = ["ControlService", "InferenceService", "make_server"]
 
@@ -84,6 +85,7 @@ async def make_server(
     Raises:
         ConfigError: the address is in use or cannot be bound.
     """
+    check_listenable(address)
     server = grpc.aio.server(
         maximum_concurrent_rpcs=concurrent_calls_max,
         options=[
@@ -202,7 +204,7 @@ def _unary(answer: Callable[[Any], Awaitable[Any]], request: Any, response: Any)
 
 
 async def _abort(context: grpc.aio.ServicerContext, error: RequestError) -> NoReturn:
-    await context.abort(status_of(error), str(error), trailing_metadata_of(error))
+    await context.abort(status_of(error), details_of(error), trailing_metadata_of(error))
     raise AssertionError("abort raises")
 
 

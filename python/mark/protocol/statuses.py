@@ -17,10 +17,14 @@ from mark.errors import (
     Unavailable,
 )
 
-__all__ = ["RETRY_PUSHBACK_KEY", "error_of", "error_of_fault", "status_of", "trailing_metadata_of"]
+__all__ = ["RETRY_PUSHBACK_KEY", "details_of", "error_of", "error_of_fault", "status_of", "trailing_metadata_of"]
 
 # gRPC's own retry design (A6) reads it: how long a client should wait before it tries again.
 RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+# gRPC may refuse trailers beyond 8 KiB, and the client would read RESOURCE_EXHAUSTED instead of the status that was
+# sent. A character takes up to 12 bytes there.
+_DETAILS_CHARACTERS_MAX = 600
 
 _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -43,6 +47,12 @@ _FAULTS: dict[RequestFault, type[RequestError]] = {
 def status_of(error: RequestError) -> grpc.StatusCode:
     """The gRPC status that a client receives for an error."""
     return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), grpc.StatusCode.UNKNOWN)
+
+
+def details_of(error: RequestError) -> str:
+    """The text that goes with the status: what UTF-8 cannot say is escaped, what gRPC might not carry is cut off."""
+    text = str(error).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _DETAILS_CHARACTERS_MAX else f"{text[: _DETAILS_CHARACTERS_MAX - 3]}..."
 
 
 def trailing_metadata_of(error: RequestError) -> tuple[tuple[str, str], ...]:

@@ -50,6 +50,8 @@ def run_worker(options: WorkerOptions) -> None:
         ModelLoadError: the model does not load.
         ConfigError: the address is in use, or an option makes no sense.
     """
+    if options.threads < 1:
+        raise ConfigError(f"threads must be 1 or more, not {options.threads}")
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(options.threads)
     from mark.worker.example_inputs import warm_up
@@ -68,6 +70,7 @@ def run_worker(options: WorkerOptions) -> None:
 
 
 async def _serve(options: WorkerOptions, model: object) -> None:
+    from mark.protocol.parent import watch_parent
     from mark.protocol.service import make_server
     from mark.worker.servicer import WorkerService
     from mark.worker.throttle import CpuShare
@@ -82,28 +85,34 @@ async def _serve(options: WorkerOptions, model: object) -> None:
         raise ConfigError(str(error)) from error
     # Batches may be larger than one client's message, so the worker sets no limit of its own.
     server, address = await make_server(options.address, service, message_bytes_max=-1)
-    await server.start()
-    name = options.artifact.signature.name
-    sys.stdout.write(f"mark worker: serving {name} at {address}\n")
-    sys.stdout.flush()
     orphaned = asyncio.Event()
-    watching = loop.create_task(_watch_parent(stop, orphaned)) if options.exit_with_parent else None
-    await stop.wait()
-    service.drain()
-    await server.stop(options.grace_s)
-    service.close()
-    if watching is not None:
-        watching.cancel()
-    _remove_socket(address, with_folder=orphaned.is_set())
+    watching = None
+    try:
+        await server.start()
+        if options.exit_with_parent:
+            watching = loop.create_task(watch_parent(stop, orphaned))
+        if not _announce(options.artifact.signature.name, address):
+            orphaned.set()
+            stop.set()
+        await stop.wait()
+        service.drain()
+        await server.stop(options.grace_s)
+        service.close()
+        if watching is not None:
+            watching.cancel()
+    finally:
+        _remove_socket(address, with_folder=orphaned.is_set())
 
 
-async def _watch_parent(stop: asyncio.Event, orphaned: asyncio.Event) -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(4096):
-        pass
-    orphaned.set()
-    stop.set()
+def _announce(name: str, address: str) -> bool:
+    """Say that it serves; False when nobody is left to hear it."""
+    try:
+        sys.stdout.write(f"mark worker: serving {name} at {address}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for what is left of the process
+        return False
+    return True
 
 
 def _remove_socket(address: str, *, with_folder: bool) -> None:

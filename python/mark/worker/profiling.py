@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc.aio
 import numpy as np
@@ -12,6 +12,7 @@ from mark import _core
 from mark.domain.profile import Profile, ProfilePoint
 from mark.domain.signature import ModelSignature
 from mark.protocol import messages
+from mark.protocol.statuses import error_of
 from mark.protocol.tensors import raw_of
 from mark.worker.example_inputs import batch_sizes, example_inputs
 
@@ -34,6 +35,9 @@ async def measure_profile(
         signature: of its model; a dimension of any size gets eight.
         on_progress: told the rows of each size before it is measured.
         runs: timed runs of each size, after two that are not.
+
+    Raises:
+        RequestError: the worker did not answer a batch.
     """
     points: list[ProfilePoint] = []
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -42,16 +46,23 @@ async def measure_profile(
         for rows in batch_sizes(signature.rows_max):
             if on_progress is not None:
                 on_progress(rows)
-            request = _request(signature, rows)
-            latencies_ms = []
-            for run in range(_WARM_UP_RUNS + runs):
-                began_s = time.perf_counter()
-                await infer(request)
-                if run >= _WARM_UP_RUNS:
-                    latencies_ms.append((time.perf_counter() - began_s) * 1e3)
+            try:
+                latencies_ms = await _time_runs(infer, _request(signature, rows), runs)
+            except grpc.aio.AioRpcError as error:
+                raise error_of(error.code(), f"profiling {rows} rows: {error.details()}") from error
             latency_ms = float(np.quantile(latencies_ms, 0.99))
             points.append(ProfilePoint(rows, max(latency_ms, points[-1].latency_ms if points else 0.0)))
     return Profile(tuple(points))
+
+
+async def _time_runs(infer: Callable[[bytes], Awaitable[bytes]], request: bytes, runs: int) -> list[float]:
+    latencies_ms = []
+    for run in range(_WARM_UP_RUNS + runs):
+        began_s = time.perf_counter()
+        await infer(request)
+        if run >= _WARM_UP_RUNS:
+            latencies_ms.append((time.perf_counter() - began_s) * 1e3)
+    return latencies_ms
 
 
 def _request(signature: ModelSignature, rows: int) -> bytes:

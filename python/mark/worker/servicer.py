@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
+import numpy as np
 
 from mark import __version__
 from mark._core import InferRequest, RequestFaultInfo, parse_infer_request, write_infer_response
@@ -106,17 +108,21 @@ class WorkerService:
         }
         try:
             outputs = self._model(inputs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a request that makes a model exit must not end worker after worker
             raise ModelFailed(first_line(error)) from error
         return self._respond(request, outputs), time.thread_time() - began_s
 
     def _respond(self, request: InferRequest, outputs: Arrays) -> bytes:
+        if not isinstance(outputs, Mapping):
+            raise ModelFailed(f"the model gave a {type(outputs).__name__}, not a mapping of arrays")
         tensors = []
         for index in request.outputs:
             spec = self._signature.outputs[index]
             array = outputs.get(spec.name)
             if array is None:
                 raise ModelFailed(f"the model gave no output {spec.name!r}, only {', '.join(outputs) or 'nothing'}")
+            if not isinstance(array, np.ndarray):
+                raise ModelFailed(f"output {spec.name!r} is a {type(array).__name__}, not an array")
             if array.ndim == 0 or array.shape[0] != request.rows:
                 raise ModelFailed(f"output {spec.name!r} has shape {list(array.shape)} for {request.rows} rows")
             try:

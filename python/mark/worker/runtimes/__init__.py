@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from mark.domain.artifact import ModelArtifact
@@ -53,8 +52,3 @@ def first_line(error: BaseException) -> str:
     """An exception in one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def as_array(value: object) -> npt.NDArray[Any]:
-    """An output as an array that NumPy understands."""
-    return np.asarray(value)

@@ -20,7 +20,7 @@ def load_python(artifact: ModelArtifact) -> Model:
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
         model = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelLoadError(f"{artifact.source} does not load: {first_line(error)}") from error
     if not callable(model):
         raise ModelLoadError(f"{artifact.source} made a {type(model).__name__}, which cannot be called")

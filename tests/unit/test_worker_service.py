@@ -1,0 +1,166 @@
+"""The worker's service: what a model does wrong is the request's failure, never the worker's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+
+from mark._core import write_infer_request
+from mark.domain.signature import ModelSignature, TensorSpec
+from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailable
+from mark.protocol import messages
+from mark.protocol.service import make_server
+from mark.worker.profiling import measure_profile
+from mark.worker.runtimes import Model
+from mark.worker.servicer import WorkerService
+from mark.worker.throttle import CpuShare
+
+SIGNATURE = ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),), 4)
+REQUEST = write_infer_request("m", "", "id", [("x", "FP32", (1, 2), np.ones((1, 2), np.float32))], [])
+
+Make = Callable[[Callable[[Any], Any]], WorkerService]
+
+
+class Context:
+    """A call with so much time left; None is a call without a deadline."""
+
+    def __init__(self, remaining_s: float | None = None) -> None:
+        self._remaining_s = remaining_s
+
+    def time_remaining(self) -> float | None:
+        return self._remaining_s
+
+
+def double(inputs: Any) -> Any:
+    return {"y": inputs["x"] * 2}
+
+
+def leave(_: Any) -> Any:
+    raise SystemExit(3)
+
+
+@pytest.fixture
+def make_service() -> Iterator[Make]:
+    services: list[WorkerService] = []
+
+    def make(model: Callable[[Any], Any]) -> WorkerService:
+        services.append(WorkerService(SIGNATURE, cast("Model", model), CpuShare(1.0)))
+        return services[-1]
+
+    yield make
+    for service in services:
+        service.close()
+
+
+async def infer(service: WorkerService, remaining_s: float | None = None) -> np.ndarray:
+    response = messages.ModelInferResponse.FromString(await service.model_infer(REQUEST, Context(remaining_s)))
+    return np.frombuffer(response.raw_output_contents[0], np.float32)
+
+
+async def test_a_batch_is_computed(make_service: Make) -> None:
+    np.testing.assert_array_equal(await infer(make_service(double), remaining_s=5), [2, 2])
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (leave, "SystemExit: 3"),
+        (lambda _: None, "the model gave a NoneType, not a mapping of arrays"),
+        (lambda _: {}, "the model gave no output 'y', only nothing"),
+        (lambda _: {"y": [1.0, 2.0]}, "output 'y' is a list, not an array"),
+        (lambda _: {"y": np.float32(1) * np.ones(())}, "output 'y' is a float"),
+        (lambda _: {"y": np.zeros((2, 2), np.float32)}, r"output 'y' has shape \[2, 2\] for 1 rows"),
+        (lambda _: {"y": np.zeros((1, 2))}, "output 'y' is FP64, its signature says FP32"),
+        (lambda _: {"y": np.zeros((1, 2), complex)}, "output 'y' an array of complex128 has no datatype"),
+    ],
+)
+async def test_what_a_model_does_wrong_is_said(make_service: Make, model: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises(ModelFailed, match=words):
+        await infer(make_service(model))
+
+
+async def test_a_batch_whose_deadline_passed_is_not_computed(make_service: Make) -> None:
+    computed: list[int] = []
+
+    def model(inputs: Any) -> Any:
+        computed.append(1)
+        return double(inputs)
+
+    service = make_service(model)
+
+    with pytest.raises(DeadlineExceeded):
+        await infer(service, remaining_s=0.0)
+
+    assert computed == []
+
+
+async def test_batches_run_one_at_a_time_and_a_cancelled_one_in_the_queue_is_not_computed(make_service: Make) -> None:
+    started, release, computed = threading.Event(), threading.Event(), []
+
+    def model(inputs: Any) -> Any:
+        computed.append(1)
+        started.set()
+        assert release.wait(timeout=5)
+        return double(inputs)
+
+    service = make_service(model)
+    first, second = asyncio.create_task(infer(service)), asyncio.create_task(infer(service))
+    assert await asyncio.to_thread(started.wait, 5)
+    second.cancel()
+    release.set()
+    await first
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+    assert computed == [1]
+
+
+async def test_a_draining_worker_refuses_new_batches_and_is_not_ready(make_service: Make) -> None:
+    service = make_service(double)
+    assert await service.server_ready()
+    service.drain()
+
+    with pytest.raises(Unavailable):
+        await infer(service)
+    assert not await service.server_ready()
+    assert not await service.model_ready("m", "")
+    with pytest.raises(ModelNotFound):
+        await service.model_ready("other", "")
+
+
+def fail_at_length(_: Any) -> Any:
+    raise ValueError("x" * 20_000)
+
+
+def fail_in_no_language(_: Any) -> Any:
+    raise ValueError("\udcff")
+
+
+@pytest.mark.parametrize("model", [fail_at_length, fail_in_no_language])
+async def test_an_error_reaches_the_client_however_it_is_worded(
+    make_service: Make, model: Callable[[Any], Any]
+) -> None:
+    server, address = await make_server("127.0.0.1:0", make_service(model))
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.unary_unary(messages.MODEL_INFER)(REQUEST, timeout=5)
+    await server.stop(None)
+
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert str(raised.value.details()).startswith("ValueError: ")
+
+
+async def test_a_profile_of_a_model_that_fails_says_at_which_size(make_service: Make) -> None:
+    server, address = await make_server("127.0.0.1:0", make_service(leave))
+    await server.start()
+    with pytest.raises(ModelFailed, match="profiling 1 rows: SystemExit: 3"):
+        await measure_profile(address, SIGNATURE)
+    await server.stop(None)
