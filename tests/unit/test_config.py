@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mark._core import DispatcherParams
 from mark.config import Config, load_config, parse_config
 from mark.domain.offering import Market
 from mark.errors import ConfigError
@@ -68,15 +69,140 @@ def test_defaults_are_those_of_the_sections() -> None:
         ("cluster", "clutser", "mark.yaml:1: clutser: unknown key; did you mean 'cluster'?"),
         ("max_count: 4", "max_count: 0", "mark.yaml:7: offerings[0].max_count:"),
         ("market: spot", "market: sport", "mark.yaml:4: offerings[0].market:"),
-        ("[-1, 10]", "[10]", "outputs[0]: shape must begin with -1"),
-        ("[-1, 10]", "[-1, 0]", "outputs[0]: every further dimension of shape must be positive"),
+        ("[-1, 10]", "[10]", "mark.yaml:15: models[0].outputs[0].shape: must begin with -1"),
+        ("[-1, 10]", "[-1, 0]", "outputs[0].shape: every further dimension must be positive"),
         ("FP32, shape: [-1, 10]", "FP31, shape: [-1, 10]", "outputs[0].datatype:"),
         ("      small:", "      smal:", "has a profile for 'smal', which is no offering; known are small"),
-        ("rt_max_ms: 100", "rt_max_ms: .nan", "models[0].slo.rt_max_ms:"),
+        ("rt_max_ms: 100", "rt_max_ms: .nan", "models[0].slo.rt_max_ms: must be"),
+        ("rt_max_ms: 100", "rt_max_ms: 1e-7", "mark.yaml:17: models[0].slo.rt_max_ms: must be greater than or"),
+        ("rt_max_ms: 100", "rt_max_ms: 1.0e+30", "models[0].slo.rt_max_ms: must be less than or equal to 86400000"),
+        ("rt_max_ms: 100", "rt_max_ms: fast", 'must be a valid number, unable to parse string as a number, not "fast"'),
+        ("rt_max_ms: 100", "rt_max_ms: 2", "models[0].batching.margin_ms: 2 ms is not less than slo.rt_max_ms, 2 ms: "),
+        ("boot_s: 2", "boot_s: 1.0e+30", "mark.yaml:6: offerings[0].boot_s: must be less than or equal to 86400"),
+        ("boot_s: 2", "threads: 5000000000", "mark.yaml:6: offerings[0].threads: must be less than or equal to 1024"),
+        ("max_count: 4", "max_count: 5000000000", "offerings[0].max_count: must be less than or equal to 100000"),
+        ("max_count: 4", "max_count: true", "mark.yaml:7: offerings[0].max_count: must be a number, not true"),
+        ("boot_s: 2", "boot_s: yes", "mark.yaml:6: offerings[0].boot_s: must be a number, not true"),
+        ("[-1, 10]", "[-1, true]", "mark.yaml:15: models[0].outputs[0].shape[1]: must be a number, not true"),
+        ("[-1, 10]", "[-1, 65536, 65536]", "outputs[0].shape: a row must have at most 2147483647 elements"),
+        ("[8, 20.0]", "[1, 20.0]", "profiles.small[1]: rows must increase, but 1 follows 1"),
+        ("[8, 20.0]", "[8, 4.0]", "small[1]: 8 rows cannot be faster than 1, but 4 ms follows 5 ms"),
+        ("[8, 20.0]", "[70000, 20.0]", "profiles.small[1][0]: must be less than or equal to 65536"),
+        ("cluster: test", "cluster: a/b", "mark.yaml:1: cluster: must match pattern"),
+        ("slo:", "slo: 3\n    x:", "models[0].slo: must be a mapping with the keys rt_max_ms, sl_min"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_its_path_and_the_way_to_mend_it(wrong: str, right: str, words: str) -> None:
     assert words in refusal(GOOD.replace(wrong, right))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("batching", "rows_max", 65_537),
+        ("batching", "queue_requests_max", 2**31),
+        ("batching", "batches_in_flight_max", 2**31),
+        ("batching", "queue_bytes_max", 2**63),
+        ("controller", "horizon_steps", 10**9),
+        ("controller", "headroom", 1e300),
+        ("controller", "min_instances", 10**9),
+    ],
+)
+def test_a_number_that_the_core_cannot_take_is_refused(section: str, key: str, value: float) -> None:
+    words = refusal(f"{GOOD}    {section}:\n      {key}: {value}\n")
+
+    assert words.startswith(f"mark.yaml:22: models[0].{section}.{key}: must be less than or equal to ")
+
+
+def test_the_largest_numbers_are_those_that_the_core_takes() -> None:
+    config = parse_config(
+        GOOD
+        + "    batching: {rows_max: 65536, queue_requests_max: 2147483647, batches_in_flight_max: 2147483647,\n"
+        + "      queue_bytes_max: 9223372036854775807}\n"
+    )
+
+    batching = config.models[0].batching
+    DispatcherParams(
+        1_000_000,
+        rows_max=batching.rows_max,
+        queue_requests_max=batching.queue_requests_max,
+        queue_bytes_max=batching.queue_bytes_max,
+        margin_ns=0,
+    )
+
+
+@pytest.mark.parametrize("kind", ["inputs", "outputs"])
+def test_two_tensors_of_one_name_are_refused(kind: str) -> None:
+    name = {"inputs": "image", "outputs": "logits"}[kind]
+    tensor = f"      - {{name: {name}, datatype: FP32, shape: [-1]}}\n"
+
+    words = refusal(GOOD.replace(f"    {kind}:\n", f"    {kind}:\n{tensor}"))
+
+    assert f"models[0].{kind}[1].name: {name!r} is given twice" in words
+
+
+def test_a_key_given_twice_is_refused_with_both_lines() -> None:
+    text = GOOD.replace("    max_count: 4", "    boot_s: 3")
+
+    assert refusal(text) == "mark.yaml:7: offerings[0].boot_s: is given twice, first in line 6; remove one of them"
+
+
+def test_a_mapping_may_still_be_merged_into_another() -> None:
+    text = GOOD.replace("  - name: small", "  - &small\n    name: small", 1).replace(
+        "models:\n", "  - {<<: *small, name: large}\nmodels:\n", 1
+    )
+
+    config = parse_config(text)
+
+    assert [(offering.name, offering.boot_s) for offering in config.offerings] == [("small", 2.0), ("large", 2.0)]
+
+
+def test_more_instances_than_can_be_had_are_refused() -> None:
+    words = refusal(GOOD + "    controller: {min_instances: 5}\n")
+
+    assert words == (
+        "mark.yaml:21: models[0].controller.min_instances: the models keep 5 instances in all, but max_count of the "
+        "offerings adds up to 4; lower one or raise the other"
+    )
+
+
+def test_models_on_foreign_workers_need_no_instances() -> None:
+    foreign = """\
+  - name: foreign
+    inputs: [{name: x, datatype: FP32, shape: [-1]}]
+    outputs: [{name: y, datatype: FP32, shape: [-1]}]
+    slo: {rt_max_ms: 100}
+    workers: [{address: 'localhost:1', profile: [[1, 2.5]]}]
+    controller: {min_instances: 9}
+"""
+
+    assert parse_config(GOOD + foreign).models[1].controller.min_instances == 9
+
+
+def test_no_instance_at_all_may_be_kept() -> None:
+    assert parse_config(GOOD + "    controller: {min_instances: 0}\n").models[0].controller.min_instances == 0
+
+
+class TestServer:
+    @pytest.mark.parametrize(
+        ("host", "address"),
+        [
+            ("0.0.0.0", "0.0.0.0:8001"),
+            ("localhost", "localhost:8001"),
+            ("'::1'", "[::1]:8001"),
+            ("'[::1]'", "[::1]:8001"),
+        ],
+    )
+    def test_its_address_has_brackets_where_they_are_needed(self, host: str, address: str) -> None:
+        assert parse_config(f"server: {{host: {host}}}\n{GOOD}").server.address == address
+
+    @pytest.mark.parametrize("host", ["''", "' '", "'local host'", "localhost:80", "'[::1'", "unix:/tmp/x"])
+    def test_a_host_that_is_none_is_refused(self, host: str) -> None:
+        assert "mark.yaml:2: server.host: " in refusal(f"server:\n  host: {host}\n{GOOD}")
+
+    @pytest.mark.parametrize("setting", ["port: true", "port: 70000", "message_bytes_max: 4294967296", "drain_s: -1"])
+    def test_a_number_out_of_its_bounds_is_refused(self, setting: str) -> None:
+        assert f"mark.yaml:2: server.{setting.partition(':')[0]}: must be" in refusal(f"server:\n  {setting}\n{GOOD}")
 
 
 def test_a_missing_key_is_named() -> None:
@@ -93,6 +219,14 @@ def test_all_mistakes_are_reported_at_once() -> None:
 
 def test_text_that_is_no_yaml_is_refused_with_its_line() -> None:
     assert "mark.yaml:3: is not valid YAML" in refusal("models:\n  - {name: [\n")
+
+
+@pytest.mark.parametrize("text", ["a: \0", f"a: {'9' * 5000}", "a: 2024-99-99", "[" * 5000, "{[1]: 2}"])
+def test_text_that_yaml_cannot_make_a_value_of_is_refused_in_one_line(text: str) -> None:
+    words = refusal(text)
+
+    assert "is not valid YAML" in words
+    assert len(words.splitlines()) == 1
 
 
 @pytest.mark.parametrize("text", ["", "3", "[]", "just words"])
@@ -148,7 +282,9 @@ class TestOverrides:
             ("models.7.name=x", "models.7 is not one of 1 entries"),
             ("cluster.name=x", "cluster is a value, it has no keys"),
             ("server.prot=1", "server.prot: unknown key; did you mean 'port'?"),
-            ("server.port=[", "the value is not valid YAML"),
+            ("server.port=[", "--set server.port:1: is not valid YAML"),
+            ("server={port: 1, port: 2}", "port: is given twice"),
+            ("models.\u00b2.name=x", "is not one of 1 entries"),
         ],
     )
     def test_a_wrong_one_is_refused(self, override: str, words: str) -> None:

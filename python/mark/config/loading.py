@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -40,13 +42,7 @@ def parse_config(
     text: str, *, name: str = "config", folder: Path | None = None, overrides: Sequence[str] = ()
 ) -> Config:
     """Check the text of a configuration; see `load_config`."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{name}{line}: is not valid YAML: {getattr(error, 'problem', error)}") from error
+    root, data = _read_yaml(text, name)
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: must be a mapping with the keys {', '.join(Config.model_fields)}")
     for override in overrides:
@@ -57,6 +53,50 @@ def parse_config(
         lines = [_explain(details, name, root) for details in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     return config if folder is None else _resolve_sources(config, folder)
+
+
+def _read_yaml(text: str, name: str) -> tuple[yaml.Node | None, Any]:
+    """The text as nodes, which know their lines, and as values.
+
+    Raises:
+        ConfigError: the text is no YAML, or a mapping has a key twice, of which YAML would take the last in silence.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or error
+        raise ConfigError(f"{name}{line}: is not valid YAML: {problem}") from error
+    doubles = [
+        f"{name}:{line}: {_dotted(path)}: is given twice, first in line {first}; remove one of them"
+        for path, first, line in _doubled_keys(root, (), set())
+    ]
+    if doubles:
+        raise ConfigError("\n".join(doubles))
+    return root, data
+
+
+def _doubled_keys(
+    node: yaml.Node | None, path: tuple[str | int, ...], seen: set[yaml.Node]
+) -> Iterator[tuple[tuple[str | int, ...], int, int]]:
+    """Path, first and second line of every key that a mapping has twice; `seen` stops at anchors that come round."""
+    if node is None or node in seen:
+        return
+    seen.add(node)
+    if isinstance(node, yaml.SequenceNode):
+        for index, entry in enumerate(node.value):
+            yield from _doubled_keys(entry, (*path, index), seen)
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    yield (*path, key.value), lines[key.value], line
+                lines.setdefault(key.value, line)
+                yield from _doubled_keys(value, (*path, key.value), seen)
 
 
 def _resolve_sources(config: Config, folder: Path) -> Config:
@@ -78,7 +118,7 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         last = depth == len(keys) - 1
         index: str | int = key
         if isinstance(node, list):
-            if not key.isdigit() or int(key) >= len(node):
+            if not (key.isascii() and key.isdecimal()) or int(key) >= len(node):
                 raise ConfigError(f"--set {override}: {'.'.join(keys[: depth + 1])} is not one of {len(node)} entries")
             index = int(key)
         elif not isinstance(node, dict):
@@ -86,25 +126,31 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         elif not last:
             node.setdefault(key, {})
         if last:
-            try:
-                node[index] = yaml.safe_load(value)
-            except yaml.YAMLError as error:
-                raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+            _, node[index] = _read_yaml(value, f"--set {path}")
         else:
             node = node[index]
 
 
 def _explain(details: ErrorDetails, name: str, root: yaml.Node | None) -> str:
-    location = details["loc"]
+    location = (*details["loc"], *details.get("ctx", {}).get("path", ()))
     path = _dotted(location)
     line = _line_of(root, location)
     where = f"{name}:{line}" if line is not None else name
-    message = details["msg"].removeprefix("Value error, ")
+    what = _what_is_wrong(details, location)
+    return f"{where}: {path}: {what}" if path else f"{where}: {what}"
+
+
+def _what_is_wrong(details: ErrorDetails, location: Sequence[str | int]) -> str:
     if details["type"] == "extra_forbidden":
-        message = f"unknown key{_nearest(str(location[-1]), _known_keys(location[:-1]))}"
-    elif details["type"] == "missing":
-        message = "is required"
-    return f"{where}: {path}: {message}" if path else f"{where}: {message}"
+        return f"unknown key{_nearest(str(location[-1]), _known_keys(location[:-1]))}"
+    if details["type"] == "missing":
+        return "is required"
+    if details["type"] == "model_type":
+        return f"must be a mapping with the keys {', '.join(_known_keys(location))}"
+    message, ours = re.subn(r"^(Input|String|List) should", "must", details["msg"])
+    value = details["input"]
+    given = f", not {json.dumps(value):.60}" if isinstance(value, (str, int, float)) else ""
+    return message + given if ours else message
 
 
 def _dotted(location: Sequence[str | int]) -> str:
@@ -119,7 +165,7 @@ def _line_of(node: yaml.Node | None, location: Sequence[str | int]) -> int | Non
     line = None if node is None else node.start_mark.line + 1
     for part in location:
         if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
             if pair is None:
                 break
             line, node = pair[0].start_mark.line + 1, pair[1]

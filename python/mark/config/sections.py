@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mark.config.values import (
+    COUNT_MAX,
+    DAY_S,
+    INT32_MAX,
+    Count,
+    Datatype,
+    Int32,
+    Int64,
+    Milliseconds,
+    Name,
+    NotBool,
+    ProfilePoints,
+    Rows,
+    Seconds,
+    Share,
+    Whole,
+    wrong,
+)
 from mark.domain.artifact import ModelArtifact
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
@@ -24,17 +45,6 @@ __all__ = [
     "WorkerConfig",
 ]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
-    "FP16", "BF16", "FP32", "FP64", "BYTES",
-]  # fmt: skip
-ProfilePoints = Annotated[list[tuple[Count, Positive]], Field(min_length=1)]
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,15 +54,33 @@ class ServerConfig(_Section):
     """Where the router listens."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8001
-    message_bytes_max: Count = 64 << 20
-    drain_s: NotNegative = 10.0
+    port: Annotated[int, Field(ge=0, le=65_535), NotBool] = 8001
+    message_bytes_max: Int32 = 64 << 20
+    drain_s: Seconds = 10.0
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        if not host or host.split() != [host]:
+            raise wrong(f"must be a name or an address such as 127.0.0.1, not {host!r}")
+        if ":" in host or "[" in host:
+            try:
+                ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]") if host.endswith("]") else host)
+            except ValueError as error:
+                raise wrong(f"is no IPv6 address: {host!r}; a port is a key of its own, server.port") from error
+        return host
+
+    @property
+    def address(self) -> str:
+        """Where to listen, as "host:port"; an IPv6 host in brackets."""
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        return f"{host}:{self.port}"
 
 
 class SloConfig(_Section):
     """The promise of one model."""
 
-    rt_max_ms: Positive
+    rt_max_ms: Annotated[float, Field(ge=0.01, le=DAY_S * 1000, allow_inf_nan=False), NotBool]
     sl_min: Share = 0.98
 
 
@@ -61,14 +89,17 @@ class TensorConfig(_Section):
 
     name: Annotated[str, Field(min_length=1)]
     datatype: Datatype
-    shape: Annotated[list[int], Field(min_length=1)]
+    shape: Annotated[list[Whole], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _check_shape(self) -> TensorConfig:
-        if self.shape[0] != -1:
-            raise ValueError(f"shape must begin with -1, the batch dimension, not {self.shape[0]}")
-        if any(size < 1 and size != -1 for size in self.shape[1:]):
-            raise ValueError(f"every further dimension of shape must be positive, or -1 for any size: {self.shape}")
+        batch, *sizes = self.shape
+        if batch != -1:
+            raise wrong(f"must begin with -1, the batch dimension, not {batch}", "shape")
+        if any(size < 1 and size != -1 for size in sizes):
+            raise wrong(f"every further dimension must be positive, or -1 for any size: {self.shape}", "shape")
+        if math.prod(size for size in sizes if size != -1) > INT32_MAX:
+            raise wrong(f"a row must have at most {INT32_MAX} elements: {self.shape}", "shape")
         return self
 
     def spec(self) -> TensorSpec:
@@ -79,30 +110,30 @@ class TensorConfig(_Section):
 class BatchingConfig(_Section):
     """Bounds of the request path."""
 
-    rows_max: Count = 32
-    margin_ms: NotNegative = 2.0
-    queue_requests_max: Count = 4096
-    queue_bytes_max: Count = 256 << 20
+    rows_max: Rows = 32
+    margin_ms: Milliseconds = 2.0
+    queue_requests_max: Int32 = 4096
+    queue_bytes_max: Int64 = 256 << 20
     admission: bool = True
-    batches_in_flight_max: Count = 1
+    batches_in_flight_max: Int32 = 1
 
 
 class ControllerConfig(_Section):
     """How the fleet is sized."""
 
-    step_s: Positive = 60.0
-    window_s: Positive = 5.0
+    step_s: Annotated[float, Field(gt=0, le=DAY_S, allow_inf_nan=False), NotBool] = 60.0
+    window_s: Annotated[float, Field(ge=0.01, le=DAY_S, allow_inf_nan=False), NotBool] = 5.0
     horizon_steps: Count = 60
-    headroom: Positive = 1.2
+    headroom: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), NotBool] = 1.2
     maximum_of_steps: Count = 10
-    cooldown_s: NotNegative = 300.0
-    min_instances: Annotated[int, Field(ge=0)] = 1
+    cooldown_s: Seconds = 300.0
+    min_instances: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 1
 
     @model_validator(mode="after")
     def _check_window(self) -> ControllerConfig:
         windows = self.step_s / self.window_s
         if windows < 1 or abs(windows - round(windows)) > 1e-9:
-            raise ValueError(f"step_s ({self.step_s}) must be a whole number of windows of window_s ({self.window_s})")
+            raise wrong(f"must be a whole number of windows of window_s ({self.window_s}), not {self.step_s}", "step_s")
         return self
 
 
@@ -123,7 +154,7 @@ class ModelConfig(_Section):
     name: Name
     version: Annotated[str, Field(min_length=1)] = "1"
     runtime: Literal["torchscript", "onnx", "python"] | None = None
-    source: str | None = None
+    source: Annotated[str, Field(min_length=1)] | None = None
     inputs: Annotated[list[TensorConfig], Field(min_length=1)]
     outputs: Annotated[list[TensorConfig], Field(min_length=1)]
     slo: SloConfig
@@ -135,9 +166,29 @@ class ModelConfig(_Section):
     @model_validator(mode="after")
     def _check_source(self) -> ModelConfig:
         if (self.runtime is None) != (self.source is None):
-            raise ValueError("runtime and source belong together: give both, or neither and list workers")
+            raise wrong("runtime and source belong together: give both, or neither and list workers")
         if (self.source is None) == (not self.workers):
-            raise ValueError("needs either runtime and source, for the offerings to serve, or workers to send to")
+            raise wrong("needs either runtime and source, for the offerings to serve, or workers to send to")
+        return self
+
+    @model_validator(mode="after")
+    def _check_tensors(self) -> ModelConfig:
+        for kind, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
+            index = _second_of_a_name([tensor.name for tensor in tensors])
+            if index is not None:
+                raise wrong(f"{tensors[index].name!r} is given twice; {kind} need different names", kind, index, "name")
+        return self
+
+    @model_validator(mode="after")
+    def _check_margin(self) -> ModelConfig:
+        margin_ms, rt_max_ms = self.batching.margin_ms, self.slo.rt_max_ms
+        # Compared as the dispatcher does, in whole nanoseconds.
+        if round(margin_ms * 1e6) >= self.as_slo().rt_max_ns:
+            raise wrong(
+                f"{margin_ms:g} ms is not less than slo.rt_max_ms, {rt_max_ms:g} ms: no time is left to answer; "
+                "lower margin_ms or raise rt_max_ms",
+                "batching", "margin_ms",
+            )  # fmt: skip
         return self
 
     def signature(self) -> ModelSignature:
@@ -170,10 +221,10 @@ class OfferingConfig(_Section):
 
     name: Name
     market: Literal["on_demand", "spot", "burstable"] = "on_demand"
-    price_usd_per_hour: NotNegative
-    threads: Count = 1
+    price_usd_per_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), NotBool]
+    threads: Annotated[int, Field(ge=1, le=1024), NotBool] = 1
     cpu_share: Share = 1.0
-    boot_s: NotNegative = 0.0
+    boot_s: Seconds = 0.0
     max_count: Count = 1
 
     def as_offering(self) -> Offering:
@@ -199,24 +250,41 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> Config:
-        for kind, names in (
-            ("offerings", [offering.name for offering in self.offerings]),
-            ("models", [model.name for model in self.models]),
-        ):
-            doubles = sorted({name for name in names if names.count(name) > 1})
-            if doubles:
-                raise ValueError(f"{kind} must have different names; {doubles[0]!r} is given twice")
+        for kind, entries in (("offerings", self.offerings), ("models", self.models)):
+            index = _second_of_a_name([entry.name for entry in entries])
+            if index is not None:
+                raise wrong(f"{entries[index].name!r} is given twice; {kind} need different names", kind, index, "name")
         known = [offering.name for offering in self.offerings]
-        for model in self.models:
+        for index, model in enumerate(self.models):
             for name in model.profiles:
                 if name not in known:
-                    raise ValueError(
+                    raise wrong(
                         f"model {model.name!r} has a profile for {name!r}, which is no offering; "
-                        f"known are {', '.join(known)}"
-                    )
+                        f"known are {', '.join(known)}",
+                        "models", index, "profiles", name,
+                    )  # fmt: skip
             if model.source is not None and not known:
-                raise ValueError(f"model {model.name!r} needs at least one entry under offerings to run on")
+                raise wrong(f"model {model.name!r} needs at least one entry under offerings to run on", "models", index)
         return self
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> Config:
+        # A model whose least fleet cannot be had would never be ready.
+        available, kept = sum(offering.max_count for offering in self.offerings), 0
+        for index, model in enumerate(self.models):
+            kept += model.controller.min_instances if model.source is not None else 0
+            if kept > available:
+                raise wrong(
+                    f"the models keep {kept} instances in all, but max_count of the offerings adds up to {available}; "
+                    "lower one or raise the other",
+                    "models", index, "controller", "min_instances",
+                )  # fmt: skip
+        return self
+
+
+def _second_of_a_name(names: Sequence[str]) -> int | None:
+    """Index of the first name that stands further up already."""
+    return next((index for index, name in enumerate(names) if name in names[:index]), None)
 
 
 def _profile(points: list[tuple[int, float]]) -> Profile:
