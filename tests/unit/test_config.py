@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
+from pydantic import BaseModel
 
 from mark._core import DispatcherParams
-from mark.config import Config, load_config, parse_config
+from mark.config import Config, load_config, parse_config, sections
 from mark.domain.offering import Market
 from mark.errors import ConfigError
 
@@ -33,6 +36,13 @@ models:
     profiles:
       small: [[1, 5.0], [8, 20.0]]
 """
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def is_section(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel) and bool(kind.model_fields)
 
 
 def refusal(text: str, *overrides: str) -> str:
@@ -266,6 +276,20 @@ def test_a_step_that_is_no_whole_number_of_windows_is_refused() -> None:
         assert "must be a whole number of windows of window_s (5.0)" in refusal(
             GOOD + f"    controller: {controller}\n"
         )
+
+
+class TestExample:
+    EXAMPLE = ROOT / "examples" / "digits.yaml"
+
+    def test_it_is_a_good_file(self) -> None:
+        assert load_config(self.EXAMPLE).models[0].name == "digits"
+
+    @pytest.mark.parametrize("section", [kind for kind in vars(sections).values() if is_section(kind)])
+    def test_it_explains_every_key_of(self, section: type[BaseModel]) -> None:
+        # In a comment or not.
+        explained = re.findall(r"^[ #-]*(\w+):|[{,] *(\w+):", self.EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+
+        assert set(section.model_fields) <= {key for found in explained for key in found}
 
 
 class TestOverrides:
