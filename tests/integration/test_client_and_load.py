@@ -103,6 +103,10 @@ class TestClient:
         with pytest.raises(InvalidRequest, match="input 'x': an array of complex128"):
             await client.infer("m", {"x": np.zeros(2, complex)})
 
+    async def test_a_ragged_list_never_leaves(self, client: AsyncClient) -> None:
+        with pytest.raises(InvalidRequest, match="input 'x': makes no array; are its rows equally long"):
+            await client.infer("m", {"x": [[1.0, 2.0], [3.0]]})
+
     async def test_an_answer_that_cannot_be_read_is_an_error(self, service: Service, client: AsyncClient) -> None:
         async def garbage(request: bytes) -> bytes:
             return b"\xff\xff"

@@ -58,17 +58,24 @@ def encode_request(
     """A ModelInferRequest with raw contents.
 
     Raises:
-        InvalidRequest: an input has a type that the protocol lacks; the message names it.
+        InvalidRequest: an input is no array, or has a type that the protocol lacks; the message names it.
     """
     tensors = []
     for name, value in inputs.items():
-        array = np.asarray(value)
         try:
+            array = _array_of(value)
             datatype = datatype_of(array)
             tensors.append((name, datatype, array.shape, raw_of(array, datatype)))
         except ValueError as error:
             raise InvalidRequest(f"input {name!r}: {error}") from error
     return _core.write_infer_request(model, version, request_id, tensors, list(outputs))
+
+
+def _array_of(value: npt.ArrayLike) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"makes no array; are its rows equally long? {error}") from error
 
 
 def decode_response(message: bytes) -> dict[str, Array]:
