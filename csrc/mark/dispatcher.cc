@@ -257,7 +257,7 @@ void Dispatcher::State::fail_batch(const BatchInFlight& batch, Failure failure, 
     const bool hopeless = model_error && was_alone;
     if (!hopeless && !expired && !entry->retried) {
       entry->retried = true;
-      entry->solo = model_error;
+      entry->solo = true;  // one of them may be what broke the model or killed the worker
       entry->batch = BatchId{};
       queue_.push(request.slot());
       ++statistics_.retried_requests;

@@ -56,7 +56,7 @@ class Dispatcher {
   std::vector<RequestId> complete(BatchId batch, TimeNs now);
 
   // The batch came back without an answer. Each of its requests is queued once more if it was never retried and its
-  // deadline has not passed (alone in its batch after a model error), else reported as dropped.
+  // deadline has not passed, alone in its batch, else reported as dropped.
   std::vector<Drop> fail(BatchId batch, Failure failure, TimeNs now);
 
   // True when the request was queued or in flight; it is forgotten at once. Within `margin` of its deadline it counts

@@ -59,9 +59,13 @@ class ModelNotFound(RequestError):
 
 
 class Overloaded(RequestError):
-    """The queue is full, or no worker can answer in time; try again after `retry_after_ms`."""
+    """The queue is full, or no worker can answer in time.
 
-    def __init__(self, message: str, retry_after_ms: int = 0) -> None:
+    Try again after `retry_after_ms`. None: waiting does not help, only more time for the answer does; or the server did
+    not say.
+    """
+
+    def __init__(self, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
 

@@ -41,6 +41,10 @@ def make():
 
 def broken():
     raise RuntimeError("no such weights")
+
+
+def endless():
+    time.sleep(3600)
 '''
 
 CONFIG = """\

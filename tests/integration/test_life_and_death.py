@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 import socket
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import grpc
 import numpy as np
-import psutil
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from integration.router_process import (
     CONFIG,
     RouterProcess,
@@ -170,6 +172,56 @@ def test_a_second_signal_stops_at_once_and_still_leaves_nothing(  # type: ignore
     assert_nothing_left(workers)
 
 
+@pytest.mark.parametrize("doing", ["measuring a profile", "booting"])
+def test_one_signal_is_enough_before_it_serves(tmp_path: Path, doing: str) -> None:
+    config = CONFIG.replace("model:make", "model:endless")
+    if doing == "measuring a profile":
+        config = config.replace("    profiles: {small: [[1, 4.0], [8, 8.0]]}\n", "")
+    (tmp_path / "mark.yaml").write_text(config, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "mark", "serve", str(tmp_path / "mark.yaml")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
+    ) as router:  # fmt: skip
+        while not workers_started_in(tmp_path):
+            assert router.poll() is None
+        workers = workers_started_in(tmp_path)
+        router.send_signal(signal.SIGTERM)
+        said, complained = router.communicate(timeout=10)
+
+    assert router.returncode == 0, complained
+    assert said == ""
+    assert "Traceback" not in complained
+    assert_nothing_left(workers)
+
+
+def refuses(client: Client) -> bool:
+    try:
+        client.infer("doubler", {"x": ROW})
+    except Unavailable:
+        return True
+    return False
+
+
+def test_a_second_signal_while_it_releases_skips_nothing(make_router) -> None:  # type: ignore[no-untyped-def]
+    router: RouterProcess = make_router(CONFIG)
+    workers = router.workers
+    with grpc.insecure_channel(router.address) as channel:
+        # An open stream makes gRPC's own stop take its time.
+        watching = HealthStub(channel).Watch(HealthCheckRequest())
+        next(watching)
+        router.process.send_signal(signal.SIGINT)
+        while "draining" not in router.log.read_text(encoding="utf-8"):
+            pass
+        with Client(router.address) as client:
+            while not refuses(client):  # until it has drained, for which it has nothing to do
+                pass
+        exit_code = router.stop(signal.SIGINT)
+
+    assert exit_code in {0, 130}
+    assert_nothing_left(workers)
+    assert workers_started_in(router.log.parent) == []
+
+
 def test_a_killed_router_leaves_no_worker_and_no_file(tmp_path: Path) -> None:
     router = start_router(CONFIG, tmp_path)
     workers = router.workers
@@ -229,6 +281,41 @@ class TestOneLineAndExitCodeTwo:
         assert done.returncode == 2, done.stderr
         assert words in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_foreign_worker_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    config = CONFIG.replace("    runtime: python\n    source: doubler_model:make\n", "").replace(
+        "    profiles: {small: [[1, 4.0], [8, 8.0]]}",
+        "    workers: [{address: '127.0.0.1:1', profile: [[1, 8.0], [8, 16.0]]}]",
+    )
+    (tmp_path / "mark.yaml").write_text(config, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "mark", "serve", str(tmp_path / "mark.yaml")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
+    ) as router:  # fmt: skip
+        assert router.stderr is not None
+        line = router.stderr.readline()
+        router.stderr.close()  # and nobody to read what it says to the signal
+        router.terminate()
+
+    assert router.returncode == 0
+    assert "worker 127.0.0.1:1: UNAVAILABLE" in line
+
+
+def test_a_model_without_instances_is_served_once_it_is_asked_for(make_router) -> None:  # type: ignore[no-untyped-def]
+    router: RouterProcess = make_router(CONFIG.replace("min_instances: 2", "min_instances: 0"))
+    assert router.workers == []
+
+    with Client(router.address) as client:
+        assert not client.is_ready()
+        for _ in range(20):
+            with contextlib.suppress(DeadlineExceeded, Overloaded):
+                np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+                break
+        else:
+            pytest.fail("nothing was launched")
+
+    assert len(router.workers) == 1
 
 
 def test_a_foreign_server_of_the_protocol_is_a_worker_like_any_other(make_router) -> None:  # type: ignore[no-untyped-def]

@@ -28,7 +28,7 @@ def test_a_sample_over_several_windows_is_spread_evenly() -> None:
 
     arrivals.observe(20 * S, 400)
 
-    assert arrivals.maxima_per_s().tolist() == [20.0, 20.0, 0.0]
+    assert arrivals.maxima_per_s().tolist() == [20.0, 20.0]
 
 
 def test_samples_inside_a_window_add_up() -> None:
@@ -52,13 +52,24 @@ def test_the_last_rate_is_that_of_the_step_before_until_a_window_is_done() -> No
     assert arrivals.last_per_s() == 0.0
 
 
+def test_the_step_that_runs_now_counts_from_its_first_finished_window() -> None:
+    arrivals = Arrivals(step_s=10, window_s=5, steps_max=10)
+    for at_s, rows in [(0, 0), (5, 50), (10, 60)]:
+        arrivals.observe(at_s * S, rows)
+    assert arrivals.maxima_per_s().tolist() == [10.0]
+
+    arrivals.observe(15 * S, 160)
+
+    assert arrivals.maxima_per_s().tolist() == [10.0, 20.0]
+
+
 def test_rows_before_the_first_sample_do_not_count() -> None:
     arrivals = Arrivals(step_s=5, window_s=5, steps_max=10)
     arrivals.observe(7 * S, 1_000_000)
 
     arrivals.observe(12 * S, 1_000_005)
 
-    assert arrivals.maxima_per_s().tolist() == [1.0, 0.0]
+    assert arrivals.maxima_per_s().tolist() == [1.0]
 
 
 def test_the_history_is_bounded() -> None:
@@ -67,7 +78,7 @@ def test_the_history_is_bounded() -> None:
     for at_s in range(10):
         arrivals.observe(at_s * S, at_s * at_s)
 
-    assert arrivals.maxima_per_s().tolist() == [13.0, 15.0, 17.0, 0.0]
+    assert arrivals.maxima_per_s().tolist() == [13.0, 15.0, 17.0]
 
 
 @pytest.mark.parametrize(("step_s", "window_s"), [(5, 10), (10, 3), (10, 0), (10, -1)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,12 +11,13 @@ import pytest
 from mark._core import LatencyProfile, WorkerSpec
 from mark.controlplane.controller import Controller, ControllerParams
 from mark.domain.artifact import ModelArtifact
-from mark.domain.fleet import InstanceState
+from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Retire
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import CloudError, ModelLoadError
 from mark.forecast.baselines import MovingMaximum
+from mark.live import control_loop
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.recorder import MemoryRecorder
 from mark.testing import FakeCloud, ManualClock
@@ -40,6 +41,7 @@ class Dispatch:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
         self.drained: list[int] = []
+        self.hung_workers: frozenset[int] = frozenset()
 
     def statistics(self) -> Statistics:
         return self.rows
@@ -61,6 +63,18 @@ class SteppingCloud(FakeCloud):
     def __init__(self, offering: Offering, clock: ManualClock) -> None:
         super().__init__([offering], clock)
         self.manual = clock
+        self.refusals: list[CloudError] = []  # of the next calls of terminate
+        self.blind: list[CloudError] = []  # of the next calls of list_instances
+
+    def terminate(self, instance: InstanceId) -> None:
+        if self.refusals:
+            raise self.refusals.pop()
+        super().terminate(instance)
+
+    def list_instances(self) -> Sequence[Instance]:
+        if self.blind:
+            raise self.blind.pop()
+        return super().list_instances()
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         self.manual.advance_s(timeout_s)
@@ -147,6 +161,29 @@ async def test_load_grows_the_fleet_and_its_end_drains_it(world: World) -> None:
     assert len(retired) == len({action.instance for action in retired}) == len(world.dispatch.drained)
     gone = [instance for instance in world.cloud.list_instances() if instance.state is InstanceState.GONE]
     assert {instance.detail for instance in gone} == {"terminated"}
+
+
+async def test_an_instance_whose_worker_hangs_is_given_back_and_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_loop, "_GIVE_BACK_AGAIN_S", 0.0)
+    await world.until(lambda: bool(world.dispatch.workers))
+    world.cloud.refusals.append(CloudError("the wire is cut"))  # it is tried again until it is gone
+
+    world.dispatch.hung_workers = frozenset(world.dispatch.workers)
+    await world.until(lambda: list(world.dispatch.workers.values()) == ["fake:small-2"])
+
+    await world.until(lambda: world.cloud.list_instances()[0].state is InstanceState.GONE)
+    assert world.cloud.refusals == []
+
+
+async def test_a_cloud_that_does_not_answer_changes_nothing(world: World) -> None:
+    await world.until(lambda: bool(world.dispatch.workers))
+
+    world.cloud.blind.append(CloudError("throttled"))
+    await world.until(lambda: world.cloud.blind == [])
+
+    assert list(world.dispatch.workers.values()) == ["fake:small-1"]
 
 
 async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:

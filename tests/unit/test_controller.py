@@ -223,3 +223,14 @@ def test_an_instance_id_is_retired_once() -> None:
         retired += [action.instance for action in world.tick(0).actions if isinstance(action, Retire)]
 
     assert len(retired) == len(set(retired)) == 4
+
+
+def test_a_forecast_of_one_step_is_of_the_step_that_is_over() -> None:
+    world = World()
+    world.controller = Controller(
+        ("c", "m"), (SMALL,), CAPACITIES, MovingMaximum(1, 1.0),
+        ControllerParams(step_s=1.0, window_s=1.0, horizon_steps=5, cooldown_s=4.0, min_instances=1),
+    )  # fmt: skip
+    world.controller.observe(world.clock.now_ns(), world.rows)
+
+    assert max(world.tick(rate=25).forecast.rates_per_s) == 25.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from mark import _core
 from mark._core import DispatcherParams, Endpoint, LatencyProfile, ModelSignature, Outcome, WorkerSpec
 from mark.errors import DeadlineExceeded, InvalidRequest, ModelFailed, Overloaded, Unavailable
+from mark.live import dispatch_loop
 from mark.live.clock import SteadyClock
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.worker_link import LinkFailed, ModelRaised
@@ -26,6 +28,7 @@ class Link:
 
     def __init__(self, *, ready: bool = True) -> None:
         self.address = "test"
+        self.last_probe = ""
         self.ready = asyncio.Event()
         if ready:
             self.ready.set()
@@ -62,8 +65,8 @@ class World:
         self.endpoint = Endpoint(SIGNATURE, DispatcherParams(RT_MAX_NS, rows_max=8, **params))  # type: ignore[arg-type]
         self.loop = DispatchLoop(self.endpoint, self.clock, RT_MAX_NS)
 
-    def add(self, worker: int, link: Link) -> Link:
-        self.loop.add_worker(worker, link, SPEC)  # type: ignore[arg-type]
+    def add(self, worker: int, link: Link, spec: WorkerSpec = SPEC) -> Link:
+        self.loop.add_worker(worker, link, spec)  # type: ignore[arg-type]
         return link
 
     async def ask(self, value: int = 1, *, within_s: float = 5.0) -> int:
@@ -110,7 +113,7 @@ async def test_a_request_waits_for_the_first_worker(world: World) -> None:
 
 
 async def test_a_deadline_that_passes_in_the_queue_is_told(world: World) -> None:
-    with pytest.raises(DeadlineExceeded, match="while the request waited for a worker"):
+    with pytest.raises(DeadlineExceeded, match="before a worker answered"):
         await world.ask(within_s=0.02)
     assert world.ended(Outcome.EXPIRED) == 1
     assert world.loop.waiting_requests == 0
@@ -179,6 +182,58 @@ async def test_a_lost_worker_that_comes_back_is_used_again(world: World) -> None
 
     assert await world.ask(3) == 3
     assert world.loop.ready_workers == 1
+
+
+async def test_a_worker_that_came_back_is_not_taken_down_by_a_batch_of_its_life_before(world: World) -> None:
+    link = world.add(1, Link(), WorkerSpec(LatencyProfile([1], [1_000_000]), rows_max=1, batches_in_flight_max=2))
+    gates, both_sent = [asyncio.Event(), asyncio.Event()], asyncio.Event()
+    sent = itertools.count()
+
+    async def send(batch: bytes, timeout_s: float) -> bytes:
+        number = next(sent)
+        if number == 1:
+            both_sent.set()
+        if number < 2:
+            await gates[number].wait()
+            raise LinkFailed("gone")
+        return await Link.send(link, batch, timeout_s)
+
+    link.send = send  # type: ignore[method-assign]
+    await world.loop.wait_ready()
+    asking = [asyncio.ensure_future(world.ask(value)) for value in (1, 2)]
+    await both_sent.wait()
+    link.gate.clear()
+    gates[0].set()
+    await link.arrived.wait()  # it is back, and has a batch of its new life
+
+    gates[1].set()  # first the old batch has its say, then the new one is answered
+    link.gate.set()
+
+    assert await asyncio.gather(*asking) == [1, 2]
+    assert world.ended(Outcome.WORKER_LOST) == 0
+
+
+async def test_a_worker_that_hangs_twice_is_told_and_one_that_recovers_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch_loop, "_EJECTED_S", 0.0)
+    link = world.add(1, Link())
+    failures: list[Exception | None] = [LinkFailed("late", hung=True), None, *[LinkFailed("late", hung=True)] * 2]
+    link.failure = lambda rows: failures.pop(0)
+
+    assert await world.ask(1) == 1
+    assert world.loop.hung_workers == frozenset()
+    with pytest.raises(Unavailable):
+        await world.ask(2)
+
+    assert world.loop.hung_workers == {1}
+
+
+async def test_what_a_worker_that_is_not_ready_says_is_passed_on(world: World) -> None:
+    link = world.add(1, Link(ready=False))
+    link.last_probe = "NOT_FOUND: no such model"
+
+    assert world.loop.not_ready_because() == ["worker test: NOT_FOUND: no such model"]
 
 
 async def test_a_bad_request_fails_alone(world: World) -> None:

@@ -298,6 +298,23 @@ def test_a_lost_worker_loses_no_request_that_has_slack() -> None:
     assert [(drop.request, drop.outcome) for drop in drops] == [(request_id(0, 1), Outcome.WORKER_LOST)]
 
 
+def test_after_a_lost_worker_each_request_is_tried_alone() -> None:
+    # One of them may be what killed it: it must not take the others with it a second time.
+    path = Path()
+    for slot in range(3):
+        path.submit(slot)
+    path.dispatcher.worker_up(0, WorkerSpec(PROPORTIONAL), 0)
+    assert path.launched().requests == ids(0, 1, 2)
+    path.dispatcher.worker_up(1, WorkerSpec(PROPORTIONAL), 0)
+
+    assert path.dispatcher.worker_down(0, 0) == []
+
+    for slot in range(3):
+        alone = path.launched()
+        assert alone.requests == ids(slot)
+        assert path.dispatcher.complete(alone.batch, 0) == ids(slot)
+
+
 def test_a_batch_that_fails_after_the_deadline_is_expired() -> None:
     path = Path(FLAT)
     path.submit(0, deadline_ms=20)

@@ -90,12 +90,23 @@ class TestStatuses:
         assert isinstance(back, errors.Overloaded)
         assert back.retry_after_ms == 250
 
+    def test_an_overload_that_waiting_does_not_mend_forbids_the_retry(self) -> None:
+        metadata = trailing_metadata_of(errors.Overloaded("x"))
+
+        assert metadata == ((RETRY_PUSHBACK_KEY, "-1"),)
+
+    def test_a_message_beyond_grpcs_limit_is_no_overload(self) -> None:
+        back = error_of(grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT: Received message larger than max (9 vs. 5)")
+
+        assert type(back) is errors.InvalidRequest
+        assert "message_bytes_max" in str(back)
+
     @pytest.mark.parametrize("value", ["-1", "soon", b"\xff"])
     def test_pushback_that_is_no_number_is_none(self, value: str | bytes) -> None:
         back = error_of(grpc.StatusCode.RESOURCE_EXHAUSTED, "x", [(RETRY_PUSHBACK_KEY, value)])
 
         assert isinstance(back, errors.Overloaded)
-        assert back.retry_after_ms == 0
+        assert back.retry_after_ms is None
 
     def test_a_foreign_status_is_a_plain_request_error(self) -> None:
         back = error_of(grpc.StatusCode.PERMISSION_DENIED, "no")
@@ -122,14 +133,27 @@ class TestStatuses:
 
 
 class TestAddresses:
-    @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:8001", "localhost:65535"])
+    @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "localhost:65535", "0.0.0.0:0"])
     def test_host_and_port_are_taken(self, address: str) -> None:
         check_listenable(address)
 
-    @pytest.mark.parametrize("address", ["", "localhost", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "h:-1"])
+    @pytest.mark.parametrize(
+        "address", ["", "localhost", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "h:-1", ":80", "::1:80"]
+    )
     def test_a_port_that_grpc_would_make_up_is_refused(self, address: str) -> None:
-        with pytest.raises(errors.ConfigError, match="write host:port, a port up to 65535"):
+        with pytest.raises(errors.ConfigError, match="a port up to 65535"):
             check_listenable(address)
+
+    def test_a_port_in_use_and_a_host_that_is_elsewhere_are_told_apart(self) -> None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            with pytest.raises(errors.ConfigError, match="already in use"):
+                check_listenable(f"127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(errors.ConfigError, match="Cannot assign"):
+            check_listenable("192.0.2.1:80")  # reserved for documentation: RFC 5737
+        with pytest.raises(errors.ConfigError, match="cannot listen at nowhere"):
+            check_listenable("nowhere.invalid:80")
 
     def test_a_socket_is_in_use_while_somebody_answers_at_it(self, tmp_path: Path) -> None:
         path = tmp_path / "socket"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import gc
 import logging
@@ -61,8 +62,9 @@ async def _serve(config: Config, exit_with_parent: bool) -> None:
         # The second one means now: cancel the drain as well.
         if stop.is_set() and task is not None:
             task.cancel()
-        typer.echo(f"mark: {signum.name}: draining; once more to stop at once", err=True)
         stop.set()
+        with contextlib.suppress(OSError):  # nobody may be left to read it
+            typer.echo(f"mark: {signum.name}: draining; once more to stop at once", err=True)
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, on_signal, signum)

@@ -50,8 +50,12 @@ class Arrivals:
         self._sampled_ns, self._sampled_rows = now_ns, rows
 
     def maxima_per_s(self) -> npt.NDArray[np.float64]:
-        """Maximum rate of each step in rows per second, oldest first; the last entry is the step that runs now."""
-        return np.array([*self._maxima, self._step_maximum], dtype=np.float64)
+        """Maximum rate of each step in rows per second, oldest first.
+
+        The step that runs now is the last entry, once its first window is done: before that, nothing is known of it.
+        """
+        running = [self._step_maximum] if self._windows_done else []
+        return np.array([*self._maxima, *running], dtype=np.float64)
 
     def last_per_s(self) -> float:
         """Maximum rate of the step that runs now or, before its first window is done, of the one before."""

@@ -41,7 +41,8 @@ class Decision:
         at_ns: when it was taken.
         actions: what to do, in this order.
         forecast: the load that it was taken for.
-        load_per_s: maximum rate seen in the last finished step, in rows per second; 0 before the first.
+        load_per_s: maximum rate of the step that runs now or, before its first window is done, of the one before; in
+            rows per second, 0 before anything was seen.
         capacity_per_s: rows per second that the instances kept and launched serve under the SLO.
         reason: one line that a person understands.
     """

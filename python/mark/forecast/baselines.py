@@ -18,7 +18,7 @@ class MovingMaximum:
     """The highest rate of the last steps, with head-room. Implements `mark.ports.Forecaster`.
 
     Attributes:
-        window_steps: how many steps it looks back on, the step that runs now included.
+        window_steps: how many of the last entries of the history it looks back on.
         headroom: what the maximum is multiplied by.
     """
 

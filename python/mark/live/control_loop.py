@@ -11,7 +11,7 @@ from mark._core import WorkerSpec
 from mark.controlplane.controller import Controller, Snapshot
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
-from mark.domain.plan import Decision, Launch, Retire
+from mark.domain.plan import Decision, Launch
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.worker_link import WorkerLink
@@ -20,6 +20,9 @@ from mark.ports import Clock, Cloud, Recorder
 __all__ = ["ControlLoop", "ControlLoopParams"]
 
 _log = logging.getLogger(__name__)
+
+_GIVE_BACK_AGAIN_S = 1.0
+_GIVE_BACK_AGAIN_MAX_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,13 @@ class ControlLoop:
 
     async def _observe(self, clock: Clock, params: ControlLoopParams) -> None:
         self._controller.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
-        for instance in await asyncio.to_thread(self._cloud.list_instances):
+        await self._end_hung()
+        try:
+            seen = await asyncio.to_thread(self._cloud.list_instances)
+        except CloudError as error:
+            _log.warning("%s: the cloud does not say what runs, so what was seen last holds: %s", self._model, error)
+            return
+        for instance in seen:
             if instance.model != self._model:
                 continue
             before = self._instances.get(instance.id)
@@ -126,16 +135,24 @@ class ControlLoop:
             link = WorkerLink(after.address, signature.name, signature.version)
             self._dispatch.add_worker(worker, link, self._specs[after.offering])
         elif after.state is InstanceState.GONE and after.id not in self._draining:
+            booted = before is not None and before.state is InstanceState.READY
+            if not booted and not self._ever_ready:
+                raise ModelLoadError(f"model {self._model} does not start on offering {after.offering}: {after.detail}")
             _log.warning("%s: instance %s (%s) is gone: %s", self._model, after.id, after.offering, after.detail)
             worker_or_none = self._linked.pop(after.id, None)
             if worker_or_none is not None:
                 await self._dispatch.remove_worker(worker_or_none)
-            if before is None or before.state is InstanceState.PENDING:
-                if not self._ever_ready:
-                    raise ModelLoadError(
-                        f"model {self._model} does not start on offering {after.offering}: {after.detail}"
-                    )
+            if not booted:
                 self._refused(after.offering, clock, params)
+
+    async def _end_hung(self) -> None:
+        """Give instances back whose worker takes batches and does not answer; the next tick replaces them."""
+        hung = self._dispatch.hung_workers
+        for instance, worker in [pair for pair in self._linked.items() if pair[1] in hung]:
+            _log.warning("%s: instance %s does not answer its batches; giving it back", self._model, instance)
+            self._linked.pop(instance)
+            await self._dispatch.remove_worker(worker)
+            self._retire(instance)
 
     async def _tick(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
         alive = [instance for instance in self._instances.values() if instance.state is not InstanceState.GONE]
@@ -153,7 +170,7 @@ class ControlLoop:
             if isinstance(action, Launch):
                 await self._launch(action, clock, params)
             else:
-                self._retire(action)
+                self._retire(action.instance)
 
     async def _launch(self, action: Launch, clock: Clock, params: ControlLoopParams) -> None:
         try:
@@ -172,9 +189,9 @@ class ControlLoop:
         pause_s = params.unavailable_s * min(10, 2 ** (failures - 1))
         self._controller.offering_unavailable(offering, clock.now_ns() + round(pause_s * 1e9))
 
-    def _retire(self, action: Retire) -> None:
-        self._draining.add(action.instance)
-        task = asyncio.get_running_loop().create_task(self._give_back(action.instance))
+    def _retire(self, instance: InstanceId) -> None:
+        self._draining.add(instance)
+        task = asyncio.get_running_loop().create_task(self._give_back(instance))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -182,4 +199,16 @@ class ControlLoop:
         worker = self._linked.pop(instance, None)
         if worker is not None:
             await self._dispatch.drain_worker(worker)
-        await asyncio.to_thread(self._cloud.terminate, instance)
+        pause_s = _GIVE_BACK_AGAIN_S
+        while not await self._terminate(instance):
+            await asyncio.sleep(pause_s)
+            pause_s = min(_GIVE_BACK_AGAIN_MAX_S, 2 * pause_s)
+
+    async def _terminate(self, instance: InstanceId) -> bool:
+        try:
+            await asyncio.to_thread(self._cloud.terminate, instance)
+        except CloudError as error:
+            # It is billed until it is gone: never give up.
+            _log.error("%s: instance %s is not given back yet: %s", self._model, instance, error)
+            return False
+        return True

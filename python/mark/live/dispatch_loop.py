@@ -37,6 +37,11 @@ _log = logging.getLogger(__name__)
 
 # A worker that is this much later than predicted, and later than the SLO allows, is taken for hung.
 _HUNG_AFTER_S = 2.0
+# It says that it is ready all the same, so it is left alone for a while: this long, twice as long the next time.
+_EJECTED_S = 1.0
+_EJECTED_MAX_S = 30.0
+# One late batch may be the machine's fault. So many in a row, and nothing in between, are the worker's.
+_HUNG_BATCHES = 2
 
 
 @dataclass(slots=True)
@@ -45,6 +50,8 @@ class _Worker:
     spec: WorkerSpec
     up: bool = False
     draining: bool = False
+    lives: int = 0  # how often it was taken down: what a batch of an earlier life says is no news
+    hangs: int = 0  # batches in a row that it did not answer
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -131,6 +138,19 @@ class DispatchLoop:
         return sum(entry.up and not entry.draining for entry in self._workers.values())
 
     @property
+    def hung_workers(self) -> frozenset[int]:
+        """Workers that let one batch after another run out of time, and are better replaced."""
+        return frozenset(worker for worker, entry in self._workers.items() if entry.hangs >= _HUNG_BATCHES)
+
+    def not_ready_because(self) -> list[str]:
+        """What each worker that batches are not sent to last said, with its address."""
+        return [
+            f"worker {entry.link.address}: {entry.link.last_probe}"
+            for entry in self._workers.values()
+            if not entry.up and not entry.draining
+        ]
+
+    @property
     def waiting_requests(self) -> int:
         """Requests that were accepted and not answered yet."""
         return len(self._waiting)
@@ -180,6 +200,7 @@ class DispatchLoop:
         self._look_again()
 
     async def _carry(self, batch: OutboundBatch, entry: _Worker) -> None:
+        life = entry.lives
         predicted_s = (batch.predicted_finish_ns - self._clock.now_ns()) / 1e9
         timeout_s = max(predicted_s, self._rt_max_s) + _HUNG_AFTER_S
         try:
@@ -187,13 +208,17 @@ class DispatchLoop:
         except ModelRaised as error:
             replies = self._endpoint.fail(batch.batch, Failure.MODEL_ERROR, str(error), self._clock.now_ns())
         except LinkFailed as error:
-            _log.warning("lost a worker with %d requests in flight: %s", batch.requests, error)
-            self._reconnect(batch.worker, entry)
+            # The first of its batches to fail takes the worker down, which fails the others as well.
             replies = []
+            if entry.lives == life:
+                _log.warning("lost a worker with %d requests in flight: %s", batch.requests, error)
+                entry.hangs = entry.hangs + 1 if error.hung else 0
+                self._reconnect(batch.worker, entry)
         except Exception:  # noqa: BLE001 - whatever it is, those who wait for the batch must not wait for ever
             _log.exception("a batch of %d requests failed unexpectedly", batch.requests)
             replies = self._endpoint.fail(batch.batch, Failure.WORKER_LOST, "", self._clock.now_ns())
         else:
+            entry.hangs = 0
             replies = self._endpoint.complete(batch.batch, response, self._clock.now_ns())
         self._deliver(replies)
         entry.idle.set()
@@ -207,7 +232,17 @@ class DispatchLoop:
             if message is not None:
                 future.set_result(message)
             else:
-                future.set_exception(_dropped(outcome, detail))
+                future.set_exception(self._dropped(outcome, detail))
+
+    def _dropped(self, outcome: Outcome, detail: str) -> RequestError:
+        if outcome is Outcome.EXPIRED:
+            return DeadlineExceeded("the deadline passed before a worker answered")
+        if outcome is Outcome.PREDICTED_MISS:
+            backlog_ns = self._endpoint.backlog_ns(self._clock.now_ns())
+            return _overloaded("no worker can answer before the deadline any more", backlog_ns)
+        if outcome is Outcome.MODEL_ERROR:
+            return ModelFailed(detail or "the model failed on this request")
+        return Unavailable("the worker was lost, and so was the retry; safe to send again")
 
     # --- life of a worker
 
@@ -217,6 +252,8 @@ class DispatchLoop:
         task.add_done_callback(entry.tasks.discard)
 
     async def _connect(self, worker: int, entry: _Worker) -> None:
+        if entry.hangs:
+            await asyncio.sleep(min(_EJECTED_MAX_S, _EJECTED_S * 2 ** (entry.hangs - 1)))
         await entry.link.wait_ready()
         if entry.draining:
             return
@@ -226,9 +263,6 @@ class DispatchLoop:
         self._look_again()
 
     def _reconnect(self, worker: int, entry: _Worker) -> None:
-        # The first of its batches to fail takes the worker down, which fails the others as well.
-        if not entry.up:
-            return
         self._take_down(worker, entry)
         if self._workers.get(worker) is entry and not entry.draining:
             self._start(entry, self._connect(worker, entry))
@@ -236,6 +270,7 @@ class DispatchLoop:
     def _take_down(self, worker: int, entry: _Worker) -> None:
         if entry.up:
             entry.up = False
+            entry.lives += 1
             self._deliver(self._endpoint.worker_down(worker, self._clock.now_ns()))
             self._look_again()
         entry.idle.set()
@@ -244,22 +279,15 @@ class DispatchLoop:
 def _refused(refusal: RequestFaultInfo | Refusal) -> RequestError:
     if isinstance(refusal, RequestFaultInfo):
         return error_of_fault(refusal)
-    retry_after_ms = -(-refusal.retry_after_ns // 1_000_000)
-    again = (
-        f"try again in {retry_after_ms} ms" if retry_after_ms else "nothing is queued, so it will be no sooner later"
-    )
     if refusal.admission is Admission.EXPIRED:
         return DeadlineExceeded("the deadline had passed on arrival")
     if refusal.admission is Admission.QUEUE_FULL:
-        return Overloaded(f"the queue is full; {again}", retry_after_ms)
-    return Overloaded(f"no worker can answer before the deadline; {again}; or allow more time", retry_after_ms)
+        return _overloaded("the queue is full", refusal.retry_after_ns)
+    return _overloaded("no worker can answer before the deadline", refusal.retry_after_ns)
 
 
-def _dropped(outcome: Outcome, detail: str) -> RequestError:
-    if outcome is Outcome.EXPIRED:
-        return DeadlineExceeded("the deadline passed while the request waited for a worker")
-    if outcome is Outcome.PREDICTED_MISS:
-        return Overloaded("no worker can answer before the deadline any more")
-    if outcome is Outcome.MODEL_ERROR:
-        return ModelFailed(detail or "the model failed on this request")
-    return Unavailable("the worker was lost, and so was the retry; safe to send again")
+def _overloaded(why: str, retry_after_ns: int) -> Overloaded:
+    if retry_after_ns <= 0:
+        return Overloaded(f"{why}; nothing is queued, so it will be no sooner later; allow more time", None)
+    retry_after_ms = -(-retry_after_ns // 1_000_000)
+    return Overloaded(f"{why}; try again in {retry_after_ms} ms, or allow more time", retry_after_ms)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from types import TracebackType
 from typing import cast
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from mark.protocol import messages
 
 __all__ = ["LinkFailed", "ModelRaised", "WorkerLink"]
+
+_log = logging.getLogger(__name__)
 
 # A worker that is unknown to the kernel for a moment (its socket is not bound yet, it restarts) is probed again soon.
 _PROBE_FIRST_S = 0.05
@@ -26,6 +30,10 @@ _LINK_CODES = frozenset(
 
 class LinkFailed(Exception):
     """The worker did not answer: it is gone, hangs, or refuses to work."""
+
+    def __init__(self, message: str, *, hung: bool = False) -> None:
+        super().__init__(message)
+        self.hung = hung  # it took the batch and did not answer in time
 
 
 class ModelRaised(Exception):
@@ -52,6 +60,7 @@ class WorkerLink:
         self._channel = grpc.aio.insecure_channel(address, options=options)
         self._infer = self._channel.unary_unary(messages.MODEL_INFER)
         self._model_ready = self._channel.unary_unary(messages.MODEL_READY)
+        self.last_probe = "not asked yet"  # why it is not ready, in words
         self._ready_request = messages.ModelReadyRequest(name=model, version=version).SerializeToString()
 
     async def send(self, batch: bytes, timeout_s: float) -> bytes:
@@ -66,7 +75,8 @@ class WorkerLink:
         except grpc.aio.AioRpcError as error:
             words = f"{error.code().name}: {error.details()}"
             if error.code() in _LINK_CODES:
-                raise LinkFailed(f"worker {self.address}: {words}") from error
+                hung = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                raise LinkFailed(f"worker {self.address}: {words}", hung=hung) from error
             raise ModelRaised(error.details() or words) from error
 
     async def wait_ready(self) -> None:
@@ -79,9 +89,22 @@ class WorkerLink:
     async def _is_ready(self) -> bool:
         try:
             answer = await self._model_ready(self._ready_request, timeout=_PROBE_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
+            is_ready = bool(messages.ModelReadyResponse.FromString(answer).ready)
+            self._probed("ready" if is_ready else "it answers that it is not ready")
+        except grpc.aio.AioRpcError as error:
+            self._probed(f"{error.code().name}: {error.details()}")
             return False
-        return bool(messages.ModelReadyResponse.FromString(answer).ready)
+        except DecodeError:
+            self._probed("its answer is not of the Open Inference Protocol")
+            return False
+        return is_ready
+
+    def _probed(self, finding: str) -> None:
+        if finding != self.last_probe:
+            # That a worker which was just launched does not answer yet is nothing to tell anybody.
+            level = logging.DEBUG if self.address.startswith("unix:") or finding == "ready" else logging.WARNING
+            _log.log(level, "worker %s: %s", self.address, finding)
+        self.last_probe = finding
 
     async def close(self) -> None:
         """Close the channel; calls in flight fail."""

@@ -92,7 +92,8 @@ async def make_server(
             # With SO_REUSEPORT two routers could share a port unnoticed, each with half of the requests.
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", message_bytes_max),
-            ("grpc.max_send_message_length", message_bytes_max),
+            # An answer was paid for already; how large a one it takes is the client's own limit.
+            ("grpc.max_send_message_length", -1),
             # gRPC sheds calls that it has not handed over yet, beyond 1,000 by chance and beyond 3,000 always, with a
             # bare CANCELLED. Shedding is the dispatcher's: it knows the deadlines, and its status says what to do.
             ("grpc.server.max_pending_requests", _PENDING_CALLS_MAX),

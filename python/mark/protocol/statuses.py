@@ -19,8 +19,13 @@ from mark.errors import (
 
 __all__ = ["RETRY_PUSHBACK_KEY", "details_of", "error_of", "error_of_fault", "status_of", "trailing_metadata_of"]
 
-# gRPC's own retry design (A6) reads it: how long a client should wait before it tries again.
+# gRPC's own retry design (A6) reads it: how long a client should wait before it tries again; negative: it should not.
 RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms"
+_NO_RETRY = "-1"
+
+# What gRPC itself says of a message beyond a limit, on either side. Its status is that of an overload, but the same
+# message will never fit.
+_TOO_LARGE = "larger than max"
 
 # gRPC may refuse trailers beyond 8 KiB, and the client would read RESOURCE_EXHAUSTED instead of the status that was
 # sent. A character takes up to 12 bytes there.
@@ -57,8 +62,8 @@ def details_of(error: RequestError) -> str:
 
 def trailing_metadata_of(error: RequestError) -> tuple[tuple[str, str], ...]:
     """What goes with the status: the pushback of an overloaded server."""
-    if isinstance(error, Overloaded) and error.retry_after_ms > 0:
-        return ((RETRY_PUSHBACK_KEY, str(error.retry_after_ms)),)
+    if isinstance(error, Overloaded):
+        return ((RETRY_PUSHBACK_KEY, _NO_RETRY if error.retry_after_ms is None else str(error.retry_after_ms)),)
     return ()
 
 
@@ -67,10 +72,12 @@ def error_of(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, 
     kind = _ERRORS.get(code)
     if kind is None:
         return RequestError(f"{code.name}: {details}")
+    if kind is Overloaded and _TOO_LARGE in details:
+        return InvalidRequest(f"{details}; send fewer rows at once, or raise message_bytes_max")
     if kind is Overloaded:
-        pushback = next((value for key, value in metadata if key == RETRY_PUSHBACK_KEY), "0")
+        pushback = next((value for key, value in metadata if key == RETRY_PUSHBACK_KEY), _NO_RETRY)
         text = pushback.decode("ascii", "replace") if isinstance(pushback, bytes) else pushback
-        return Overloaded(details, int(text) if text.isdecimal() else 0)
+        return Overloaded(details, int(text) if text.isdecimal() else None)
     return kind(details)
 
 

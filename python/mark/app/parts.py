@@ -1,0 +1,81 @@
+"""The parts that are made from a configuration: cloud, capacities, and what the core calls the same things."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from mark._core import LatencyProfile, WorkerSpec, capacity_rows_per_s
+from mark._core import ModelSignature as CoreSignature
+from mark.cloud.local import LocalCloud
+from mark.config import Config, ModelConfig
+from mark.domain.artifact import ModelArtifact, artifact_to_json
+from mark.domain.offering import Offering
+from mark.domain.profile import Profile
+from mark.domain.signature import ModelSignature
+from mark.errors import ConfigError
+from mark.live.clock import SteadyClock
+
+__all__ = ["capacities", "core_profile", "core_signature", "make_cloud", "worker_command", "worker_spec"]
+
+
+def worker_command(artifact: ModelArtifact, offering: Offering, address: str) -> list[str]:
+    """The command line of a local worker process."""
+    return [
+        sys.executable, "-m", "mark.worker",
+        "--artifact", artifact_to_json(artifact),
+        "--address", address,
+        "--threads", str(offering.threads),
+        "--cpu-share", str(offering.cpu_share),
+        "--exit-with-parent",
+    ]  # fmt: skip
+
+
+def make_cloud(config: Config) -> LocalCloud:
+    """The cloud that the configuration's offerings are rented from."""
+    offerings = [offering.as_offering() for offering in config.offerings]
+    return LocalCloud(offerings, clock=SteadyClock(), command=worker_command)
+
+
+def capacities(model: ModelConfig, profiles: Mapping[str, Profile]) -> dict[str, float]:
+    """Rows per second that one instance of each offering serves under the model's SLO; 0 where it cannot meet it.
+
+    Raises:
+        ConfigError: no offering meets the SLO.
+    """
+    slo_ns = model.as_slo().rt_max_ns - round(model.batching.margin_ms * 1e6)
+    found = {
+        name: capacity_rows_per_s(core_profile(profile), slo_ns, model.batching.rows_max)
+        for name, profile in profiles.items()
+    }
+    if not any(found.values()):
+        fastest = ", ".join(f"{name} {profile.points[0].latency_ms:.1f} ms" for name, profile in profiles.items())
+        raise ConfigError(
+            f"model {model.name!r}: no offering answers a single row within rt_max_ms {model.slo.rt_max_ms:g} less "
+            f"margin_ms {model.batching.margin_ms:g}; measured: {fastest}. Raise rt_max_ms or add a faster offering"
+        )
+    return found
+
+
+def core_profile(profile: Profile) -> LatencyProfile:
+    """A profile as the core takes it."""
+    return LatencyProfile(profile.rows, profile.latencies_ns)
+
+
+def core_signature(signature: ModelSignature) -> CoreSignature:
+    """A signature as the core takes it."""
+    return CoreSignature(
+        signature.name,
+        signature.version,
+        [(tensor.name, tensor.datatype, tensor.shape) for tensor in signature.inputs],
+        [(tensor.name, tensor.datatype, tensor.shape) for tensor in signature.outputs],
+        signature.rows_max,
+    )
+
+
+def worker_spec(model: ModelConfig, profile: Profile) -> WorkerSpec:
+    """How the dispatcher may use a worker of the model with this profile."""
+    batching = model.batching
+    return WorkerSpec(
+        core_profile(profile), rows_max=batching.rows_max, batches_in_flight_max=batching.batches_in_flight_max
+    )

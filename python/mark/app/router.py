@@ -1,0 +1,192 @@
+"""The router: ingress, request paths, control paths and the cloud below them, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import grpc.aio
+
+from mark._core import DispatcherParams, Endpoint
+from mark.app.parts import capacities, core_signature, make_cloud, worker_spec
+from mark.config import Config, ModelConfig
+from mark.controlplane.controller import Controller, ControllerParams
+from mark.errors import WorkerError
+from mark.forecast.baselines import MovingMaximum
+from mark.live.clock import SteadyClock
+from mark.live.control_loop import ControlLoop, ControlLoopParams
+from mark.live.dispatch_loop import DispatchLoop
+from mark.live.recorder import MemoryRecorder
+from mark.live.server import InferenceServer, ServedModel
+from mark.live.status import ControlService
+from mark.live.worker_link import WorkerLink
+from mark.protocol.service import make_server
+
+__all__ = ["Router"]
+
+_READY_TIMEOUT_S = 120.0
+_LAST_WORDS_S = 0.5  # for answers and watches that are still being written
+
+
+class Router:
+    """The router: ingress, one request path and one control path for each model, and the cloud below them.
+
+    Thread safety: belongs to one event loop. Construct, `start`, and `stop` exactly once.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._clock = SteadyClock()
+        self._cloud = make_cloud(config)
+        self._recorder = MemoryRecorder()
+        self._worker_ids = itertools.count(1).__next__
+        self._models: dict[str, ServedModel] = {}
+        self._control_tasks: list[asyncio.Task[None]] = []
+        self._inference: InferenceServer | None = None
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> str:
+        """Bind the address, start the fleet, and return the address once every model answers.
+
+        Raises:
+            ConfigError: the port is in use, or no offering meets a model's SLO.
+            ModelLoadError: a model does not load.
+            WorkerError: a model has no worker two minutes after the slowest offering's boot time.
+        """
+        for model in self._config.models:
+            self._models[model.name] = self._assemble(model)
+        self._inference = InferenceServer(self._models, self._clock)
+        settings = self._config.server
+        self._server, address = await make_server(
+            settings.address,
+            self._inference,
+            control=ControlService(self._models, self._inference, self._recorder, self._clock, self._cloud),
+            message_bytes_max=settings.message_bytes_max,
+        )
+        for model in self._config.models:
+            self._start_model(model)
+        await self._server.start()
+        await self._wait_ready()
+        return address
+
+    async def failed(self) -> None:
+        """Return when a control loop has ended, by raising its error; otherwise never."""
+        if not self._control_tasks:
+            await asyncio.Event().wait()
+        done, _ = await asyncio.wait(self._control_tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def stop(self) -> bool:
+        """Drain, stop the fleet, and release the port; True when every request in flight was answered.
+
+        When cancelled, it goes on as `abandon` does: nothing is left behind either way.
+        """
+        try:
+            answered = self._inference is None or await self._inference.drain(self._config.server.drain_s)
+        except asyncio.CancelledError:
+            await self.abandon()
+            raise
+        await self._release_whatever_comes(grace_s=None)
+        return answered
+
+    async def abandon(self) -> None:
+        """Stop without waiting for any request: the workers are killed in the middle of a batch."""
+        await self._release_whatever_comes(grace_s=0.0)
+
+    async def _release_whatever_comes(self, grace_s: float | None) -> None:
+        """Release to the end. When cancelled meanwhile, no worker gets more time, and the cancellation is passed on."""
+        releasing = asyncio.ensure_future(self._release(grace_s))
+        cancelled: asyncio.CancelledError | None = None
+        while not releasing.done():
+            try:
+                await asyncio.shield(releasing)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                asyncio.get_running_loop().run_in_executor(None, self._cloud.close, 0.0)
+        releasing.result()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _release(self, grace_s: float | None) -> None:
+        for task in self._control_tasks:
+            task.cancel()
+        await asyncio.gather(*self._control_tasks, return_exceptions=True)
+        for model in self._models.values():
+            await model.dispatch.close()
+        if self._server is not None:
+            await self._server.stop(grace=_LAST_WORDS_S)
+        await asyncio.to_thread(self._cloud.close, grace_s)
+
+    def _assemble(self, model: ModelConfig) -> ServedModel:
+        signature, slo, batching = model.signature(), model.as_slo(), model.batching
+        params = DispatcherParams(
+            slo.rt_max_ns,
+            rows_max=batching.rows_max,
+            queue_requests_max=batching.queue_requests_max,
+            queue_bytes_max=batching.queue_bytes_max,
+            margin_ns=round(batching.margin_ms * 1e6),
+            admission=batching.admission,
+        )
+        dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns)
+        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch))
+
+    def _assemble_control(self, model: ModelConfig, dispatch: DispatchLoop) -> ControlLoop | None:
+        artifact = model.artifact()
+        if artifact is None:
+            return None
+        profiles, settings = model.as_profiles(), model.controller
+        controller = Controller(
+            deployment=(self._config.cluster, model.name),
+            offerings=tuple(offering.as_offering() for offering in self._config.offerings),
+            capacities=capacities(model, profiles),
+            forecaster=MovingMaximum(window_steps=settings.maximum_of_steps, headroom=settings.headroom),
+            params=ControllerParams(
+                step_s=settings.step_s,
+                window_s=settings.window_s,
+                horizon_steps=settings.horizon_steps,
+                cooldown_s=settings.cooldown_s,
+                min_instances=settings.min_instances,
+            ),
+        )
+        specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
+        return ControlLoop(artifact, controller, self._cloud, dispatch, specs, self._worker_ids)
+
+    def _start_model(self, model: ModelConfig) -> None:
+        served = self._models[model.name]
+        for worker in model.workers:
+            link = WorkerLink(worker.address, model.name, model.version)
+            served.dispatch.add_worker(self._worker_ids(), link, worker_spec(model, worker.as_profile()))
+        if served.control is not None:
+            settings = model.controller
+            params = ControlLoopParams(step_s=settings.step_s, observe_s=min(settings.window_s, 1.0))
+            work = served.control.run(self._clock, self._recorder, params)
+            self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+
+    async def _wait_ready(self) -> None:
+        """Return once each model that is to have a worker at all times has one."""
+        waited_for = [self._models[m.name] for m in self._config.models if m.workers or m.controller.min_instances]
+        boot_s = max((offering.boot_s for offering in self._config.offerings), default=0.0)
+        timeout_s = boot_s + _READY_TIMEOUT_S
+
+        async def all_ready() -> None:
+            for model in waited_for:
+                await model.dispatch.wait_ready()
+
+        ready, failed = asyncio.ensure_future(all_ready()), asyncio.ensure_future(self.failed())
+        try:
+            done, _ = await asyncio.wait({ready, failed}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+            failed.cancel()
+        if failed in done:
+            failed.result()
+        if ready not in done:
+            late = "; ".join(_lateness(model) for model in waited_for if model.dispatch.ready_workers == 0)
+            raise WorkerError(f"not ready after {timeout_s:.0f} s: {late}")
+
+
+def _lateness(model: ServedModel) -> str:
+    """Why a model has no worker, as far as its workers say."""
+    reasons = model.dispatch.not_ready_because()
+    return f"model {model.signature.name}: {', '.join(reasons) or 'no worker was launched'}"
