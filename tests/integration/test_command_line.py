@@ -6,9 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.router_process import RouterProcess
+
+from mark.cli.load import load
+from mark.errors import ConfigError
 
 
 def mark(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -70,6 +74,49 @@ def test_load_reports_every_request(router: RouterProcess, tmp_path: Path, arriv
     assert report["requests"] == report["answered"] > 30
     assert report["attainment"] == 1.0
     assert report["by_status"] == {"OK": report["requests"]}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("rate", 0.0),
+        ("rate", float("nan")),
+        ("duration_s", 0.0),
+        ("duration_s", float("inf")),
+        ("scale", -1.0),
+        ("speed", 0.0),
+        ("rows", 0),
+        ("rows", 100_000),
+        ("deadline_ms", -5.0),
+        ("rt_max_ms", float("nan")),
+        ("seed", -1),
+        ("start_s", -1.0),
+    ],
+)
+def test_load_refuses_a_number_that_makes_no_sense_before_it_calls_anybody(option: str, value: float) -> None:
+    options: dict[str, Any] = {option: value}
+
+    with pytest.raises(ConfigError, match=f"^--{option.replace('_', '-')} must be .*, not {value}$"):
+        load("127.0.0.1:1", "doubler", **options)
+
+
+@pytest.mark.parametrize("output", ["absent/report.json", "", "file/report.json"])
+def test_load_asks_for_a_place_for_the_report_before_it_calls_anybody(tmp_path: Path, output: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match=r"^--output .*/"):
+        load("127.0.0.1:1", "doubler", output=tmp_path / output)
+
+
+def test_a_report_that_cannot_be_written_is_printed_all_the_same(router: RouterProcess) -> None:
+    done = mark(
+        "load", router.address, "--model", "doubler", "--rate", "50", "--duration-s", "0.2", "--json",
+        "--output", "/dev/full",
+    )  # fmt: skip
+
+    assert json.loads(done.stdout)["requests"] > 0
+    assert done.returncode == 2
+    assert done.stderr == "mark: --output /dev/full: cannot be written: No space left on device\n"
 
 
 def test_load_on_an_unknown_model_or_with_nothing_to_send_is_one_line(router: RouterProcess) -> None:

@@ -149,7 +149,13 @@ class TestArrivals:
         calls: list[Callable[[], object]] = [
             lambda: arrivals.constant(0.0, 1.0),
             lambda: arrivals.poisson(1.0, float("inf"), 0),
+            lambda: arrivals.constant(1e9, 3600.0),  # would fill the memory
+            lambda: arrivals.poisson(1e9, 3600.0, 0),
+            lambda: arrivals.daily(peak_per_s=1e9, valley_per_s=2.0, duration_s=3600.0, seed=0),
+            lambda: arrivals.from_trace(trace, scale=1e12),
             lambda: arrivals.from_trace(trace, scale=0.0),
+            lambda: arrivals.from_trace(trace, scale=float("inf")),
+            lambda: arrivals.from_trace(trace, speed=float("inf")),
             lambda: arrivals.from_trace(trace, speed=-1.0),
             lambda: arrivals.daily(peak_per_s=1.0, valley_per_s=2.0, duration_s=1.0, seed=0),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mark.cli.option_checks import check_positive, check_within
 from mark.client import AsyncClient
 from mark.errors import ConfigError
 from mark.workload import arrivals
@@ -24,6 +26,9 @@ from mark.workload.report import LoadReport
 from mark.workload.trace_file import read_trace, slice_trace
 
 __all__ = ["Arrival", "load"]
+
+
+_ROWS_MAX = 65_536  # no server takes more in one request
 
 
 class Arrival(enum.Enum):
@@ -56,6 +61,13 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
 
     Example: mark load localhost:8001 --model digits --rate 200 --duration-s 30 --rt-max-ms 100
     """
+    check_positive({"--rate": rate, "--duration-s": duration_s, "--scale": scale, "--speed": speed})
+    check_positive({"--deadline-ms": deadline_ms, "--rt-max-ms": rt_max_ms})
+    check_within("--start-s", start_s, 0)
+    check_within("--rows", rows, 1, _ROWS_MAX)
+    check_within("--seed", seed, 0)
+    if output is not None:
+        _check_writable(output)
     try:
         if trace is not None:
             part = slice_trace(read_trace(trace), start_s, duration_s * speed)
@@ -72,9 +84,26 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     console = Console(stderr=True, quiet=as_json)
     report = asyncio.run(_run(address, (model, rows, seed), instants_s, deadline_ms, console))
     text = json.dumps(report.as_dict(rt_max_ms), indent=2)
+    typer.echo(text)  # first: whatever becomes of the file, the run was not for nothing
     if output is not None:
+        _write(output, text)
+
+
+def _check_writable(output: Path) -> None:
+    """Refuse beforehand what could not be written after the whole run."""
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; name a file")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise ConfigError(f"--output {output}: may not be written by this user")
+
+
+def _write(output: Path, text: str) -> None:
+    try:
         output.write_text(text + "\n", encoding="utf-8")
-    typer.echo(text)
+    except OSError as error:
+        raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from error
 
 
 async def _run(

@@ -12,6 +12,9 @@ from mark.domain.trace import Trace
 
 __all__ = ["constant", "daily", "from_trace", "poisson"]
 
+# A run keeps some numbers for each request; more would fill the memory, and are a slip of some digits.
+_REQUESTS_MAX = 100_000_000
+
 Instants = npt.NDArray[np.float64]
 
 
@@ -36,10 +39,11 @@ def from_trace(trace: Trace, *, scale: float = 1.0, speed: float = 1.0, seed: in
     the probability of its fraction, so that the mean is kept. Without `exact` the counts are drawn as well, with the
     recorded ones as their means: another day of the same kind.
     """
-    if not scale > 0 or not speed > 0:
-        raise ValueError(f"scale ({scale}) and speed ({speed}) must be positive")
+    if not 0 < scale < math.inf or not 0 < speed < math.inf:
+        raise ValueError(f"scale ({scale}) and speed ({speed}) must be positive and finite")
     random = np.random.default_rng(seed)
     wanted = trace.counts * scale
+    _check_count(float(wanted.sum()))
     counts = np.floor(wanted + random.uniform(size=len(wanted))) if exact else random.poisson(wanted)
     bins = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
     return np.sort((bins + random.uniform(size=len(bins))) * (trace.bin_s / speed))
@@ -74,5 +78,11 @@ def _thinned(
 
 
 def _check(rate_per_s: float, duration_s: float) -> None:
-    if not (rate_per_s > 0 and math.isfinite(rate_per_s)) or not (duration_s > 0 and math.isfinite(duration_s)):
+    if not 0 < rate_per_s < math.inf or not 0 < duration_s < math.inf:
         raise ValueError(f"rate ({rate_per_s}) and duration ({duration_s}) must be positive and finite")
+    _check_count(rate_per_s * duration_s)
+
+
+def _check_count(expected: float) -> None:
+    if not expected <= _REQUESTS_MAX:
+        raise ValueError(f"about {expected:.3g} requests: at most {_REQUESTS_MAX:,} must be sent in one run")
