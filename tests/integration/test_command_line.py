@@ -12,6 +12,7 @@ import pytest
 from integration.router_process import RouterProcess
 
 from mark.cli.load import load
+from mark.cli.worker import worker
 from mark.errors import ConfigError
 
 
@@ -27,6 +28,24 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 
     assert done.returncode == 0
     assert f"Example: mark {command}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rows_max": 0}, "^--rows-max must be from 1 to 65536, not 0$"),
+        ({"threads": 5_000_000_000}, "^--threads must be from 1 to 1024"),
+        ({"inputs": "x:FP32:2"}, "^--input 'x:FP32:2': must have the form"),
+        ({"inputs": "x:FP32:-1,0"}, "must have the form"),
+        ({"inputs": "x:FP32:-1,--2"}, "must have the form"),
+        ({"inputs": ":FP32:-1"}, "must have the form"),
+        ({"inputs": "x:FP32:-1 x:FP32:-1"}, "each with a name of its own"),
+        ({"outputs": ""}, "^--output '': must name one tensor or more"),
+    ],
+)
+def test_worker_refuses_what_no_model_takes(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        worker("m.pt", "m", **{"inputs": "x:FP32:-1", "outputs": "y:FP32:-1", **options})
 
 
 def test_version_tells_what_it_runs_on() -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mark.cli.option_checks import check_within
 from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.errors import ConfigError
 
 __all__ = ["Runtime", "worker"]
+
+
+_ROWS_MAX = 65_536
+_THREADS_MAX = 1024
+# The batch dimension, then sizes that fit into 31 bits, or -1 for any.
+_TENSOR = re.compile(r"(?P<name>[^:]+):(?P<datatype>[^:]+):(?P<shape>-1(,(-1|[1-9][0-9]{0,8}))*)")
 
 
 class Runtime(enum.Enum):
@@ -39,6 +47,8 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
 
     Example: mark worker digits.pt --name digits --input image:FP32:-1,1,8,8 --output logits:FP32:-1,10
     """
+    check_within("--rows-max", rows_max, 1, _ROWS_MAX)
+    check_within("--threads", threads, 1, _THREADS_MAX)
     from mark.worker.main import WorkerOptions, run_worker
 
     source = source if runtime is Runtime.PYTHON else str(Path(source))
@@ -65,9 +75,12 @@ def _artifact(data: dict[str, Any]) -> ModelArtifact:
 def _tensors(option: str, text: str) -> list[dict[str, Any]]:
     tensors = []
     for tensor in text.split():
-        parts = tensor.split(":")
-        sizes = parts[-1].split(",")
-        if len(parts) != 3 or not all(size.lstrip("-").isdigit() for size in sizes) or sizes[0] != "-1":
+        form = _TENSOR.fullmatch(tensor)
+        if form is None:
             raise ConfigError(f"{option} {tensor!r}: must have the form name:DATATYPE:-1,size,size")
-        tensors.append({"name": parts[0], "datatype": parts[1], "shape": [int(size) for size in sizes]})
+        shape = [int(size) for size in form["shape"].split(",")]
+        tensors.append({"name": form["name"], "datatype": form["datatype"], "shape": shape})
+    names = [tensor["name"] for tensor in tensors]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"{option} {text!r}: must name one tensor or more, each with a name of its own")
     return tensors
