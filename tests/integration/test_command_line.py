@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from integration.router_process import RouterProcess
 
+from mark.cli.demo import demo
 from mark.cli.load import load
 from mark.cli.worker import worker
+from mark.demo import run
 from mark.errors import ConfigError
 
 
@@ -46,6 +48,28 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_worker_refuses_what_no_model_takes(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         worker("m.pt", "m", **{"inputs": "x:FP32:-1", "outputs": "y:FP32:-1", **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"duration_s": -1.0}, "^--duration-s must be positive and finite, not -1.0$"),
+        ({"peak_rate": 0.0}, "^--peak-rate must be positive"),
+        ({"peak_rate": 1e12}, "requests: at most 100,000,000"),
+        ({"seed": -1}, "^--seed must be 0 or more"),
+        ({"folder": Path("/dev/null/x")}, "^--folder /dev/null/x: cannot be written to: Not a directory$"),
+    ],
+)
+def test_demo_refuses_what_cannot_be_run_before_it_trains(
+    options: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(path: Path) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(run, "train_digits_model", train)
+
+    with pytest.raises(ConfigError, match=words):
+        demo(**{"folder": tmp_path, **options})
 
 
 def test_version_tells_what_it_runs_on() -> None:

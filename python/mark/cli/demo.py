@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from mark.cli.option_checks import check_positive, check_within
 from mark.demo.run import DemoParams, run_demo
+from mark.errors import ConfigError
 
 __all__ = ["demo"]
 
@@ -30,9 +33,11 @@ def demo(
 
     Example: mark demo --duration-s 60
     """
+    check_positive({"--duration-s": duration_s, "--peak-rate": peak_rate})
+    check_within("--seed", seed, 0)
     console = Console(stderr=as_json, quiet=as_json)
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    _prepare(folder)
     report = asyncio.run(run_demo(DemoParams(folder, duration_s, peak_rate, seed), console))
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
@@ -40,3 +45,13 @@ def demo(
         console.print(report.as_table())
     if not report.kept:
         raise typer.Exit(1)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, and make sure beforehand that files can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--folder {folder}: cannot be written to: {error.strerror}") from error

@@ -52,11 +52,12 @@ def draw_picture(series: Series, slo: Slo, path: Path) -> None:
     violations.set_ylim(0, max([5, *counts]))
 
     names = sorted({name for sample in samples for name in sample.ready})
-    fleet.stackplot(
-        at_s,
-        *[[sample.ready.get(name, 0) for sample in samples] for name in names],
-        labels=names, step="post", alpha=0.6,
-    )  # fmt: skip
+    if names:  # none was ready, or no sample was taken: a short or an unlucky run
+        fleet.stackplot(
+            at_s,
+            *[[sample.ready.get(name, 0) for sample in samples] for name in names],
+            labels=names, step="post", alpha=0.6,
+        )  # fmt: skip
     fleet.step(
         at_s, [sum(sample.ready.values()) + sample.pending for sample in samples],
         where="post", color="black", linewidth=0.8, label="with those that boot",

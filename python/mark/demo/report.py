@@ -18,8 +18,10 @@ class DemoReport:
     """Figures of one run; dollars are of the whole run.
 
     Attributes:
-        peak_fleet: the cheapest fleet of the same offerings that covers the highest rate, by offering.
-        cost_usd_peak_sized: what that fleet costs for as long as the run took.
+        peak_per_s: the rate that a fleet sized for the peak has to carry: the highest of the run, with head-room.
+        peak_fleet: the cheapest fleet of the same offerings that carries it, by offering; None when all of them
+            together do not.
+        cost_usd_peak_sized: what that fleet costs for as long as the run took; None when there is no such fleet.
     """
 
     slo: Slo
@@ -31,18 +33,21 @@ class DemoReport:
     p98_ms: float
     p99_ms: float
     cost_usd: float
-    cost_usd_peak_sized: float
-    peak_fleet: dict[str, int]
+    peak_per_s: float
+    peak_fleet: dict[str, int] | None
+    cost_usd_peak_sized: float | None
     duration_s: float
     by_status: dict[str, int]
     picture: Path
 
     @property
     def kept(self) -> bool:
-        """Whether the run shows what it should: right answers, the promise kept, cheaper than sized for the peak."""
-        return (
-            self.answers_wrong == 0 and self.attainment >= self.slo.sl_min and self.cost_usd < self.cost_usd_peak_sized
-        )
+        """Whether the run shows what it should: right answers, the promise kept, cheaper than sized for the peak.
+
+        Where no fleet carries the peak, there is nothing to be cheaper than.
+        """
+        cheaper = self.cost_usd_peak_sized is None or self.cost_usd < self.cost_usd_peak_sized
+        return self.answers_wrong == 0 and self.attainment >= self.slo.sl_min and cheaper
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""
@@ -57,6 +62,7 @@ class DemoReport:
             "by_status": self.by_status,
             "cost_usd": self.cost_usd,
             "cost_usd_peak_sized": self.cost_usd_peak_sized,
+            "peak_per_s": self.peak_per_s,
             "peak_fleet": self.peak_fleet,
             "duration_s": self.duration_s,
             "picture": str(self.picture),
@@ -65,8 +71,6 @@ class DemoReport:
     def as_table(self) -> Table:
         """The report for a person."""
         table = Table(title="mark demo: result", title_justify="left", show_header=False)
-        fleet = ", ".join(f"{count} x {name}" for name, count in self.peak_fleet.items())
-        saved = 1 - self.cost_usd / self.cost_usd_peak_sized if self.cost_usd_peak_sized else 0.0
         table.add_row("requests", f"{self.requests}, answered {self.answered}")
         table.add_row("answers that differ from the model run offline", str(self.answers_wrong))
         table.add_row(
@@ -74,7 +78,14 @@ class DemoReport:
         )
         table.add_row("latency", f"p50 {self.p50_ms:.1f}   p98 {self.p98_ms:.1f}   p99 {self.p99_ms:.1f} ms")
         table.add_row("cost of the fleet", f"${self.cost_usd:.6f} in {self.duration_s:.0f} s")
-        table.add_row("cost of a fleet sized for the peak", f"${self.cost_usd_peak_sized:.6f} ({fleet})")
-        table.add_row("saved", f"{saved:.0%}")
+        peak = "cost of a fleet sized for the peak"
+        if self.cost_usd_peak_sized is None or self.peak_fleet is None:
+            table.add_row(peak, f"none: all offerings together do not carry {self.peak_per_s:.0f} requests/s")
+            table.add_row("saved", "cannot be said; the run is judged by its answers and its promise alone")
+        else:
+            fleet = ", ".join(f"{count} x {name}" for name, count in self.peak_fleet.items())
+            table.add_row(peak, f"${self.cost_usd_peak_sized:.6f} ({fleet})")
+            saved = 1 - self.cost_usd / self.cost_usd_peak_sized if self.cost_usd_peak_sized else 0.0
+            table.add_row("saved", f"{saved:.0%}")
         table.add_row("picture", str(self.picture))
         return table

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import numpy as np
+import numpy.typing as npt
 import yaml
 from rich.console import Console
 from rich.live import Live
@@ -22,13 +26,12 @@ from mark import _core, app
 from mark.client import AsyncClient
 from mark.config import Config, parse_config
 from mark.demo.digits_model import DigitsModel, train_digits_model
-from mark.demo.picture import draw_picture
+from mark.demo.judge import judge
 from mark.demo.report import DemoReport
 from mark.demo.series import Series
 from mark.demo.view import render
-from mark.demo.watch import watch
-from mark.errors import WorkerError
-from mark.policies.provisioning import peak_sized_fleet
+from mark.demo.watch import Watcher, run_watched, status_call
+from mark.errors import ConfigError, WorkerError
 from mark.workload import arrivals
 from mark.workload.open_loop import OpenLoop
 from mark.workload.report import LoadReport
@@ -62,26 +65,50 @@ async def run_demo(params: DemoParams, console: Console) -> DemoReport:
     Raises:
         MarkError: something that a person can mend; the message says what.
     """
+    _check_packages()
+    instants_s = _instants(params)
     folder = params.folder
     console.print("Training a small convolutional classifier on scikit-learn's handwritten digits ...", soft_wrap=True)
+    began_s = time.perf_counter()
     model = await asyncio.to_thread(train_digits_model, folder / "digits.pt")
     console.print(
-        f"  {model.accuracy:.1%} of {len(model.images)} held-out images right; exported to {model.path}", soft_wrap=True
+        f"  {model.accuracy:.1%} of {len(model.images)} held-out images right; exported to {model.path}; "
+        f"{time.perf_counter() - began_s:.1f} s",
+        soft_wrap=True,
     )
     config = await _profiled(folder, console)
     config_file = folder / "demo.yaml"
     config_file.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
     console.print(f"Serving it: mark serve {config_file}", soft_wrap=True)
+    began_s = time.perf_counter()
     async with _router(config_file) as address:
-        load, series = await _drive(address, model, config, params, console)
-    return _judge(load, series, config, params)
+        console.print(f"  ready at {address}; {time.perf_counter() - began_s:.1f} s", soft_wrap=True)
+        load, series = await _drive(address, model, config, instants_s, console)
+    return judge(load, series, config, folder / "demo.png")
+
+
+def _check_packages() -> None:
+    # All of them now, not the last of them after the whole run.
+    for package in ("torch", "sklearn", "matplotlib"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"the demo needs {package}: pip install 'mark-serve[demo]'")
+
+
+def _instants(params: DemoParams) -> npt.NDArray[np.float64]:
+    peak_per_s = params.peak_per_s
+    try:
+        return arrivals.daily(
+            peak_per_s=peak_per_s, valley_per_s=peak_per_s / 5, duration_s=params.duration_s, seed=params.seed
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 async def _profiled(folder: Path, console: Console) -> Config:
     text = resources.files("mark.demo").joinpath("digits.yaml").read_text(encoding="utf-8")
-    # A free port, so that the demo runs beside whatever this machine serves already.
-    config = parse_config(text, name="digits.yaml", folder=folder, overrides=["server.port=0"])
+    config = parse_config(text, name="digits.yaml", folder=folder)
     console.print("Profiling it on each offering ...")
+    began_s = time.perf_counter()
     config = await app.measure_missing_profiles(config)
     for model in config.models:
         for name, rows_per_s in app.capacities(model, model.as_profiles()).items():
@@ -89,6 +116,7 @@ async def _profiled(folder: Path, console: Console) -> Config:
             console.print(
                 f"  {name:12} {rows_per_s:6.0f} rows/s under the SLO; p99 ms by rows: {points}", soft_wrap=True
             )
+    console.print(f"  {time.perf_counter() - began_s:.1f} s")
     return config
 
 
@@ -96,7 +124,9 @@ async def _profiled(folder: Path, console: Console) -> Config:
 async def _router(config_file: Path) -> AsyncIterator[str]:
     """A router process, as a person would start it; stopped by SIGTERM at the end."""
     log = config_file.with_suffix(".log").open("wb")
-    command = (sys.executable, "-m", "mark", "serve", "--exit-with-parent", str(config_file))
+    # A free port, so that the demo runs beside whatever this machine serves already. The file keeps its own, for the
+    # person who serves it afterwards.
+    command = (sys.executable, "-m", "mark", "serve", "--exit-with-parent", "--set", "server.port=0", str(config_file))
     # A group of its own: Ctrl-C reaches the demo, which then stops the router in order. Should the demo be killed, its
     # end of the pipe closes, and the router stops by itself.
     router = await asyncio.create_subprocess_exec(
@@ -118,28 +148,22 @@ async def _router(config_file: Path) -> AsyncIterator[str]:
 
 
 async def _drive(
-    address: str, model: DigitsModel, config: Config, params: DemoParams, console: Console
+    address: str, model: DigitsModel, config: Config, instants_s: npt.NDArray[np.float64], console: Console
 ) -> tuple[LoadReport, Series]:
-    instants_s = arrivals.daily(
-        peak_per_s=params.peak_per_s, valley_per_s=params.peak_per_s / 5, duration_s=params.duration_s, seed=params.seed
-    )
     pool = len(model.images)
     requests = [
         _core.write_infer_request("digits", "", str(index), [("image", "FP32", (1, 1, 8, 8), image)], [])
         for index, image in enumerate(model.images[:, None])
     ]
     slo, series = config.models[0].as_slo(), Series()
-    async with AsyncClient(address) as client:
+    duration_s = float(instants_s[-1]) if len(instants_s) else 0.0
+    async with AsyncClient(address) as client, grpc.aio.insecure_channel(address) as channel:
         load = OpenLoop(client, requests, check=lambda index, response: _agrees(response, model.logits[index % pool]))
-        with Live(render(series, slo, params.duration_s), console=console, refresh_per_second=4) as live:
-            watcher = asyncio.ensure_future(
-                watch(address, load, series, lambda: live.update(render(series, slo, params.duration_s)))
-            )
-            try:
-                report = await load.run(instants_s)
-            finally:
-                watcher.cancel()
-                await asyncio.gather(watcher, return_exceptions=True)
+        with Live(render(series, slo, duration_s), console=console, refresh_per_second=4) as live:
+            watcher = Watcher(status_call(channel), load, series, lambda: live.update(render(series, slo, duration_s)))
+            report = await run_watched(load.run(instants_s), watcher.run())
+            if series.last is None:  # shorter than the watcher's first look
+                await watcher.look()
     return report, series
 
 
@@ -150,34 +174,4 @@ def _agrees(response: bytes, logits: Any) -> bool:
         answered.shape == logits.shape
         and answered.argmax() == logits.argmax()
         and np.allclose(answered, logits, atol=_TOLERANCE)
-    )
-
-
-def _judge(load: LoadReport, series: Series, config: Config, params: DemoParams) -> DemoReport:
-    model = config.models[0]
-    slo, last = model.as_slo(), series.last
-    # Sized as the controller sizes: for the highest rate of one window, with the same head-room.
-    peak_per_s = load.peak_rate_per_s(model.controller.window_s) * model.controller.headroom
-    offerings = [offering.as_offering() for offering in config.offerings]
-    fleet = peak_sized_fleet(offerings, app.capacities(model, model.as_profiles()), peak_per_s)
-    usd_per_hour = sum(offering.price_usd_per_hour * fleet.get(offering.name, 0) for offering in offerings)
-    duration_s = last.at_s if last is not None else load.duration_s
-    picture = params.folder / "demo.png"
-    draw_picture(series, slo, picture)
-    figures = load.as_dict(slo.rt_max_ms)
-    return DemoReport(
-        slo=slo,
-        requests=figures["requests"],
-        answered=figures["answered"],
-        answers_wrong=figures["answers_wrong"],
-        attainment=figures["attainment"],
-        p50_ms=figures["latency_ms"]["p50"],
-        p98_ms=figures["latency_ms"]["p98"],
-        p99_ms=figures["latency_ms"]["p99"],
-        cost_usd=last.cost_usd if last is not None else 0.0,
-        cost_usd_peak_sized=usd_per_hour * duration_s / 3600,
-        peak_fleet=fleet,
-        duration_s=duration_s,
-        by_status=figures["by_status"],
-        picture=picture,
     )
