@@ -1,9 +1,10 @@
-"""The demo's parts: the watcher, and what it says of a run."""
+"""The demo's parts: the model it trains, the watcher, and what it says of a run."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from mark.client import AsyncClient
 from mark.config import Config, parse_config
+from mark.demo.digits_model import train_digits_model
 from mark.demo.judge import judge
 from mark.demo.picture import draw_picture
 from mark.demo.report import DemoReport
@@ -23,6 +25,7 @@ from mark.demo.series import Sample, Series
 from mark.demo.watch import Watcher, run_watched
 from mark.domain.slo import Slo
 from mark.protocol import messages
+from mark.worker.runtimes import load_model
 from mark.workload.open_loop import OpenLoop
 from mark.workload.report import OK, LoadReport
 
@@ -37,6 +40,30 @@ def config() -> Config:
     text = resources.files("mark.demo").joinpath("digits.yaml").read_text(encoding="utf-8")
     profiles = "{small: [[1, 54], [8, 103]], large: [[1, 24], [8, 45]], small-spot: [[1, 54], [8, 103]]}"
     return parse_config(f"{text}    profiles: {profiles}\n")
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+def test_the_model_is_good_and_leaves_torch_as_it_was(config: Config, two_threads: None, tmp_path: Path) -> None:
+    import torch
+
+    model = train_digits_model(tmp_path / "digits.pt")
+
+    assert model.accuracy >= 0.975
+    assert torch.get_num_threads() == 2
+    artifact = config.models[0].model_copy(update={"source": str(model.path)}).artifact()
+    assert artifact is not None
+    served = load_model(artifact, threads=1)({"image": model.images})
+    np.testing.assert_allclose(served["logits"], model.logits, atol=1e-3)
 
 
 class NoClient(AsyncClient):
