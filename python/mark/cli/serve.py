@@ -43,7 +43,9 @@ def serve(
 ) -> None:
     """Serve the models of CONFIG until Ctrl-C or SIGTERM, then drain and give the fleet back.
 
-    Example: mark serve examples/digits.yaml --set server.port=9000
+    `mark demo` leaves the file of this example behind.
+
+    Example: mark serve mark-demo/demo.yaml --set server.port=9000
     """
     logging.basicConfig(level=log_level.value.upper(), format="%(asctime)s %(levelname)s %(message)s")
     try:

@@ -45,7 +45,9 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
 ) -> None:
     """Serve one model in this process over the Open Inference Protocol, until Ctrl-C or SIGTERM.
 
-    Example: mark worker digits.pt --name digits --input image:FP32:-1,1,8,8 --output logits:FP32:-1,10
+    `mark demo` leaves the model of this example behind.
+
+    Example: mark worker mark-demo/digits.pt --name digits --input image:FP32:-1,1,8,8 --output logits:FP32:-1,10
     """
     check_within("--rows-max", rows_max, 1, _ROWS_MAX)
     check_within("--threads", threads, 1, _THREADS_MAX)
