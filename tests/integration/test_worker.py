@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from integration.router_process import environment
 
@@ -32,25 +33,79 @@ ARTIFACT = ModelArtifact(SIGNATURE, "python", "doubler_model:make")
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
 
 
+# What nothing can interrupt: a factory, a batch, and a thread of the model's own. Each says when it is at it.
+STUBBORN_MODULE = """
+import subprocess
+import threading
+
+
+def hang(*_):
+    print("hangs", flush=True)
+    threading.Event().wait()
+
+
+def never_loads():
+    hang()
+
+
+def starts_a_process_and_never_loads():
+    print(subprocess.Popen(["sleep", "60"]).pid, flush=True)
+    hang()
+
+
+def make():
+    return hang
+
+
+def leaves_a_thread():
+    threading.Thread(target=threading.Event().wait).start()
+    return dict
+"""
+
+
 class Worker:
     """A worker process with a pipe to its stdin."""
 
     started: ClassVar[list[Worker]] = []
 
-    def __init__(self, folder: Path, *arguments: str, artifact: ModelArtifact = ARTIFACT) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, artifact: ModelArtifact = ARTIFACT, own_session: bool = False
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(artifact), *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
+            start_new_session=own_session,
         )  # fmt: skip
         self.started.append(self)
+        self.address = self.read_line().rpartition(" at ")[2]
+
+    def read_line(self) -> str:
+        """The next line of its output; empty when it has ended."""
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip().rpartition(" at ")[2]
+        return self.process.stdout.readline().strip()
+
+    def orphan(self) -> tuple[int, str]:
+        """End its stdin, as the end of its parent does; exit code and stderr, once it has ended by itself."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        """Exit code and stderr, once it has ended by itself."""
+        self.process.wait(timeout=10)  # first: communicate ends stdin
+        _, stderr = self.process.communicate()
+        return self.process.returncode, stderr
 
     def end(self) -> tuple[int, str]:
         """Exit code and stderr, once it has ended by itself or is stopped now."""
         self.process.terminate()
-        _, stderr = self.process.communicate(timeout=10)
-        return self.process.returncode, stderr
+        return self.wait()
+
+
+def stubborn(folder: Path, factory: str) -> ModelArtifact:
+    (folder / "stubborn_model.py").write_text(STUBBORN_MODULE, encoding="utf-8")
+    return ModelArtifact(SIGNATURE, "python", f"stubborn_model:{factory}")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +124,14 @@ def no_worker_outlives_its_test() -> Iterator[None]:
         if started.process.poll() is None:
             started.process.kill()
             started.process.communicate()
+
+
+@pytest.fixture
+def sockets(tmp_path: Path) -> Path:
+    """An empty folder for sockets."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -132,22 +195,98 @@ def test_sigterm_lets_the_running_batch_finish(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["stdin ends", "interrupted"])
-def test_it_ends_when_asked_and_removes_its_socket(tmp_path: Path, how: str) -> None:
-    socket = tmp_path / "run" / "worker"
-    socket.parent.mkdir()
+def test_it_ends_when_asked_and_removes_its_socket(tmp_path: Path, sockets: Path, how: str) -> None:
+    socket = sockets / "worker"
     worker = Worker(tmp_path, "--address", f"unix:{socket}", "--exit-with-parent")
     assert socket.exists()
 
     if how == "stdin ends":
-        assert worker.process.stdin is not None
-        worker.process.stdin.close()
-        worker.process.stdin = None
+        ended = worker.orphan()
     else:
         worker.process.send_signal(signal.SIGINT)
-    _, stderr = worker.process.communicate(timeout=10)
+        ended = worker.wait()
 
-    assert (worker.process.returncode, stderr) == (0, "")
+    assert ended == (0, "")
     assert not socket.exists()
+
+
+def test_an_orphan_whose_model_never_loads_ends_and_removes_the_folder(tmp_path: Path, sockets: Path) -> None:
+    worker = Worker(
+        tmp_path, "--address", f"unix:{sockets}/worker", "--exit-with-parent",
+        artifact=stubborn(tmp_path, "never_loads"),
+    )  # fmt: skip
+
+    assert worker.orphan() == (0, "")
+    assert not sockets.exists()
+
+
+def test_what_the_model_of_an_orphan_started_ends_with_it(tmp_path: Path) -> None:
+    worker = Worker(
+        tmp_path, "--exit-with-parent", artifact=stubborn(tmp_path, "starts_a_process_and_never_loads"),
+        own_session=True,
+    )  # fmt: skip
+    started = psutil.Process(int(worker.address))
+
+    worker.orphan()
+
+    assert psutil.wait_procs([started], timeout=10)[1] == []
+
+
+def test_an_orphan_whose_model_does_not_load_removes_the_folder(tmp_path: Path, sockets: Path) -> None:
+    read, write = os.pipe()
+    os.close(write)
+    artifact = ModelArtifact(SIGNATURE, "python", "doubler_model:broken")
+    subprocess.run(
+        [
+            sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(artifact),
+            "--address", f"unix:{sockets}/worker", "--exit-with-parent",
+        ],
+        stdin=read, capture_output=True, env=environment(tmp_path), timeout=10, check=False,
+    )  # fmt: skip
+    os.close(read)
+
+    assert not sockets.exists()
+
+
+@pytest.fixture
+def hung(tmp_path: Path, sockets: Path) -> Iterator[tuple[Worker, grpc.Future]]:
+    """A worker whose model hangs in a batch, and the call that waits for it."""
+    worker = Worker(
+        tmp_path, "--address", f"unix:{sockets}/worker", "--exit-with-parent", "--grace-s", "0.2",
+        artifact=stubborn(tmp_path, "make"),
+    )  # fmt: skip
+    with grpc.insecure_channel(worker.address) as channel:
+        infer = channel.unary_unary(messages.MODEL_INFER)
+        call = infer.future(write_infer_request("doubler", "", "", [("x", "FP32", (1, 4), ROW)], []))
+        assert worker.read_line() == "hangs"
+        yield worker, call
+
+
+def test_an_orphan_whose_model_hangs_in_a_batch_ends_after_its_grace_and_removes_the_folder(
+    hung: tuple[Worker, grpc.Future], sockets: Path
+) -> None:
+    assert hung[0].orphan() == (1, "")
+    assert not sockets.exists()
+
+
+def test_a_stopped_worker_whose_model_hangs_in_a_batch_ends_after_its_grace(
+    hung: tuple[Worker, grpc.Future], sockets: Path
+) -> None:
+    worker, call = hung
+
+    code, stderr = worker.end()
+
+    assert code == 1
+    assert stderr.endswith("told to end, and not done 0.2 s later; ending by force\n")
+    assert len(stderr.splitlines()) == 1
+    assert list(sockets.iterdir()) == []
+    assert call.exception(timeout=5) is not None
+
+
+def test_a_thread_that_the_model_leaves_does_not_keep_the_worker(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, "--grace-s", "0.2", artifact=stubborn(tmp_path, "leaves_a_thread"))
+
+    assert worker.end()[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -206,20 +345,21 @@ def test_a_worker_without_a_parent_to_wait_for_stops_and_says_why(tmp_path: Path
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_worker_that_nobody_hears_ends_and_removes_its_socket(tmp_path: Path) -> None:
-    socket = tmp_path / "run" / "worker"
-    socket.parent.mkdir()
+def test_a_worker_that_nobody_hears_ends_and_removes_its_socket(tmp_path: Path, sockets: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(ARTIFACT), "--address", f"unix:{socket}"],
+        [
+            sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(ARTIFACT),
+            "--address", f"unix:{sockets}/worker",
+        ],
         stdout=write, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
     )  # fmt: skip
     os.close(write)
     _, stderr = process.communicate(timeout=10)
 
     assert (process.returncode, stderr) == (0, "")
-    assert not socket.parent.exists()
+    assert not sockets.exists()
 
 
 def test_the_command_line_starts_the_same_worker(tmp_path: Path) -> None:

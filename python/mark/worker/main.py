@@ -12,9 +12,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.errors import ConfigError, MarkError, ModelLoadError
+from mark.worker.ending import Ending
+
+if TYPE_CHECKING:
+    from mark.worker.runtimes import Model
 
 __all__ = ["WorkerOptions", "main", "run_worker"]
 
@@ -32,7 +37,7 @@ class WorkerOptions:
         threads: compute threads.
         cpu_share: share of the machine, in (0, 1].
         exit_with_parent: end as on SIGTERM when stdin ends, so that no worker outlives the router that started it.
-        grace_s: how long a stopping worker finishes what it has accepted.
+        grace_s: how long a stopping worker finishes what it has accepted; a batch that takes longer ends with it.
     """
 
     artifact: ModelArtifact
@@ -44,12 +49,23 @@ class WorkerOptions:
 
 
 def run_worker(options: WorkerOptions) -> None:
-    """Serve until SIGTERM, SIGINT or, if asked, the end of stdin.
+    """Serve until SIGTERM, SIGINT or, if asked, the end of stdin; then return, or end the process after the grace.
 
     Raises:
         ModelLoadError: the model does not load.
         ConfigError: the address is in use, or an option makes no sense.
     """
+    ending = Ending(options.address, options.grace_s)
+    if options.exit_with_parent:
+        ending.watch_parent()
+    try:
+        model = _load(options)
+        asyncio.run(_serve(options, model, ending))
+    finally:
+        ending.remove_files()
+
+
+def _load(options: WorkerOptions) -> Model:
     if options.threads < 1:
         raise ConfigError(f"threads must be 1 or more, not {options.threads}")
     for variable in _THREAD_VARIABLES:
@@ -66,42 +82,38 @@ def run_worker(options: WorkerOptions) -> None:
             raise ModelLoadError(
                 f"{artifact.source} loads, but fails on inputs of ones: {first_line(error)}"
             ) from error
-    asyncio.run(_serve(options, model))
+    return model
 
 
-async def _serve(options: WorkerOptions, model: object) -> None:
-    from mark.protocol.parent import watch_parent
+async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
     from mark.protocol.service import make_server
     from mark.worker.servicer import WorkerService
     from mark.worker.throttle import CpuShare
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop_soon() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stop.set)
+
+    ending.serve(stop_soon)
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
+        loop.add_signal_handler(signum, ending.begin)
     try:
-        service = WorkerService(options.artifact.signature, model, CpuShare(options.cpu_share))  # type: ignore[arg-type]
+        service = WorkerService(options.artifact.signature, model, CpuShare(options.cpu_share))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     # Batches may be larger than one client's message, so the worker sets no limit of its own.
     server, address = await make_server(options.address, service, message_bytes_max=-1)
-    orphaned = asyncio.Event()
-    watching = None
-    try:
-        await server.start()
-        if options.exit_with_parent:
-            watching = loop.create_task(watch_parent(stop, orphaned))
-        if not _announce(options.artifact.signature.name, address):
-            orphaned.set()
-            stop.set()
-        await stop.wait()
-        service.drain()
-        await server.stop(options.grace_s)
-        service.close()
-        if watching is not None:
-            watching.cancel()
-    finally:
-        _remove_socket(address, with_folder=orphaned.is_set())
+    ending.bound()
+    await server.start()
+    if not _announce(options.artifact.signature.name, address):
+        ending.orphan()
+    await stop.wait()
+    service.drain()
+    await server.stop(options.grace_s)
+    service.close()
 
 
 def _announce(name: str, address: str) -> bool:
@@ -113,17 +125,6 @@ def _announce(name: str, address: str) -> bool:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for what is left of the process
         return False
     return True
-
-
-def _remove_socket(address: str, *, with_folder: bool) -> None:
-    if not address.startswith("unix:"):
-        return
-    path = Path(address.removeprefix("unix:"))
-    path.unlink(missing_ok=True)
-    if with_folder:
-        # Nobody else is left to remove the router's folder of sockets; the last worker to leave can.
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
 
 
 def parse_options(arguments: Sequence[str]) -> WorkerOptions:
@@ -138,12 +139,15 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpu-share", type=float, default=1.0)
     parser.add_argument("--exit-with-parent", action="store_true")
+    parser.add_argument("--grace-s", type=float, default=5.0, help="how long a stopping worker may finish its batch")
     options = parser.parse_args(arguments)
     try:
         artifact = artifact_from_json(options.artifact)
     except ValueError as error:
         raise ConfigError(f"--artifact: {error}") from error
-    return WorkerOptions(artifact, options.address, options.threads, options.cpu_share, options.exit_with_parent)
+    return WorkerOptions(
+        artifact, options.address, options.threads, options.cpu_share, options.exit_with_parent, options.grace_s
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
