@@ -14,7 +14,7 @@ from mark.domain.artifact import ModelArtifact, RuntimeName, artifact_from_json,
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import ModelLoadError
 from mark.worker.runtimes import load_model
-from mark.worker.throttle import CpuShare
+from mark.worker.throttle import CpuShare, CpuUse
 
 ROWS = np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32)
 
@@ -178,9 +178,29 @@ class TestArtifact:
 
 
 class TestCpuShare:
-    def test_busy_time_is_its_share_of_all_time(self) -> None:
-        assert CpuShare(0.25).idle_s(1.0) == pytest.approx(3.0)
-        assert CpuShare(1.0).idle_s(1.0) == 0.0
+    @pytest.mark.parametrize(
+        ("threads", "process_s", "thread_s", "idle_s"),
+        [
+            (1, 1.0, 1.0, 3.0),
+            (1, 2.0, 0.0, 7.0),  # on threads that it was not given: they count one after the other
+            (2, 2.0, 1.0, 3.0),  # on both threads that it was given: half as fast for each is as slow for both
+            (2, 1.0, 1.0, 3.0),  # on one of them
+            (1, 0.1, 0.1, 0.0),  # it waited most of the time, for others or for nothing: it has idled already
+        ],
+    )
+    def test_busy_time_is_its_share_of_all_time(
+        self, threads: int, process_s: float, thread_s: float, idle_s: float
+    ) -> None:
+        assert CpuShare(0.25, threads).idle_s(CpuUse(1.0, process_s, thread_s)) == pytest.approx(idle_s)
+
+    def test_the_whole_machine_is_unthrottled(self) -> None:
+        assert CpuShare(1.0).idle_s(CpuUse(1.0, 4.0, 1.0)) == 0.0
+
+    def test_use_is_told_by_three_clocks(self) -> None:
+        before = CpuUse.now()
+        used = CpuUse.now() - before
+
+        assert min(used.wall_s, used.process_s, used.thread_s) > 0
 
     @pytest.mark.parametrize("share", [0.0, -1.0, 1.5])
     def test_a_share_lies_between_nothing_and_the_whole_machine(self, share: float) -> None:

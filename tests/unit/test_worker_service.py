@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import grpc
@@ -25,7 +27,7 @@ from mark.worker.throttle import CpuShare
 SIGNATURE = ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),), 4)
 REQUEST = write_infer_request("m", "", "id", [("x", "FP32", (1, 2), np.ones((1, 2), np.float32))], [])
 
-Make = Callable[[Callable[[Any], Any]], WorkerService]
+Make = Callable[..., WorkerService]
 
 
 class Context:
@@ -46,12 +48,19 @@ def leave(_: Any) -> Any:
     raise SystemExit(3)
 
 
+def burn(cpu_s: float) -> None:
+    """Compute on this thread, whatever else the machine does."""
+    until_s = time.thread_time() + cpu_s
+    while time.thread_time() < until_s:
+        pass
+
+
 @pytest.fixture
 def make_service() -> Iterator[Make]:
     services: list[WorkerService] = []
 
-    def make(model: Callable[[Any], Any]) -> WorkerService:
-        services.append(WorkerService(SIGNATURE, cast("Model", model), CpuShare(1.0)))
+    def make(model: Callable[[Any], Any], share: float = 1.0) -> WorkerService:
+        services.append(WorkerService(SIGNATURE, cast("Model", model), CpuShare(share)))
         return services[-1]
 
     yield make
@@ -120,6 +129,69 @@ async def test_batches_run_one_at_a_time_and_a_cancelled_one_in_the_queue_is_not
         await second
 
     assert computed == [1]
+
+
+async def test_the_share_counts_what_a_model_computes_on_threads_of_its_own(make_service: Make) -> None:
+    def model(inputs: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(burn, 0.02).result()
+        return double(inputs)
+
+    service = make_service(model, share=0.1)
+    began_s = time.perf_counter()
+
+    await infer(service)
+
+    assert time.perf_counter() - began_s >= 0.02 / 0.1
+
+
+async def test_a_batch_that_fails_is_paid_for_as_any_other(make_service: Make) -> None:
+    def model(inputs: Any) -> Any:
+        burn(0.02)
+        raise ValueError
+
+    service = make_service(model, share=0.1)
+    began_s = time.perf_counter()
+
+    with pytest.raises(ModelFailed):
+        await infer(service)
+
+    assert time.perf_counter() - began_s >= 0.02 / 0.1
+
+
+async def test_a_caller_that_gives_up_while_the_worker_idles_lets_no_batch_start_sooner(make_service: Make) -> None:
+    started_s: list[float] = []
+    computed = threading.Event()
+
+    def model(inputs: Any) -> Any:
+        started_s.append(time.perf_counter())
+        burn(0.02)
+        computed.set()
+        return double(inputs)
+
+    service = make_service(model, share=0.1)
+    first = asyncio.create_task(infer(service))
+    assert await asyncio.to_thread(computed.wait, 5)
+    first.cancel()
+    await infer(service)
+
+    assert started_s[1] - started_s[0] >= 0.9 * 0.02 / 0.1  # it is paid for from a little before it starts
+
+
+async def test_a_worker_that_closes_cuts_its_idle_time_short(make_service: Make) -> None:
+    computed = threading.Event()
+
+    def model(inputs: Any) -> Any:
+        burn(0.02)
+        computed.set()
+        return double(inputs)
+
+    service = make_service(model, share=0.0001)  # minutes
+    answer = asyncio.create_task(infer(service))
+    assert await asyncio.to_thread(computed.wait, 5)
+    await asyncio.wait_for(asyncio.to_thread(service.close), 5)
+
+    np.testing.assert_array_equal(await answer, [2, 2])
 
 
 async def test_a_draining_worker_refuses_new_batches_and_is_not_ready(make_service: Make) -> None:

@@ -101,7 +101,7 @@ async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ending.begin)
     try:
-        service = WorkerService(options.artifact.signature, model, CpuShare(options.cpu_share))
+        service = WorkerService(options.artifact.signature, model, CpuShare(options.cpu_share, options.threads))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     # Batches may be larger than one client's message, so the worker sets no limit of its own.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +18,7 @@ from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailabl
 from mark.protocol.statuses import error_of_fault
 from mark.protocol.tensors import array_of, datatype_of, raw_of
 from mark.worker.runtimes import Arrays, Model, first_line
-from mark.worker.throttle import CpuShare
+from mark.worker.throttle import CpuShare, CpuUse
 
 __all__ = ["WorkerService"]
 
@@ -27,7 +27,8 @@ class WorkerService:
     """Implements `mark.protocol.service.InferenceService` for one model.
 
     Batches run one at a time, in order of arrival, on a thread of their own: the event loop stays free to answer
-    health checks and to notice cancelled calls.
+    health checks and to notice cancelled calls. The thread idles after each batch as the share of the CPU demands, even
+    when the batch failed or its caller gave up.
 
     Thread safety: belongs to one event loop.
     """
@@ -46,13 +47,15 @@ class WorkerService:
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mark-model")
         self._draining = False
+        self._closing = threading.Event()
 
     def drain(self) -> None:
         """Refuse new batches; those that were accepted are finished."""
         self._draining = True
 
     def close(self) -> None:
-        """Wait for the batch that runs, and end the thread."""
+        """Wait for the batch that runs, not for the idle time after it, and end the thread."""
+        self._closing.set()
         self._thread.shutdown(wait=True)
 
     async def server_live(self) -> bool:
@@ -91,17 +94,19 @@ class WorkerService:
             # Shielded: a cancelled call must not let the next batch start while the model still computes this one.
             run = asyncio.get_running_loop().run_in_executor(self._thread, self._run, parsed)
             try:
-                response, busy_s = await asyncio.shield(run)
+                return await asyncio.shield(run)
             except asyncio.CancelledError:
                 await asyncio.wait([run])
                 raise
-            if self._cpu_share.share < 1:
-                await asyncio.sleep(self._cpu_share.idle_s(busy_s))
-            return response
 
-    def _run(self, request: InferRequest) -> tuple[bytes, float]:
-        # The thread's own time, not the clock's: what other processes took of the machine is not this worker's use.
-        began_s = time.thread_time()
+    def _run(self, request: InferRequest) -> bytes:
+        began = CpuUse.now()
+        try:
+            return self._compute(request)
+        finally:
+            self._closing.wait(self._cpu_share.idle_s(CpuUse.now() - began))
+
+    def _compute(self, request: InferRequest) -> bytes:
         inputs = {
             tensor.name: array_of(request.raw(index), tensor.datatype, request.shape(index))
             for index, tensor in enumerate(self._signature.inputs)
@@ -110,7 +115,7 @@ class WorkerService:
             outputs = self._model(inputs)
         except (Exception, SystemExit) as error:  # a request that makes a model exit must not end worker after worker
             raise ModelFailed(first_line(error)) from error
-        return self._respond(request, outputs), time.thread_time() - began_s
+        return self._respond(request, outputs)
 
     def _respond(self, request: InferRequest, outputs: Arrays) -> bytes:
         if not isinstance(outputs, Mapping):
