@@ -97,6 +97,13 @@ class TestTorchScript:
         with pytest.raises(ModelLoadError, match=r"broken\.pt does not load as TorchScript"):
             load_model(artifact("torchscript", str(torchscript_files / "broken.pt")), threads=1)
 
+    @pytest.mark.parametrize("threads", [0, 2**40])
+    def test_threads_that_the_runtime_refuses_are_said(self, torchscript_files: Path, threads: int) -> None:
+        with pytest.raises(ModelLoadError, match=r"relu\.pt does not load: ") as raised:
+            load_model(artifact("torchscript", str(torchscript_files / "relu.pt")), threads)
+
+        assert len(str(raised.value).splitlines()) == 1
+
 
 class TestOnnx:
     def test_inputs_and_outputs_go_by_name(self, onnx_file: Path) -> None:
@@ -119,6 +126,33 @@ class TestOnnx:
         with pytest.raises(ModelLoadError, match="does not load as ONNX"):
             load_model(artifact("onnx", str(broken)), threads=1)
 
+    def test_threads_that_the_runtime_refuses_are_said(self, onnx_file: Path) -> None:
+        with pytest.raises(ModelLoadError, match=r"double\.onnx does not load: ") as raised:
+            load_model(artifact("onnx", str(onnx_file)), threads=2**40)
+
+        assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("runtime", "library"), [("torchscript", "torch"), ("onnx", "onnxruntime")])
+class TestLibraries:
+    def test_one_that_is_absent_is_named_with_the_remedy(
+        self, monkeypatch: pytest.MonkeyPatch, runtime: RuntimeName, library: str
+    ) -> None:
+        monkeypatch.setitem(sys.modules, library, None)
+
+        with pytest.raises(ModelLoadError, match=f"runtime {runtime} needs {library}: pip install 'mark-serve"):
+            load_model(artifact(runtime, "a"), threads=1)
+
+    def test_one_that_is_broken_is_not_taken_for_absent(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: RuntimeName, library: str
+    ) -> None:
+        (tmp_path / f"{library}.py").write_text("raise ImportError('libgomp.so: cannot open shared object file')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, library, raising=False)
+
+        with pytest.raises(ModelLoadError, match=r"a does not load: ImportError: libgomp\.so"):
+            load_model(artifact(runtime, "a"), threads=1)
+
 
 class TestPython:
     @pytest.fixture(autouse=True)
@@ -128,6 +162,9 @@ class TestPython:
             "def broken(): raise RuntimeError('no weights\\nat all')\n"
             "def number(): return 3\n"
             "def leaves(): raise SystemExit(3)\n"
+            "class Panic(BaseException): pass\n"
+            "def panics(): raise Panic('index out of bounds\\nin some crate')\n"
+            "def interrupted(): raise KeyboardInterrupt\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
         yield
@@ -146,6 +183,7 @@ class TestPython:
             ("some_model:absent", "AttributeError"),
             ("some_model:broken", "RuntimeError: no weights"),
             ("some_model:leaves", "SystemExit: 3"),
+            ("some_model:panics", "Panic: index out of bounds"),
             ("some_model:number", "made a int, which cannot be called"),
         ],
     )
@@ -154,6 +192,10 @@ class TestPython:
             load_model(artifact("python", source), threads=1)
 
         assert len(str(raised.value).splitlines()) == 1
+
+    def test_whoever_interrupts_the_load_is_heard(self) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            load_model(artifact("python", "some_model:interrupted"), threads=1)
 
 
 class TestArtifact:

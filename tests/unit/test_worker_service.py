@@ -30,6 +30,10 @@ REQUEST = write_infer_request("m", "", "id", [("x", "FP32", (1, 2), np.ones((1, 
 Make = Callable[..., WorkerService]
 
 
+class Panic(BaseException):
+    """As native libraries raise: no Exception."""
+
+
 class Context:
     """A call with so much time left; None is a call without a deadline."""
 
@@ -46,6 +50,10 @@ def double(inputs: Any) -> Any:
 
 def leave(_: Any) -> Any:
     raise SystemExit(3)
+
+
+def panic(_: Any) -> Any:
+    raise Panic("index out of bounds")
 
 
 def burn(cpu_s: float) -> None:
@@ -81,6 +89,7 @@ async def test_a_batch_is_computed(make_service: Make) -> None:
     ("model", "words"),
     [
         (leave, "SystemExit: 3"),
+        (panic, "Panic: index out of bounds"),
         (lambda _: None, "the model gave a NoneType, not a mapping of arrays"),
         (lambda _: {}, "the model gave no output 'y', only nothing"),
         (lambda _: {"y": [1.0, 2.0]}, "output 'y' is a list, not an array"),

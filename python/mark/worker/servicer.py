@@ -113,7 +113,7 @@ class WorkerService:
         }
         try:
             outputs = self._model(inputs)
-        except (Exception, SystemExit) as error:  # a request that makes a model exit must not end worker after worker
+        except BaseException as error:  # a request that makes a model exit, or panic, must not end worker after worker
             raise ModelFailed(first_line(error)) from error
         return self._respond(request, outputs)
 

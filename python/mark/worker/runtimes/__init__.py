@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from mark.domain.artifact import ModelArtifact
+from mark.errors import ModelLoadError
 
-__all__ = ["Arrays", "Model", "load_model"]
+__all__ = ["Arrays", "Model", "first_line", "load_model"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -35,6 +36,15 @@ def load_model(artifact: ModelArtifact, threads: int) -> Model:
     Raises:
         ModelLoadError: the file, the factory or the runtime is missing, or the model does not load.
     """
+    try:
+        return _load(artifact, threads)
+    except (ModelLoadError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # not only Exception: a factory may exit, and a native library may panic
+        raise ModelLoadError(f"{artifact.source} does not load: {first_line(error)}") from error
+
+
+def _load(artifact: ModelArtifact, threads: int) -> Model:
     if artifact.runtime == "torchscript":
         from mark.worker.runtimes.torchscript import load_torchscript
 

@@ -15,7 +15,7 @@ def load_onnx(artifact: ModelArtifact, threads: int) -> Model:
     """Load an ONNX file; inputs and outputs are matched by name."""
     try:
         import onnxruntime
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ModelLoadError("runtime onnx needs onnxruntime: pip install 'mark-serve[onnx]'") from error
     if not Path(artifact.source).is_file():
         raise ModelLoadError(f"no such file: {artifact.source}")
@@ -41,4 +41,5 @@ def _check_names(kind: str, in_file: list[str], artifact: ModelArtifact) -> None
     tensors = artifact.signature.inputs if kind == "inputs" else artifact.signature.outputs
     unknown = [tensor.name for tensor in tensors if tensor.name not in in_file]
     if unknown:
-        raise ModelLoadError(f"{artifact.source} has no {kind} named {', '.join(unknown)}; it has {', '.join(in_file)}")
+        there = ", ".join(in_file) or "none"
+        raise ModelLoadError(f"{artifact.source} has no {kind} named {', '.join(unknown)}; it has {there}")

@@ -7,7 +7,7 @@ from typing import cast
 
 from mark.domain.artifact import ModelArtifact
 from mark.errors import ModelLoadError
-from mark.worker.runtimes import Model, first_line
+from mark.worker.runtimes import Model
 
 __all__ = ["load_python"]
 
@@ -17,11 +17,8 @@ def load_python(artifact: ModelArtifact) -> Model:
     module_name, separator, factory_name = artifact.source.partition(":")
     if not separator or not module_name or not factory_name:
         raise ModelLoadError(f"source {artifact.source!r} must have the form package.module:factory")
-    try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-        model = factory()
-    except (Exception, SystemExit) as error:
-        raise ModelLoadError(f"{artifact.source} does not load: {first_line(error)}") from error
+    factory = getattr(importlib.import_module(module_name), factory_name)
+    model = factory()
     if not callable(model):
         raise ModelLoadError(f"{artifact.source} made a {type(model).__name__}, which cannot be called")
     return cast(Model, model)

@@ -16,7 +16,7 @@ def load_torchscript(artifact: ModelArtifact, threads: int) -> Model:
     """Load a TorchScript file; inputs are passed by position, in the order of the signature."""
     try:
         import torch
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ModelLoadError("runtime torchscript needs torch: pip install 'mark-serve[torch]'") from error
     if not Path(artifact.source).is_file():
         raise ModelLoadError(f"no such file: {artifact.source}")
