@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,23 @@ MakeWorld = Callable[..., World]
 PARENT = "import pathlib, subprocess\nchild = subprocess.Popen(['sleep', '60'])\n" + (
     "pathlib.Path(__file__).with_suffix('.child').write_text(str(child.pid))\n" + WORKER
 )
+
+
+# What a process that owns a cloud begins with.
+OWNER = """
+import sys
+from dataclasses import replace
+import psutil
+from contract.cloud_world import ARTIFACT, OFFERINGS
+from mark.cloud.local import LocalCloud
+from mark.domain.artifact import artifact_to_json
+from mark.live.clock import SteadyClock
+
+def wait_until(holds):
+    changes = 0
+    while not holds():
+        changes = cloud.wait_for_change(changes, 1.0)
+"""
 
 
 @pytest.fixture
@@ -210,37 +226,85 @@ def test_a_crash_is_noticed_where_sigchld_is_ignored(make_world: MakeWorld) -> N
         signal.signal(signal.SIGCHLD, before)
 
 
-def test_a_killed_owner_leaves_no_worker(tmp_path: Path) -> None:
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER, encoding="utf-8")
-    owner_script = textwrap.dedent(
-        f"""
-        import sys, time
-        from contract.cloud_world import ARTIFACT, OFFERINGS
-        from mark.cloud.local import LocalCloud
-        from mark.live.clock import SteadyClock
-        cloud = LocalCloud(OFFERINGS, SteadyClock(), lambda *given: [sys.executable, {str(script)!r}, given[2]])
-        cloud.launch("small", ARTIFACT, "a")
-        cloud.launch("small", ARTIFACT, "b")
-        changes = 0
-        while not all(instance.address for instance in cloud.list_instances()):
-            changes = cloud.wait_for_change(changes, 1.0)
-        print("ready", flush=True)
-        sys.stdin.read()
-        """
-    )
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
-    with tempfile.TemporaryDirectory() as sockets, subprocess.Popen(
-        [sys.executable, "-c", owner_script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": path, "TMPDIR": sockets},
-    ) as owner:  # fmt: skip
+@pytest.fixture
+def start_owner(tmp_path: Path, sockets: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a process that does what a script says with a cloud of its own, and then waits to be killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str) -> subprocess.Popen[str]:
+        parts = [str(tmp_path), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        owner = subprocess.Popen(
+            [sys.executable, "-c", f"{OWNER}{textwrap.dedent(script)}\nprint('ready', flush=True); sys.stdin.read()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, parts)), "TMPDIR": str(sockets)},
+        )  # fmt: skip
+        started.append(owner)
         assert owner.stdout is not None
         assert owner.stdout.readline() == "ready\n"
-        workers = [child.pid for child in psutil.Process(owner.pid).children()]
+        return owner
+
+    yield start
+    for owner in started:
         owner.kill()
+        owner.communicate()
+
+
+@pytest.fixture
+def sockets(tmp_path: Path) -> Path:
+    """Where an owner's cloud makes its folder."""
+    folder = tmp_path / "sockets"
+    folder.mkdir()
+    return folder
+
+
+def test_a_killed_owner_leaves_no_worker(start_owner: Callable[[str], subprocess.Popen[str]], tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
+    owner = start_owner(
+        f"""
+        command = [sys.executable, {str(tmp_path / "worker.py")!r}]
+        cloud = LocalCloud(OFFERINGS, SteadyClock(), lambda artifact, offering, address: [*command, address])
+        cloud.launch("small", ARTIFACT, "a")
+        cloud.launch("small", ARTIFACT, "b")
+        wait_until(lambda: all(instance.address for instance in cloud.list_instances()))
+        """
+    )
+    workers = [child.pid for child in psutil.Process(owner.pid).children()]
+
+    owner.kill()
 
     assert len(workers) == 2
     wait_until(lambda: all(has_ended(worker) for worker in workers))
+
+
+def test_an_owner_that_is_killed_while_a_worker_serves_and_one_loads_leaves_nothing(
+    start_owner: Callable[[str], subprocess.Popen[str]], tmp_path: Path, sockets: Path
+) -> None:
+    (tmp_path / "models.py").write_text(
+        "import threading\ndef serves(): return dict\ndef loads(): threading.Event().wait()", encoding="utf-8"
+    )
+    owner = start_owner(
+        """
+        command = [sys.executable, "-m", "mark.worker", "--exit-with-parent", "--artifact"]
+        def command_of(artifact, offering, address):
+            return [*command, artifact_to_json(artifact), "--address", address]
+
+        cloud = LocalCloud(OFFERINGS, SteadyClock(), command_of)
+        cloud.launch("small", replace(ARTIFACT, source="models:serves"), "a")
+        cloud.launch("small", replace(ARTIFACT, source="models:serves"), "b")
+        wait_until(lambda: all(instance.address for instance in cloud.list_instances()))
+        # One that was killed before leaves no socket that keeps the folder.
+        psutil.Process().children()[0].kill()
+        wait_until(lambda: any(instance.detail for instance in cloud.list_instances()))
+        cloud.launch("slow", replace(ARTIFACT, source="models:loads"), "c")
+        """
+    )
+    workers = [child.pid for child in psutil.Process(owner.pid).children()]
+
+    owner.kill()
+
+    assert len(workers) == 2
+    wait_until(lambda: all(has_ended(worker) for worker in workers))
+    assert list(sockets.iterdir()) == []
 
 
 def test_a_command_that_does_not_exist_is_a_cloud_error_and_uses_no_quota() -> None:
@@ -262,6 +326,30 @@ def test_the_sockets_are_private_and_go_with_the_cloud(make_world: MakeWorld) ->
     assert folder.stat().st_mode & 0o077 == 0
     world.cloud.close()
     assert not folder.exists()
+
+
+def test_the_socket_of_a_killed_worker_goes_with_it_and_the_folder_with_the_last(make_world: MakeWorld) -> None:
+    world = make_world(WORKER)
+    first, second = (world.cloud.launch("small", ARTIFACT, token) for token in "ab")
+    killed, other = process_of(world, first), process_of(world, second)
+    folder = folder_of(world.see(first))
+
+    killed.kill()
+    world.wait_for(first, InstanceState.GONE)
+    assert [f"unix:{socket}" for socket in folder.iterdir()] == [world.see(second).address]
+
+    other.kill()
+    world.wait_for(second, InstanceState.GONE)
+    assert not folder.exists()
+
+
+def test_a_cloud_that_every_worker_has_left_starts_more(make_world: MakeWorld) -> None:
+    world = make_world(WORKER)
+    first = world.cloud.launch("small", ARTIFACT, "a")
+    process_of(world, first).kill()
+    world.wait_for(first, InstanceState.GONE)
+
+    world.wait_for(world.cloud.launch("small", ARTIFACT, "b"), InstanceState.READY)
 
 
 def test_an_offering_may_have_any_name(make_world: MakeWorld) -> None:

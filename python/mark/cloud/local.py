@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -33,13 +34,20 @@ Command = Callable[[ModelArtifact, Offering, str], Sequence[str]]
 class LocalCloud:
     """Rents worker processes of this machine. Implements `mark.ports.Cloud`.
 
-    Sockets lie in a private folder that goes with `close()`. Workers hold the other end of a pipe of this process and
-    end with it, however it ends.
+    Sockets lie in a private folder. Each goes with its worker, the folder with the last of them: nothing is left even
+    when this process is killed while no worker runs. Workers hold the other end of a pipe of this process and end with
+    it, however it ends.
+
+    Args:
+        offerings: what may be rented.
+        clock: what instances are billed by.
+        command: makes the command line of a worker.
+        grace_s: how long a terminated worker may finish its batch before it is killed.
 
     Thread safety: every method may be called from any thread.
 
     Invariants:
-        - `_instances`, `_processes` and `_changes` are touched only with `_lock` held;
+        - `_instances`, `_processes`, `_folder` and `_changes` are touched only with `_lock` held;
         - an instance's state only moves forward, and each move increments `_changes` and wakes every waiter;
         - a process whose instance is gone was told to end.
     """
@@ -89,7 +97,7 @@ class LocalCloud:
             process.watch(
                 boot_s=wanted.boot_s,
                 on_ready=lambda: self._became_ready(identity, address),
-                on_exit=lambda detail: self._became_gone(identity, detail),
+                on_exit=lambda detail: self._became_gone(identity, detail, Path(address.removeprefix("unix:"))),
             )
         return instance
 
@@ -127,13 +135,14 @@ class LocalCloud:
             for identity, _ in processes:
                 self._end(identity, "terminated")
             self._announce()
+            folder = self._folder
         for _, process in processes:
             process.stop(grace_s)
         for identity, process in processes:
             if not process.join(self._grace_s + 5.0):
                 _log.error("worker %s does not end", identity)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _check(self, offering: str) -> Offering:
         if self._closed:
@@ -166,10 +175,19 @@ class LocalCloud:
                 )
                 self._announce()
 
-    def _became_gone(self, identity: InstanceId, detail: str) -> None:
+    def _became_gone(self, identity: InstanceId, detail: str, socket: Path) -> None:
         with self._lock:
             self._end(identity, detail)
             del self._processes[identity]
+            self._remove_files(socket)
+
+    def _remove_files(self, socket: Path) -> None:
+        # A worker that was killed leaves its socket, and whoever kills this process leaves nobody to remove it.
+        with contextlib.suppress(OSError):  # what cannot be removed now goes with `close`
+            socket.unlink(missing_ok=True)
+            if not self._processes:
+                socket.parent.rmdir()
+                self._folder = None
 
     def _end(self, identity: InstanceId, detail: str) -> None:
         instance = self._instances[identity]
