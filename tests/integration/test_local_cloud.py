@@ -50,12 +50,13 @@ def wait_until(holds):
 def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
     clouds: list[LocalCloud] = []
 
-    def make(script: str, offerings: tuple[Offering, ...] = OFFERINGS) -> World:
+    def make(script: str, offerings: tuple[Offering, ...] = OFFERINGS, boot_max_s: float = 60.0) -> World:
         file = tmp_path / f"worker{len(clouds)}.py"
         file.write_text(script, encoding="utf-8")
         cloud = LocalCloud(
-            offerings, SteadyClock(), lambda artifact, offering, address: [sys.executable, str(file), address], 1.0
-        )
+            offerings, SteadyClock(), lambda artifact, offering, address: [sys.executable, str(file), address], 1.0,
+            boot_max_s,
+        )  # fmt: skip
         clouds.append(cloud)
         world = World(cloud, lambda: None)
         world.pass_time = lambda: setattr(world, "changes", cloud.wait_for_change(world.changes, 0.1))
@@ -165,6 +166,37 @@ def test_a_worker_that_is_asked_and_never_says_yes_stays_pending(make_world: Mak
     wait_until(lambda: asked.exists() and asked.stat().st_size >= 3)
 
     assert world.see(launched).state is InstanceState.PENDING
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["import sys; sys.stdin.read()", WORKER.replace("bytes([8, 1])", "b''")],
+    ids=["never says that it serves", "never says yes"],
+)
+def test_a_worker_whose_boot_does_not_end_is_ended(make_world: MakeWorld, script: str) -> None:
+    world = make_world(script, boot_max_s=0.2)
+
+    launched = world.cloud.launch("small", ARTIFACT, "a")
+    gone = world.wait_for(launched, InstanceState.GONE)
+
+    assert gone.detail.startswith("not ready 0.2 s after its boot time")
+    wait_until(lambda: not psutil.Process().children())
+
+
+def test_a_worker_whose_boot_does_not_end_tells_its_last_words(make_world: MakeWorld) -> None:
+    world = make_world("import sys; print('loading', flush=True); sys.stdin.read()", boot_max_s=1.0)
+
+    gone = world.wait_for(world.cloud.launch("small", ARTIFACT, "a"), InstanceState.GONE)
+
+    assert gone.detail == "not ready 1 s after its boot time: loading"
+
+
+def test_a_worker_that_ends_before_it_is_late_tells_how_it_ended(make_world: MakeWorld) -> None:
+    world = make_world("import sys; sys.exit(3)", boot_max_s=1.0)
+
+    gone = world.wait_for(world.cloud.launch("small", ARTIFACT, "a"), InstanceState.GONE)
+
+    assert gone.detail == "exit status 3"
 
 
 def test_a_worker_that_floods_its_output_is_not_blocked(make_world: MakeWorld) -> None:

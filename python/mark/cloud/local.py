@@ -43,6 +43,7 @@ class LocalCloud:
         clock: what instances are billed by.
         command: makes the command line of a worker.
         grace_s: how long a terminated worker may finish its batch before it is killed.
+        boot_max_s: an instance that is not ready so long after its offering's `boot_s` is ended.
 
     Thread safety: every method may be called from any thread.
 
@@ -52,11 +53,19 @@ class LocalCloud:
         - a process whose instance is gone was told to end.
     """
 
-    def __init__(self, offerings: Sequence[Offering], clock: Clock, command: Command, grace_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        offerings: Sequence[Offering],
+        clock: Clock,
+        command: Command,
+        grace_s: float = 5.0,
+        boot_max_s: float = 120.0,
+    ) -> None:
         self._offerings = {offering.name: offering for offering in offerings}
         self._clock = clock
         self._command = command
         self._grace_s = grace_s
+        self._boot_max_s = boot_max_s
         self._lock = threading.Condition()
         self._instances: dict[InstanceId, Instance] = {}
         self._processes: dict[InstanceId, WorkerProcess] = {}
@@ -96,19 +105,16 @@ class LocalCloud:
             self._announce()
             process.watch(
                 boot_s=wanted.boot_s,
+                boot_max_s=self._boot_max_s,
                 on_ready=lambda: self._became_ready(identity, address),
+                on_late=lambda detail: self._stop(identity, detail),
                 on_exit=lambda detail: self._became_gone(identity, detail, Path(address.removeprefix("unix:"))),
             )
         return instance
 
     def terminate(self, instance: InstanceId) -> None:
         """Tell a worker to end; see `mark.ports.Cloud.terminate`."""
-        with self._lock:
-            process = self._processes.get(instance)
-            if process is None:
-                return
-            self._end(instance, "terminated")
-        process.stop(self._grace_s)
+        self._stop(instance, "terminated")
 
     def list_instances(self) -> Sequence[Instance]:
         """Every instance ever rented, oldest first."""
@@ -174,6 +180,14 @@ class LocalCloud:
                     instance, state=InstanceState.READY, ready_at_ns=self._clock.now_ns(), address=address
                 )
                 self._announce()
+
+    def _stop(self, identity: InstanceId, detail: str) -> None:
+        with self._lock:
+            process = self._processes.get(identity)
+            if process is None:
+                return
+            self._end(identity, detail)
+        process.stop(self._grace_s)
 
     def _became_gone(self, identity: InstanceId, detail: str, socket: Path) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -58,13 +59,34 @@ class WorkerProcess:
             start_new_session=True,
         )
 
-    def watch(self, boot_s: float, on_ready: Callable[[], None], on_exit: Callable[[str], None]) -> None:
-        """Call `on_ready` once it answers and `boot_s` have passed, and `on_exit` with a line that says why it ended.
+    def watch(
+        self,
+        boot_s: float,
+        boot_max_s: float,
+        on_ready: Callable[[], None],
+        on_late: Callable[[str], None],
+        on_exit: Callable[[str], None],
+    ) -> None:
+        """Call back what becomes of it, from other threads.
 
-        Both are called from other threads. If it ends while it answers, `on_ready` may come last.
+        Args:
+            boot_s: how long it counts as booting, even if it answers before.
+            boot_max_s: how much later it must answer.
+            on_ready: it answers and `boot_s` have passed. If it ends while it answers, this may come last.
+            on_late: it runs and does not answer in time; a line that says so, with its last words.
+            on_exit: it has ended; a line that says why.
         """
         reading = self._start(self._read)
-        self._start(lambda: self._wait_ready(boot_s, on_ready))
+
+        def wait_ready() -> None:
+            if self._ended.wait(boot_s):
+                return
+            if self._wait_answer(boot_max_s):
+                on_ready()
+            elif not self._ended.is_set():
+                on_late(self._with_last_words(f"not ready {boot_max_s:g} s after its boot time"))
+
+        self._start(wait_ready)
         self._start(lambda: self._wait_exit(reading, on_exit))
 
     def stop(self, grace_s: float) -> None:
@@ -99,17 +121,17 @@ class WorkerProcess:
                 if self._says_serving(line):
                     self._serves.set()
 
-    def _wait_ready(self, boot_s: float, on_ready: Callable[[], None]) -> None:
-        if self._ended.wait(boot_s):
-            return
-        self._serves.wait()
+    def _wait_answer(self, timeout_s: float) -> bool:
+        deadline_s = time.monotonic() + timeout_s
+        if not self._serves.wait(timeout_s):
+            return False
         with grpc.insecure_channel(self._address) as channel:
             ask = channel.unary_unary(messages.SERVER_READY)
-            while not self._ended.is_set():
+            while not self._ended.is_set() and time.monotonic() < deadline_s:
                 if self._answers(ask):
-                    on_ready()
-                    return
+                    return True
                 self._ended.wait(_ASK_AGAIN_S)
+        return False
 
     def _wait_exit(self, reading: threading.Thread, on_exit: Callable[[str], None]) -> None:
         # The end of its output would not do: whatever it started may hold the pipe open.
@@ -150,6 +172,9 @@ class WorkerProcess:
 
     def _why(self, code: int) -> str:
         ending = f"exit status {code}" if code >= 0 else f"killed by {_SIGNALS.get(-code, f'signal {-code}')}"
+        return self._with_last_words(ending)
+
+    def _with_last_words(self, fact: str) -> str:
         lines = list(self._lines)  # a reader that outlived `_LAST_WORDS_S` may still append
         words = next((line for line in reversed(lines) if line and not self._says_serving(line)), "")
-        return f"{ending}: {words.removeprefix('mark worker: ')}" if words else ending
+        return f"{fact}: {words.removeprefix('mark worker: ')}" if words else fact
