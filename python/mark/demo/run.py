@@ -164,6 +164,8 @@ async def _drive(
             report = await run_watched(load.run(instants_s), watcher.run())
             if series.last is None:  # shorter than the watcher's first look
                 await watcher.look()
+        if not console.is_terminal:
+            console.line()  # which the live view leaves out there
     return report, series
 
 
