@@ -13,25 +13,39 @@ Admission AdmissionPolicy::admit(const Request& request, TimeNs now) const {
   if (!queue_.has_room_for(request.bytes)) {
     return Admission::kQueueFull;
   }
-  if (balancer_.ready() > 0) {
-    const std::optional<DurationNs> alone = balancer_.fastest(request.rows);
-    if (!alone || (predicts_ && now + backlog(now) + *alone > request.deadline)) {
+  if (predicts_ && balancer_.ready() > 0) {
+    const std::optional<DurationNs> service = service_of(request);
+    if (!service || now + backlog(now) + *service > request.deadline) {
       return Admission::kPredictedMiss;
     }
   }
   return Admission::kAccepted;
 }
 
+std::optional<DurationNs> AdmissionPolicy::service_of(const Request& request) const {
+  const std::int64_t waiting = queue_.rows() + request.rows;
+  const auto together = static_cast<int>(std::min<std::int64_t>(waiting, balancer_.n_sustained_max()));
+  return balancer_.fastest(std::max(request.rows, together));
+}
+
 TimeNs AdmissionPolicy::doomed_from(const LiveRequest& head) const {
   const TimeNs deadline = head.request.deadline;
-  if (balancer_.ready() == 0) {
+  if (!predicts_ || balancer_.ready() == 0) {
     return deadline;
   }
   const std::optional<DurationNs> alone = balancer_.fastest(head.request.rows);
-  if (!alone) {
-    return TimeNs::min();
+  return alone ? std::min(deadline, deadline - *alone + DurationNs{1}) : TimeNs::min();
+}
+
+bool AdmissionPolicy::can_afford(const BatchCandidate& candidate) const {
+  if (!candidate.take.cut_by_time()) {
+    return true;
   }
-  return predicts_ ? std::min(deadline, deadline - *alone + DurationNs{1}) : deadline;
+  const int rows = candidate.take.rows;
+  const std::chrono::duration<double> service = candidate.worker->profile.predict(rows);
+  const double share = rows / service.count() / candidate.worker->rows_per_s();
+  const std::chrono::duration<double> queued{static_cast<double>(queue_.rows()) / (share * balancer_.rows_per_s())};
+  return share >= 1 || queued <= rt_max_;
 }
 
 DurationNs AdmissionPolicy::backlog(TimeNs now) const {

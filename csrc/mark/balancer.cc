@@ -80,16 +80,20 @@ void Balancer::finished(WorkerId id, DurationNs service, TimeNs now) {
 }
 
 void Balancer::rescan() {
-  ready_ = free_ = n_batch_max_ = 0;
+  ready_ = free_ = n_batch_max_ = n_sustained_max_ = rows_max_ = 0;
+  equal_rows_max_ = true;
   rate_ = 0;
   std::fill(fastest_.begin(), fastest_.end(), std::nullopt);
   for (const Worker& worker : workers_) {
     if (worker.draining) {
       continue;
     }
+    equal_rows_max_ = equal_rows_max_ && (ready_ == 0 || worker.rows_max == rows_max_);
     ++ready_;
     free_ += worker.takes_batches() ? 1 : 0;
     n_batch_max_ = std::max(n_batch_max_, worker.limits.n_batch);
+    n_sustained_max_ = std::max(n_sustained_max_, worker.limits.n_sustained);
+    rows_max_ = std::max(rows_max_, worker.rows_max);
     rate_ += worker.rows_per_s();
     for (int rows = 1; rows <= worker.rows_max; ++rows) {
       std::optional<DurationNs>& fastest = fastest_[static_cast<std::size_t>(rows) - 1];
@@ -99,22 +103,34 @@ void Balancer::rescan() {
   }
 }
 
-DurationNs Balancer::until_free(TimeNs now) const {
-  if (free_ > 0 || ready_ == 0) {
-    return DurationNs::zero();
+int Balancer::free_rows_max() const {
+  if (equal_rows_max_) {
+    return free_ > 0 ? rows_max_ : 0;
   }
-  DurationNs least = DurationNs::max();
+  int most = 0;
+  for (const Worker& worker : workers_) {
+    most = worker.takes_batches() ? std::max(most, worker.rows_max) : most;
+  }
+  return most;
+}
+
+DurationNs Balancer::until_free(TimeNs now) const {
+  std::optional<DurationNs> least;
   for (const Worker& worker : workers_) {
     if (!worker.draining) {
-      least = std::min(least, worker.remaining(now));
+      least = std::min(least.value_or(DurationNs::max()), worker.remaining(now));
+      if (*least == DurationNs::zero()) {
+        break;
+      }
     }
   }
-  return least;
+  return least.value_or(DurationNs::zero());
 }
 
 BalancerChoice Balancer::choose(const BatchFront& front, TimeNs now) const {
   BalancerChoice choice;
   BatchCandidate& best = choice.candidate;
+  bool best_in_time = false;
   TimeNs best_finish = TimeNs::max();
   for (const Worker& worker : workers_) {
     if (!worker.takes_batches()) {
@@ -125,17 +141,46 @@ BalancerChoice Balancer::choose(const BatchFront& front, TimeNs now) const {
       continue;
     }
     best.another_free = best.worker != nullptr;
+    const bool in_time = worker.finish(front.rows(1), now) <= front.deadline;
     const TimeNs finish = worker.finish(take.rows, now);
-    if (finish < best_finish) {
+    if (in_time > best_in_time || (in_time == best_in_time && finish < best_finish)) {
       best.worker = &worker;
       best.take = take;
       best_finish = finish;
+      best_in_time = in_time;
     }
   }
-  if (best.worker != nullptr) {
+  if (best.worker == nullptr) {
+    return choice;
+  }
+  if (best_in_time) {
     choice.hold_until = hold(front, best, now);
+  } else {
+    choice.left_to_busy_until = in_time_on_busy(front, now);
+    choice.head_is_lost = !choice.left_to_busy_until;
   }
   return choice;
+}
+
+bool Balancer::free_in_time(int rows, TimeNs deadline, TimeNs now) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&](const Worker& worker) {
+    return worker.takes_batches() && rows <= worker.rows_max && worker.finish(rows, now) <= deadline;
+  });
+}
+
+// Until when a worker that is busy now would still finish the head in time; empty when none does.
+std::optional<TimeNs> Balancer::in_time_on_busy(const BatchFront& front, TimeNs now) const {
+  std::optional<TimeNs> until;
+  for (const Worker& worker : workers_) {
+    if (worker.draining || worker.takes_batches() || front.rows(1) > worker.rows_max) {
+      continue;
+    }
+    const TimeNs latest = worker.latest_launch(front.deadline - worker.profile.predict(front.rows(1)));
+    if (latest >= now) {
+      until = std::max(until.value_or(now), latest + DurationNs{1});
+    }
+  }
+  return until;
 }
 
 // The busy worker that finishes the whole queue in one batch first, if that is sooner than `than`.
@@ -156,22 +201,19 @@ const Worker* Balancer::sooner_busy(const BatchFront& front, TimeNs than, TimeNs
   return best;
 }
 
-// Until when the free candidate had better leave the queue to a busy worker; empty when it should take its batch.
+// Until when the free candidate, which finishes the head in time, had better leave the queue to a busy worker; empty
+// when it should take its batch.
 std::optional<TimeNs> Balancer::hold(const BatchFront& front, const BatchCandidate& candidate, TimeNs now) const {
-  if (!front.whole || candidate.take.cut_by_time) {
+  if (!front.whole || candidate.take.cut_by_time()) {
     return std::nullopt;
   }
   const Worker& free = *candidate.worker;
   const int rows = candidate.take.rows;
-  const TimeNs finish = free.finish(rows, now);
-  const Worker* busy = sooner_busy(front, finish, now);
+  const Worker* busy = sooner_busy(front, free.finish(rows, now), now);
   if (busy == nullptr) {
     return std::nullopt;
   }
   const TimeNs until = first_not_sooner(*busy, front.rows(front.size()), free, rows, now);
-  if (finish > front.deadline) {
-    return until;  // late on the free worker in any case: nothing is lost by trusting the busy one
-  }
   const TimeNs slack = policy_.latest_launch(free, rows, front.deadline);
   return now < slack ? std::optional{std::min(until, slack)} : std::nullopt;
 }

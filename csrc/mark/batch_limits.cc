@@ -18,25 +18,34 @@ void check_rows_max(int rows_max) {
 std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max) {
   check_rows_max(rows_max);
   const DurationNs one_row = profile.predict(1);
-  std::optional<BatchLimits> limits;
-  for (int rows = 1; rows <= rows_max; ++rows) {
-    const DurationNs wait = std::min(rt_max, rows * one_row) - profile.predict(rows);
+  if (one_row > rt_max) {
+    return std::nullopt;
+  }
+  BatchLimits limits;
+  double best_rows_per_ns = 0;
+  for (int rows = 1; rows <= rows_max && profile.predict(rows) <= rt_max; ++rows) {
+    const DurationNs latency = profile.predict(rows);
+    const DurationNs wait = std::min(rt_max, rows * one_row) - latency;
     if (wait < DurationNs::zero()) {
-      break;
+      continue;
     }
-    limits = BatchLimits{rows, wait};
+    limits.n_batch = rows;
+    limits.w_batch = wait;
+    const double rows_per_ns = rows / static_cast<double>(latency.count());
+    if (2 * latency <= rt_max && rows_per_ns > best_rows_per_ns) {
+      limits.n_sustained = rows;
+      best_rows_per_ns = rows_per_ns;
+    }
   }
   return limits;
 }
 
 double capacity_rows_per_s(const LatencyProfile& profile, DurationNs rt_max, int rows_max) {
-  check_rows_max(rows_max);
-  const auto rate = [&](int rows) { return rows / std::chrono::duration<double>(profile.predict(rows)).count(); };
-  double best = profile.predict(1) <= rt_max ? rate(1) : 0.0;
-  for (int rows = 1; rows <= rows_max && 2 * profile.predict(rows) <= rt_max; ++rows) {
-    best = std::max(best, rate(rows));
+  const std::optional<BatchLimits> limits = batch_limits(profile, rt_max, rows_max);
+  if (!limits) {
+    return 0.0;
   }
-  return best;
+  return limits->n_sustained / std::chrono::duration<double>(profile.predict(limits->n_sustained)).count();
 }
 
 }  // namespace mark

@@ -40,7 +40,7 @@ BatchTake BatchPolicy::take(const BatchFront& front, const Worker& worker, TimeN
   while (count > 1 && now > latest_launch(worker, front.rows(count), front.deadline)) {
     --count;
   }
-  return {.requests = count, .rows = front.rows(count), .cut_by_time = count < fit};
+  return {.requests = count, .rows = front.rows(count), .requests_that_fit = fit};
 }
 
 BatchVerdict BatchPolicy::decide(const BatchFront& front, const BatchCandidate& candidate, const ArrivalGap& arrivals,

@@ -16,7 +16,10 @@ namespace mark {
 struct BatchTake {
   int requests = 0;  // 0: the head has more rows than the worker takes
   int rows = 0;
-  bool cut_by_time = false;  // one more would fit in the batch, but would break the head's deadline
+  int requests_that_fit = 0;  // without a thought for the head's deadline
+
+  // One more would fit in the batch, but would break the head's deadline.
+  bool cut_by_time() const { return requests < requests_that_fit; }
 };
 
 // A worker that could take the front now.

@@ -72,30 +72,51 @@ void BatchQueue::expand(std::size_t at) {
   }
 }
 
-void BatchQueue::read_front(int rows_max, BatchFront& front) {
-  const auto later = [this](std::size_t a, std::size_t b) { return heap_[b].before(heap_[a]); };
-  const LiveRequest& first = head();
-  front.arrival = first.arrival;
-  front.deadline = first.request.deadline;
-  front.solo = first.solo;
-  front.requests.assign(1, first.request.id);
-  front.rows_through.assign(1, first.request.rows);
-  // The next in order is always a child of one already taken, so the smallest of those children is next.
+// Takes the smallest node off the frontier and puts its children there: in the heap, the next in order is always a
+// child of one already taken. Null at the end.
+const BatchQueue::Node* BatchQueue::next_in_order() {
+  if (frontier_.empty()) {
+    return nullptr;
+  }
+  std::pop_heap(frontier_.begin(), frontier_.end(),
+                [this](std::size_t a, std::size_t b) { return heap_[b].before(heap_[a]); });
+  const std::size_t at = frontier_.back();
+  frontier_.pop_back();
+  expand(at);
+  return &heap_[at];
+}
+
+void BatchQueue::read_front(const FrontFilter& filter, BatchFront& front) {
+  front.requests.clear();
+  front.rows_through.clear();
   frontier_.clear();
-  expand(0);
-  int rows = first.request.rows;
-  while (!first.solo && !frontier_.empty()) {
-    std::pop_heap(frontier_.begin(), frontier_.end(), later);
-    const std::size_t at = frontier_.back();
-    frontier_.pop_back();
-    const LiveRequest& next = requests_.at(heap_[at].slot);
-    if (next.solo || next.request.shape != first.request.shape || next.request.rows > rows_max - rows) {
+  if (!heap_.empty()) {
+    frontier_.push_back(0);
+  }
+  int rows = 0;
+  std::uint32_t shape = 0;
+  while (const Node* node = next_in_order()) {
+    const LiveRequest& next = requests_.at(node->slot);
+    const bool first = front.requests.empty();
+    if (next.request.rows > filter.request_rows_max || (filter.accepts && !filter.accepts(next.request))) {
+      if (first) continue;
+      break;
+    }
+    if (first) {
+      front.arrival = next.arrival;
+      front.deadline = next.request.deadline;
+      front.solo = next.solo;
+      shape = next.request.shape;
+    } else if (next.solo || next.request.shape != shape || next.request.rows > filter.batch_rows_max - rows) {
       break;
     }
     rows += next.request.rows;
+    front.arrival = std::min(front.arrival, next.arrival);
     front.requests.push_back(next.request.id);
     front.rows_through.push_back(rows);
-    expand(at);
+    if (front.solo) {
+      break;
+    }
   }
   front.whole = front.requests.size() == heap_.size();
 }

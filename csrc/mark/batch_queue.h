@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "mark/live_requests.h"
@@ -10,9 +11,16 @@
 
 namespace mark {
 
-// The queue's beginning: the requests, in deadline order, that may share a batch with its head.
+// Which requests a front is made of.
+struct FrontFilter {
+  int batch_rows_max = 1;                                 // rows of all together, unless the head alone has more
+  int request_rows_max = 1;                               // requests with more rows are passed over
+  std::function<bool(const Request&)> accepts = nullptr;  // and so are those that it refuses, where there is one
+};
+
+// Requests, in deadline order, that may share a batch: the first that passes the filter, its head, and those behind it.
 struct BatchFront {
-  TimeNs arrival;   // of the head
+  TimeNs arrival;   // the earliest of all
   TimeNs deadline;  // of the head: the earliest of all
   std::vector<RequestId> requests;
   std::vector<int> rows_through;  // rows of the first i + 1 requests
@@ -46,9 +54,10 @@ class BatchQueue {
   std::int64_t bytes() const { return bytes_; }
   const LiveRequest& head() const { return requests_.at(heap_.front().slot); }
 
-  // Fills `front` with the head and, while they share its shape and none of them is solo, as many of the next requests
-  // as make up to rows_max rows. O(k log k) for k requests; the queue is not empty and stays as it is.
-  void read_front(int rows_max, BatchFront& front);
+  // Fills `front` with the first request that passes the filter and, while they share its shape and none of them is
+  // solo, as many of the next as make up to batch_rows_max rows; the front is empty when none passes. O(k log k) for k
+  // requests looked at; the queue stays as it is.
+  void read_front(const FrontFilter& filter, BatchFront& front);
 
  private:
   struct Node {
@@ -65,6 +74,7 @@ class BatchQueue {
   void sift_up(std::size_t at, const Node& node);
   void sift_down(std::size_t at, const Node& node);
   void expand(std::size_t at);
+  const Node* next_in_order();
 
   LiveRequests& requests_;
   std::size_t requests_max_;

@@ -79,12 +79,16 @@ class Dispatcher::State {
  private:
   void advance(TimeNs now);
   void plan_wakeup();
+  void wake_by(TimeNs at) { wakeup_ = std::min(wakeup_.value_or(at), at); }
   void count(Outcome outcome) { ++statistics_.ended[static_cast<std::size_t>(outcome)]; }
+  void drop(RequestId request, Outcome outcome, std::vector<Drop>& drops);
   void drop_doomed(std::vector<Drop>& drops);
-  bool launch_next(std::vector<Dispatch>& dispatches);
+  bool decide_next(Decisions& decisions);
+  BalancerChoice choose();
   Dispatch launch(const BatchCandidate& candidate, DispatchReason reason);
   LiveRequest* in_flight(const BatchInFlight& batch, RequestId request);
   void close(const BatchInFlight& batch);
+  bool deserves_retry(const LiveRequest& entry, const BatchInFlight& batch, Failure failure) const;
   void fail_batch(const BatchInFlight& batch, Failure failure, std::vector<Drop>& drops);
 
   const DispatcherParams params_;
@@ -143,13 +147,15 @@ void Dispatcher::State::drop_doomed(std::vector<Drop>& drops) {
     if (now_ < admission_.doomed_from(head)) {
       return;
     }
-    const RequestId id = head.request.id;
-    const Outcome outcome = now_ < head.request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired;
-    queue_.remove(id.slot());
-    requests_.forget(id);
-    count(outcome);
-    drops.push_back({id, outcome});
+    drop(head.request.id, now_ < head.request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired, drops);
   }
+}
+
+void Dispatcher::State::drop(RequestId request, Outcome outcome, std::vector<Drop>& drops) {
+  queue_.remove(request.slot());
+  requests_.forget(request);
+  count(outcome);
+  drops.push_back({request, outcome});
 }
 
 Decisions Dispatcher::State::poll(TimeNs now) {
@@ -157,12 +163,12 @@ Decisions Dispatcher::State::poll(TimeNs now) {
   Decisions decisions;
   do {
     drop_doomed(decisions.drops);
-  } while (launch_next(decisions.dispatches));
+  } while (decide_next(decisions));
   return decisions;
 }
 
-// True when it launched a batch; else wakeup_ says when to look again.
-bool Dispatcher::State::launch_next(std::vector<Dispatch>& dispatches) {
+// True when it launched a batch or gave a request up; else wakeup_ says when to look again.
+bool Dispatcher::State::decide_next(Decisions& decisions) {
   wakeup_.reset();
   if (queue_.empty()) {
     return false;
@@ -171,19 +177,49 @@ bool Dispatcher::State::launch_next(std::vector<Dispatch>& dispatches) {
   if (!balancer_.any_free()) {
     return false;
   }
-  queue_.read_front(balancer_.n_batch_max(), front_);
-  const BalancerChoice choice = balancer_.choose(front_, now_);
+  BalancerChoice choice = choose();
   if (choice.candidate.worker == nullptr) {
     return false;
+  }
+  const bool affordable = admission_.can_afford(choice.candidate);
+  if (!affordable && admission_.predicts()) {
+    drop(front_.requests.front(), Outcome::kPredictedMiss, decisions.drops);
+    return true;
+  }
+  if (!affordable || choice.head_is_lost) {
+    // Late or not, the head is served, and then nothing is gained by leaving others behind.
+    choice.candidate.take.requests = choice.candidate.take.requests_that_fit;
+    choice.candidate.take.rows = front_.rows(choice.candidate.take.requests);
   }
   const BatchVerdict verdict =
       choice.hold_until ? *choice.hold_until : policy_.decide(front_, choice.candidate, arrivals_, now_);
   if (const auto* wait_until = std::get_if<TimeNs>(&verdict)) {
-    wakeup_ = std::min(*wakeup_, *wait_until);
+    wake_by(*wait_until);
     return false;
   }
-  dispatches.push_back(launch(choice.candidate, std::get<DispatchReason>(verdict)));
+  decisions.dispatches.push_back(launch(choice.candidate, std::get<DispatchReason>(verdict)));
   return true;
+}
+
+// Reads front_ and asks the balancer. A head that would be late on every free worker is left to a busy one, and if that
+// is late as well, it is given up at its time; it does not hold up those behind it that a free worker finishes in time.
+BalancerChoice Dispatcher::State::choose() {
+  FrontFilter filter{.batch_rows_max = balancer_.n_batch_max(), .request_rows_max = balancer_.free_rows_max()};
+  queue_.read_front(filter, front_);
+  if (front_.requests.empty()) {
+    return {};
+  }
+  const BalancerChoice choice = balancer_.choose(front_, now_);
+  if (choice.left_to_busy_until) {
+    if (!admission_.predicts()) {
+      wake_by(*choice.left_to_busy_until);  // from then on it is served late
+    }
+  } else if (!choice.head_is_lost || !admission_.predicts()) {
+    return choice;
+  }
+  filter.accepts = [this](const Request& r) { return balancer_.free_in_time(r.rows, r.deadline, now_); };
+  queue_.read_front(filter, front_);
+  return front_.requests.empty() ? BalancerChoice{} : balancer_.choose(front_, now_);
 }
 
 Dispatch Dispatcher::State::launch(const BatchCandidate& candidate, DispatchReason reason) {
@@ -243,27 +279,33 @@ std::vector<RequestId> Dispatcher::State::complete(BatchId id, TimeNs now) {
   return answered;
 }
 
+// A request that fails together with others may be innocent, so it is tried again alone. Alone, a model error is its
+// own, and losing a second worker is once too often.
+bool Dispatcher::State::deserves_retry(const LiveRequest& entry, const BatchInFlight& batch, Failure failure) const {
+  if (entry.request.deadline <= now_) {
+    return false;
+  }
+  return failure == Failure::kModelError ? batch.requests.size() > 1 : !entry.lost_worker;
+}
+
 void Dispatcher::State::fail_batch(const BatchInFlight& batch, Failure failure, std::vector<Drop>& drops) {
-  const bool model_error = failure == Failure::kModelError;
-  const bool was_alone = batch.requests.size() == 1;
   for (const RequestId request : batch.requests) {
     LiveRequest* entry = in_flight(batch, request);
     if (entry == nullptr) {
       continue;
     }
     --statistics_.in_flight_requests;
-    const bool expired = entry->request.deadline <= now_;
-    // A model that failed on this request alone would fail on it again.
-    const bool hopeless = model_error && was_alone;
-    if (!hopeless && !expired && !entry->retried) {
-      entry->retried = true;
-      entry->solo = true;  // one of them may be what broke the model or killed the worker
+    if (deserves_retry(*entry, batch, failure)) {
+      entry->lost_worker = entry->lost_worker || failure == Failure::kWorkerLost;
+      entry->solo = true;
       entry->batch = BatchId{};
       queue_.push(request.slot());
       ++statistics_.retried_requests;
       continue;
     }
-    const Outcome outcome = expired && !hopeless ? Outcome::kExpired : outcome_of(failure);
+    const bool own_error = failure == Failure::kModelError && batch.requests.size() == 1;
+    const bool expired = entry->request.deadline <= now_;
+    const Outcome outcome = expired && !own_error ? Outcome::kExpired : outcome_of(failure);
     requests_.forget(request);
     count(outcome);
     drops.push_back({request, outcome});
@@ -306,7 +348,8 @@ void Dispatcher::State::worker_up(WorkerId worker, const WorkerSpec& spec, TimeN
   advance(now);
   const int rows_max = std::min(spec.rows_max, params_.rows_max);
   // A worker that cannot meet the SLO even with one row serves single rows: late, but not in vain without admission.
-  const BatchLimits limits = batch_limits(spec.profile, params_.rt_max, rows_max).value_or(BatchLimits{});
+  const BatchLimits limits =
+      batch_limits(spec.profile, params_.rt_max - params_.margin, rows_max).value_or(BatchLimits{});
   balancer_.add({.id = worker,
                  .profile = spec.profile,
                  .limits = limits,

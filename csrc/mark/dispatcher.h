@@ -55,8 +55,8 @@ class Dispatcher {
   // The batch came back: the ids in it that still wait for an answer, in the batch's order. Empty for a stale batch.
   std::vector<RequestId> complete(BatchId batch, TimeNs now);
 
-  // The batch came back without an answer. Each of its requests is queued once more if it was never retried and its
-  // deadline has not passed, alone in its batch, else reported as dropped.
+  // The batch came back without an answer. Each of its requests is queued again while its deadline has not passed,
+  // alone in its batch, else reported as dropped; not when it was alone with a model error, or loses its second worker.
   std::vector<Drop> fail(BatchId batch, Failure failure, TimeNs now);
 
   // True when the request was queued or in flight; it is forgotten at once. Within `margin` of its deadline it counts

@@ -54,7 +54,11 @@ DurationNs LatencyProfile::predict(int rows) const {
   if (to == points_.end()) {
     --to;
   }
-  // The first segment starts at the origin, the last one never ends.
+  // Fewer rows than were ever measured are not taken to be faster.
+  if (rows <= points_.front().rows) {
+    return points_.front().latency;
+  }
+  // The last segment never ends; that of a single point starts at the origin.
   const ProfilePoint from = to == points_.begin() ? ProfilePoint{0, DurationNs::zero()} : *(to - 1);
   const double slope_ns = static_cast<double>((to->latency - from.latency).count()) / (to->rows - from.rows);
   const double latency_ns = static_cast<double>(from.latency.count()) + slope_ns * (rows - from.rows);

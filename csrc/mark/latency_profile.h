@@ -12,8 +12,8 @@ struct ProfilePoint {
   DurationNs latency{};  // the p99 of a measured batch of that many rows
 };
 
-// Piecewise linear between measured points, proportional to the smallest point below it, and extended by the last
-// segment's slope above the largest. Monotone: a later point is never faster than an earlier one.
+// Piecewise linear between measured points, constant below the smallest, and extended by the last segment's slope above
+// the largest. Monotone: a later point is never faster than an earlier one.
 // Immutable, so it may be shared between threads.
 class LatencyProfile {
  public:

@@ -18,7 +18,7 @@ struct LiveRequest {
   std::uint64_t sequence = 0;  // order of arrival, between equal deadlines
   BatchId batch{};             // the batch that it is in; zero while it is queued
   std::uint32_t place = 0;     // where it lies in the queue, kept by BatchQueue
-  bool retried = false;        // its one retry is spent
+  bool lost_worker = false;    // a worker was lost with it; its one retry elsewhere is spent
   bool solo = false;           // goes alone in its batch
 };
 

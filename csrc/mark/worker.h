@@ -24,7 +24,7 @@ struct Worker {
   bool takes_batches() const { return !draining && batches_in_flight < batches_in_flight_max; }
 
   double rows_per_s() const {
-    return limits.n_batch / std::chrono::duration<double>(profile.predict(limits.n_batch)).count();
+    return limits.n_sustained / std::chrono::duration<double>(profile.predict(limits.n_sustained)).count();
   }
 
   // Until it can start another batch. An overdue worker is taken to need as long again as it is overdue: the longer it

@@ -80,11 +80,45 @@ TEST_CASE_FIXTURE(BalancerFixture, "the queue waits no longer than the free work
   CHECK_FALSE(balancer.choose(front_of(2, 60ms), at(10ms)).hold_until.has_value());
 }
 
-TEST_CASE_FIXTURE(BalancerFixture, "a free worker that would be late in any case leaves the queue to a busy one") {
+TEST_CASE_FIXTURE(BalancerFixture,
+                  "a head that only a busy worker finishes in time is left to it, however long the queue") {
   balancer.add(worker_of(kSlow, 50ms));
   balancer.add(worker_of(kFast, 10ms));
   balancer.launched(kFast, 10ms, kStart);
-  CHECK(balancer.choose(front_of(1, 30ms), at(1ms)).hold_until.has_value());
+  const BatchFront front = front_of(8, 30ms, false);
+  // Once the fast one is late, it is taken to need as long again: at 15 ms until 20 ms, and that is the last moment.
+  CHECK(balancer.choose(front, at(1ms)).left_to_busy_until == at(15ms) + 1ns);
+  CHECK(balancer.choose(front, at(15ms)).left_to_busy_until.has_value());
+  CHECK(balancer.free_in_time(1, at(51ms), at(1ms)));
+  CHECK_FALSE(balancer.free_in_time(1, at(51ms) - 1ns, at(1ms)));
+  CHECK_FALSE(balancer.free_in_time(9, at(1s), at(1ms)));
+  const BalancerChoice choice = balancer.choose(front, at(15ms) + 1ns);
+  CHECK_FALSE(choice.left_to_busy_until.has_value());
+  CHECK(choice.head_is_lost);
+  CHECK(choice.candidate.worker->id == kSlow);
+}
+
+TEST_CASE_FIXTURE(BalancerFixture, "a worker that is in time comes before one that finishes its larger batch sooner") {
+  Worker late = worker_of(kFast, 10ms);
+  late.profile = LatencyProfile{{{1, 40ms}, {8, 40ms}}};
+  balancer.add(late);
+  balancer.add(worker_of(kSlow, 30ms));
+  const BalancerChoice choice = balancer.choose(front_of(1, 35ms), kStart);
+  CHECK(choice.candidate.worker->id == kSlow);
+  CHECK_FALSE(choice.head_is_lost);
+}
+
+TEST_CASE_FIXTURE(BalancerFixture, "free workers that take fewer rows are told from those that take more") {
+  Worker small = worker_of(kSlow, 10ms);
+  small.rows_max = 4;
+  balancer.add(small);
+  CHECK(balancer.free_rows_max() == 4);
+  balancer.add(worker_of(kFast, 10ms));
+  CHECK(balancer.free_rows_max() == 8);
+  balancer.launched(kFast, 10ms, kStart);
+  CHECK(balancer.free_rows_max() == 4);
+  balancer.launched(kSlow, 10ms, kStart);
+  CHECK(balancer.free_rows_max() == 0);
 }
 
 TEST_CASE_FIXTURE(BalancerFixture, "a queue that no one batch holds uses the slow worker too") {
@@ -111,6 +145,7 @@ TEST_CASE_FIXTURE(BalancerFixture, "a worker is free while it has fewer batches 
   balancer.add(worker_of(kFast, 10ms, 2));
   balancer.launched(kFast, 10ms, kStart);
   CHECK(balancer.any_free());
+  CHECK(balancer.until_free(kStart) == 10ms);  // it takes the next batch, and starts it after this one
   CHECK(balancer.find(kFast)->finish(1, kStart) == at(20ms));
   balancer.launched(kFast, 10ms, kStart);
   CHECK_FALSE(balancer.any_free());

@@ -55,19 +55,20 @@ TEST_CASE("a batch takes as many requests as fit the worker's useful rows") {
   const BatchTake take = BatchPolicy(0ms).take(front_of({3, 4, 2}, 100ms), worker, kStart);
   CHECK(take.requests == 2);
   CHECK(take.rows == 7);
-  CHECK_FALSE(take.cut_by_time);
+  CHECK_FALSE(take.cut_by_time());
 }
 
 TEST_CASE("a request that would break the head's deadline is left for the next batch") {
   const Worker worker = worker_with({{1, 10ms}, {8, 45ms}});  // 5 ms for each further row
   const BatchTake take = BatchPolicy(2ms).take(front_of({1, 1, 1, 1}, 22ms), worker, kStart);
   CHECK(take.requests == 3);  // 20 ms and the margin of 2 ms
-  CHECK(take.cut_by_time);
+  CHECK(take.cut_by_time());
 }
 
 TEST_CASE("a head that will be late is taken all the same, alone") {
   const BatchTake take = BatchPolicy(0ms).take(front_of({1, 1}, 5ms), flat_worker(), kStart);
   CHECK(take.requests == 1);
+  CHECK(take.requests_that_fit == 2);
 }
 
 TEST_CASE("a worker that takes fewer rows than the head has takes nothing") {

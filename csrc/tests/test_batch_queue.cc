@@ -29,7 +29,11 @@ struct QueueFixture {
   }
 
   std::vector<std::uint32_t> front_slots(int rows_max) {
-    queue.read_front(rows_max, front);
+    return front_slots({.batch_rows_max = rows_max, .request_rows_max = 1000});
+  }
+
+  std::vector<std::uint32_t> front_slots(const FrontFilter& filter) {
+    queue.read_front(filter, front);
     std::vector<std::uint32_t> slots;
     slots.reserve(front.requests.size());
     for (const RequestId id : front.requests) {
@@ -38,6 +42,10 @@ struct QueueFixture {
     return slots;
   }
 };
+
+std::function<bool(const Request&)> due_from(DurationNs since_start) {
+  return [=](const Request& request) { return request.deadline >= kStart + since_start; };
+}
 
 using Slots = std::vector<std::uint32_t>;
 
@@ -65,6 +73,27 @@ TEST_CASE_FIXTURE(QueueFixture, "the front holds its head even if that has too m
   push(0, 10ms, 9);
   push(1, 20ms);
   CHECK(front_slots(4) == Slots{0});
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "requests that no free worker takes, or none in time, are passed over") {
+  push(0, 10ms, 9);
+  push(1, 20ms);
+  push(2, 30ms);
+  push(3, 40ms, 9);
+  CHECK(front_slots({.batch_rows_max = 8, .request_rows_max = 4}) == Slots{1, 2});
+  CHECK(front.deadline == kStart + 20ms);
+  CHECK_FALSE(front.whole);
+  CHECK(front_slots({.batch_rows_max = 8, .request_rows_max = 4, .accepts = due_from(21ms)}) == Slots{2});
+  CHECK(front_slots({.batch_rows_max = 8, .request_rows_max = 4, .accepts = due_from(31ms)}).empty());
+  CHECK(queue.size() == 4);
+}
+
+TEST_CASE_FIXTURE(QueueFixture, "a front is as old as its oldest request") {
+  push(0, 20ms);
+  requests.at(0).arrival = kStart - 5ms;
+  push(1, 10ms);
+  CHECK(front_slots(8) == Slots{1, 0});
+  CHECK(front.arrival == kStart - 5ms);
 }
 
 TEST_CASE_FIXTURE(QueueFixture, "the front ends at another shape and at a solo request") {

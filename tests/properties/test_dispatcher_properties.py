@@ -42,7 +42,7 @@ class Told:
     shape: int
     sequence: int
     batch: int | None = None
-    retried: bool = False
+    lost_worker: bool = False
     solo: bool = False
 
     @property
@@ -213,7 +213,7 @@ class DispatcherMachine(RuleBasedStateMachine):
         spec = WorkerSpec(profile, rows_max=rows_max, batches_in_flight_max=batches_max)
         self.dispatcher.worker_up(worker, spec, self.now)
         rows = min(rows_max, self.rows_max)
-        limits = batch_limits(profile, RT_MAX, rows)
+        limits = batch_limits(profile, RT_MAX - self.margin_ns, rows)
         self.workers[worker] = Up(profile, rows, limits.n_batch if limits else 1, batches_max)
 
     @rule(worker=st.integers(0, 9))
@@ -255,30 +255,41 @@ class DispatcherMachine(RuleBasedStateMachine):
             assert told.deadline_ns <= self.now
             return
         assert drop.outcome is Outcome.PREDICTED_MISS
+        assert self.admission
         able = [up for up in self.workers.values() if not up.draining and up.rows_max >= told.rows]
-        if not able:
-            assert any(not up.draining for up in self.workers.values())
-        else:
-            assert self.admission
-            assert self.now + min(up.profile.predict_ns(told.rows) for up in able) > told.deadline_ns
+        certain = all(self.is_late_on(up, told) for up in able)
+        # Else others wait that it would hold up.
+        assert certain or self.queued()
+        assert able or any(not up.draining for up in self.workers.values())
 
     def check_dispatch(self, dispatch: Dispatch) -> None:
         up = self.workers[dispatch.worker]
         told = [self.live[request] for request in dispatch.requests]
-        queued = sorted(self.queued(), key=lambda each: each.order)
+        in_flight = sum(sent.worker == dispatch.worker for sent in self.sent.values())
+        # Passed over is only what the worker does not take, or would be late with. Behind a batch in flight that is
+        # more than can be said here.
+        queued = [
+            each
+            for each in sorted(self.queued(), key=lambda each: each.order)
+            if each in told or (not in_flight and each.rows <= up.rows_max and not self.is_late_on(up, each))
+        ]
         assert told == queued[: len(told)], "a batch is the beginning of the queue, in deadline order"
         assert told[0].deadline_ns == dispatch.earliest_deadline_ns > self.now
         assert len({each.shape for each in told}) == 1
         assert dispatch.rows == sum(each.rows for each in told)
         assert dispatch.rows <= (up.rows_max if len(told) == 1 else up.n_batch)
-        assert len(told) == 1 or dispatch.predicted_finish_ns <= dispatch.earliest_deadline_ns
+        in_time = dispatch.predicted_finish_ns <= dispatch.earliest_deadline_ns
+        assert in_time or not self.admission
         assert len(told) == 1 or not any(each.solo for each in told)
         assert not up.draining
-        assert sum(sent.worker == dispatch.worker for sent in self.sent.values()) < up.batches_max
+        assert in_flight < up.batches_max
         assert dispatch.batch not in self.sent
         self.sent[dispatch.batch] = Sent(dispatch.worker, dispatch.requests)
         for each in told:
             each.batch = dispatch.batch
+
+    def is_late_on(self, up: Up, told: Told) -> bool:
+        return self.now + up.profile.predict_ns(told.rows) > told.deadline_ns
 
     def check_failure(self, failed: dict[int, Sent], failure: Failure, drops: list[Drop]) -> None:
         expected: dict[int, Outcome] = {}
@@ -290,12 +301,15 @@ class DispatcherMachine(RuleBasedStateMachine):
                     continue
                 told = self.live[request]
                 expired = told.deadline_ns <= self.now
-                if (model_error and alone) or (told.retried and not expired):
-                    expected[request] = Outcome[failure.name]
+                if model_error and alone:
+                    expected[request] = Outcome.MODEL_ERROR
                 elif expired:
                     expected[request] = Outcome.EXPIRED
+                elif told.lost_worker and not model_error:
+                    expected[request] = Outcome.WORKER_LOST
                 else:
-                    told.batch, told.retried, told.solo = None, True, True
+                    told.batch, told.solo = None, True
+                    told.lost_worker = told.lost_worker or not model_error
         assert {drop.request: drop.outcome for drop in drops} == expected
         assert len(drops) == len(expected)
         for request, outcome in expected.items():

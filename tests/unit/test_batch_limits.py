@@ -29,6 +29,19 @@ def test_a_batch_that_is_slower_than_its_rows_one_by_one_is_not_used() -> None:
     assert limits_of(profile, 1_000 * MS) == (2, 5 * MS)
 
 
+def test_one_noisy_point_does_not_end_the_search() -> None:
+    # T_2 is one per cent beyond twice T_1: MArk's search would stop there, and halve the worker.
+    profile = LatencyProfile([1, 2, 4, 8], [5 * MS, 10_100_000, 12 * MS, 20 * MS])
+    assert limits_of(profile, 100 * MS) == (8, 20 * MS)
+    assert capacity_rows_per_s(profile, 100 * MS, 8) == pytest.approx(400.0)
+
+
+def test_the_capacity_is_that_of_batches_that_the_constraints_allow() -> None:
+    profile = LatencyProfile([1, 2, 8], [5 * MS, 11 * MS, 44 * MS])  # any batch is slower than its rows one by one
+    assert limits_of(profile, 100 * MS) == (1, 0)
+    assert capacity_rows_per_s(profile, 100 * MS, 8) == pytest.approx(200.0)
+
+
 def test_without_batching_gain_every_size_is_allowed_and_none_waits() -> None:
     assert limits_of(LatencyProfile([1], [10 * MS]), 1_000 * MS) == (8, 0)
 

@@ -17,8 +17,8 @@ def test_between_two_points_the_prediction_is_linear() -> None:
     assert [profile.predict_ns(rows) for rows in (2, 3, 10)] == [6_000, 7_000, 14_000]
 
 
-def test_below_the_smallest_point_the_prediction_is_proportional() -> None:
-    assert LatencyProfile([4, 8], [8_000, 9_000]).predict_ns(1) == 2_000
+def test_fewer_rows_than_were_measured_are_not_taken_to_be_faster() -> None:
+    assert LatencyProfile([4, 8], [8_000, 9_000]).predict_ns(1) == 8_000
 
 
 def test_above_the_largest_point_the_last_slope_goes_on() -> None:

@@ -90,7 +90,8 @@ class FakeCloud:
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
         """The number of changes so far, at once."""
-        self.list_instances()  # those that booted since the last look have changed
+        for identity in self._instances:
+            self._seen(identity)  # those that booted since the last look have changed
         return self._changes
 
     def close(self) -> None:
