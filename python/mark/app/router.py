@@ -24,7 +24,7 @@ from mark.protocol.service import make_server
 
 __all__ = ["Router"]
 
-_READY_TIMEOUT_S = 120.0
+_READY_TIMEOUT_S = 150.0  # beyond the cloud's own bound on a boot, which knows why
 _LAST_WORDS_S = 0.5  # for answers and watches that are still being written
 
 
@@ -51,7 +51,7 @@ class Router:
         Raises:
             ConfigError: the port is in use, or no offering meets a model's SLO.
             ModelLoadError: a model does not load.
-            WorkerError: a model has no worker two minutes after the slowest offering's boot time.
+            WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time.
         """
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)

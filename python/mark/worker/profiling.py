@@ -20,6 +20,7 @@ __all__ = ["measure_profile"]
 
 _WARM_UP_RUNS = 2
 _RUNS = 20
+_ANSWER_TIMEOUT_S = 60.0  # a model that takes longer serves nobody, and one that hangs must not hang its router
 
 
 async def measure_profile(
@@ -55,11 +56,11 @@ async def measure_profile(
     return Profile(tuple(points))
 
 
-async def _time_runs(infer: Callable[[bytes], Awaitable[bytes]], request: bytes, runs: int) -> list[float]:
+async def _time_runs(infer: Callable[..., Awaitable[bytes]], request: bytes, runs: int) -> list[float]:
     latencies_ms = []
     for run in range(_WARM_UP_RUNS + runs):
         began_s = time.perf_counter()
-        await infer(request)
+        await infer(request, timeout=_ANSWER_TIMEOUT_S)
         if run >= _WARM_UP_RUNS:
             latencies_ms.append((time.perf_counter() - began_s) * 1e3)
     return latencies_ms
