@@ -9,6 +9,7 @@ MarkError
 │   ├── DeadlineExceeded     the answer would be useless now
 │   ├── Unavailable          safe to try again elsewhere: draining, no worker, worker lost
 │   └── ModelFailed          the model raised on this request
+├── PlanningError            add offerings or ask for less; the message names each and the constraint that it fails
 ├── CloudError               a cloud call did not do what was asked
 │   ├── InsufficientCapacity try another offering; this one is sold out for a while
 │   ├── QuotaExceeded        the offering's max_count or an account limit is reached
@@ -30,6 +31,7 @@ __all__ = [
     "ModelLoadError",
     "ModelNotFound",
     "Overloaded",
+    "PlanningError",
     "QuotaExceeded",
     "RequestError",
     "Throttled",
@@ -80,6 +82,10 @@ class Unavailable(RequestError):
 
 class ModelFailed(RequestError):
     """The model raised on this request."""
+
+
+class PlanningError(MarkError):
+    """No plan can be made; the message names each offering and the constraint that it fails."""
 
 
 class CloudError(MarkError):

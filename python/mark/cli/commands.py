@@ -6,6 +6,7 @@ import typer
 
 from mark.cli.demo import demo
 from mark.cli.load import load
+from mark.cli.plan import plan
 from mark.cli.serve import serve
 from mark.cli.status import status
 from mark.cli.version import version
@@ -21,5 +22,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, demo, version):
+for command in (serve, worker, load, status, plan, demo, version):
     app.command()(command)

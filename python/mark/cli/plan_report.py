@@ -1,0 +1,106 @@
+"""The answer of `mark plan`: what to launch, retire and keep, what it costs and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from mark.domain.fleet_plan import FleetPlan, PlannedChange
+from mark.domain.forecast import Forecast
+from mark.domain.scenario import Scenario
+
+if TYPE_CHECKING:
+    from mark.policies.optimum import OptimalGap
+
+__all__ = ["PlanReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """A plan, and what it was made for.
+
+    Attributes:
+        planned_ms: what the planning alone took.
+        gap: how far from the optimum it is; None when nobody asked.
+    """
+
+    scenario: Scenario
+    forecast: Forecast
+    plan: FleetPlan
+    planned_ms: float
+    gap: OptimalGap | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready values."""
+        gap = self.gap
+        return {
+            "launch": _counts(self.plan.launch),
+            "retire": _counts(self.plan.retire),
+            "keep": _counts(self.plan.keep),
+            "cost_usd_per_hour": self.plan.cost_usd_per_hour,
+            "cost_usd_horizon": self.plan.cost_usd_horizon,
+            "reasons": [f"{action} {c.count} {c.offering}: {_why(c)}" for action, c in self._changes()],
+            "milliseconds": self.planned_ms,
+            "optimal_gap": None
+            if gap is None
+            else {"gap": gap.gap, "optimum_usd": gap.optimum_usd, "seconds": gap.seconds, "proven": gap.proven},
+            "policy": self.plan.policy,
+            "missed_requests": self.plan.missed_rows,
+            "notes": list(self.scenario.notes),
+        }
+
+    def as_table(self) -> Table:
+        """The changes, for a person."""
+        rates, slo = self.forecast.rates_per_s, self.scenario.slo
+        load = f"{min(rates):g}" if min(rates) == max(rates) else f"{min(rates):g} to {max(rates):g}"
+        title = f"{self.scenario.name}: {load} requests/s, {slo.sl_min:.0%} within {slo.rt_max_ms:g} ms"
+        table = Table("action", "offering", title=title, title_justify="left")
+        table.add_column("count", justify="right")
+        table.add_column("$/h", justify="right")
+        table.add_column("why")
+        prices = {offering.name: offering.price_usd_per_hour for offering in self.scenario.offerings}
+        for action, change in self._changes():
+            usd_per_hour = prices[change.offering] * change.count * (-1 if action == "retire" else 1)
+            # As text, for a bracket in it is no markup.
+            cells = (action, change.offering, str(change.count), f"{usd_per_hour:.4f}", _why(change))
+            table.add_row(*(Text(cell) for cell in cells))
+        return table
+
+    def totals(self) -> Iterator[str]:
+        """What stands below the table, a line each."""
+        steps, step_s = len(self.forecast.rates_per_s), self.forecast.step_s
+        yield f"${self.plan.cost_usd_per_hour:.4f} per hour; ${self.plan.cost_usd_horizon:.4f} over the horizon"
+        yield f"planned in {self.planned_ms:.1f} ms, {self.plan.policy}, {steps} steps of {step_s:g} s"
+        if self.gap is not None:
+            bound = "the optimum" if self.gap.proven else "the best known, which may not be the optimum"
+            yield f"{self.gap.gap:.2%} above {bound}, ${self.gap.optimum_usd:.4f}, found in {self.gap.seconds:.2f} s"
+        if self.plan.missed_rows >= 0.5:
+            yield f"{self.plan.missed_rows:.0f} requests of the horizon can be served by nobody in time"
+        yield from (f"note: {note}" for note in self.scenario.notes)
+
+    def _changes(self) -> Iterator[tuple[str, PlannedChange]]:
+        yield from (("launch", change) for change in self.plan.launch)
+        yield from (("retire", change) for change in self.plan.retire)
+        yield from (("keep", change) for change in self.plan.keep)
+
+
+def _counts(changes: Sequence[PlannedChange]) -> dict[str, int]:
+    """Instances by offering."""
+    counts: Counter[str] = Counter()
+    for change in changes:
+        counts[change.offering] += change.count
+    return dict(counts)
+
+
+def _why(change: PlannedChange) -> str:
+    parts = [change.reason]
+    if change.binding_step >= 0:
+        parts.append(f"needed most at step {change.binding_step}")
+    if change.alternative:
+        parts.append(f"next best {change.alternative}, ${change.alternative_extra_usd:.4f} more")
+    return "; ".join(parts)

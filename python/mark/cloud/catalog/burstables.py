@@ -1,0 +1,40 @@
+"""How the burstable types of EC2 run on credits.
+
+Baselines and launch credits: Amazon EC2 User Guide, "Key concepts and definitions for burstable performance instances"
+and "Standard mode concepts for burstable instances", read in awsdocs/amazon-ec2-user-guide at commit 0147f878.
+A credit is one vCPU at full speed for a minute. In standard mode a new T2 has 30 launch credits for each vCPU, which is
+the half hour that the MArk paper reports, and a new T3, T3a or T4g has none.
+
+Assumed: standard mode. T3, T3a and T4g are launched as unlimited unless told otherwise, and then bill what they compute
+above the baseline. What is earned while credits are spent is left out, too: a T2 lasts somewhat longer than said here.
+"""
+
+from __future__ import annotations
+
+from mark.cloud.catalog.entry import Burstable
+
+__all__ = ["burstable_of"]
+
+_T2_LAUNCH_CREDITS_S = 30 * 60.0
+
+_BASELINE_SHARES = {
+    "t2.small": 0.20,
+    "t2.medium": 0.20,
+    "t2.xlarge": 0.225,
+    "t3.micro": 0.10,
+    "t3.small": 0.20,
+    "t3.medium": 0.20,
+    "t3.large": 0.30,
+    "t3.xlarge": 0.40,
+    "t3.2xlarge": 0.40,
+    "t3a.medium": 0.20,
+    "t4g.medium": 0.20,
+}
+
+
+def burstable_of(instance_type: str) -> Burstable | None:
+    """How a type runs on credits; None for one that does not."""
+    share = _BASELINE_SHARES.get(instance_type)
+    if share is None:
+        return None
+    return Burstable(share, _T2_LAUNCH_CREDITS_S if instance_type.startswith("t2.") else 0.0)
