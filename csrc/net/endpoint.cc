@@ -35,6 +35,7 @@ class Endpoint::State {
   // Pairs the batch's ids with their payloads; a request that was cancelled since the dispatcher chose it is left out.
   Carried load(const Dispatch& dispatch) EXCLUDES(mutex_);
   Carried unload(BatchId batch) EXCLUDES(mutex_);
+  std::vector<BatchId> carried_by(WorkerId worker) const EXCLUDES(mutex_);
   void free(RequestId request) EXCLUDES(mutex_);
   std::vector<Reply> replies_to(const std::vector<Drop>& drops, std::string_view detail) EXCLUDES(mutex_);
 
@@ -123,7 +124,8 @@ EndpointDecisions Endpoint::State::poll(TimeNs now) {
 
 std::vector<Reply> Endpoint::State::complete(BatchId batch, std::string_view response, TimeNs now) {
   const Carried carried = unload(batch);
-  if (carried.ids.empty()) return {};
+  // Nothing is left to cut the answer for. Should the dispatcher know the batch all the same, it must not wait for it.
+  if (carried.ids.empty()) return replies_to(dispatcher_.fail(batch, Failure::kWorkerLost, now), {});
   auto split = split_response(response, signature_, requests_of(carried.payloads));
   if (const auto* error = std::get_if<std::string>(&split)) {
     return replies_to(dispatcher_.fail(batch, Failure::kModelError, now), *error);
@@ -155,10 +157,21 @@ bool Endpoint::State::cancel(RequestId request, TimeNs now) {
 }
 
 std::vector<Reply> Endpoint::State::worker_down(WorkerId worker, TimeNs now) {
+  // Asked before: as soon as the dispatcher lets the worker go, another thread may bring it up again and send it more.
+  const std::vector<BatchId> lost = carried_by(worker);
   auto replies = replies_to(dispatcher_.worker_down(worker, now), {});
   const MutexLock lock(mutex_);
-  std::erase_if(carried_, [&](const auto& entry) { return entry.second.worker == worker; });
+  for (const BatchId batch : lost) carried_.erase(batch);
   return replies;
+}
+
+std::vector<BatchId> Endpoint::State::carried_by(WorkerId worker) const {
+  std::vector<BatchId> batches;
+  const MutexLock lock(mutex_);
+  for (const auto& [batch, carried] : carried_) {
+    if (carried.worker == worker) batches.push_back(batch);
+  }
+  return batches;
 }
 
 Endpoint::State::Carried Endpoint::State::unload(BatchId batch) {

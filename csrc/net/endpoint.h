@@ -59,6 +59,7 @@ class Endpoint {
 
   // Scans, checks, stores and queues one ModelInferRequest.
   std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
+  // Every batch is to be reported by complete() or fail(), unless its worker goes down after poll() returned it.
   EndpointDecisions poll(TimeNs now);
   std::optional<TimeNs> next_wakeup() const;
   // The worker's ModelInferResponse. A response that does not fit the batch counts as a model error of the batch.
