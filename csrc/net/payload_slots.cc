@@ -21,12 +21,20 @@ RequestId PayloadSlots::store(Payload payload) {
   const std::uint32_t index = free_.back();
   free_.pop_back();
   auto [shape, is_new] = classes_.try_emplace(trailing_dimensions(*payload));
-  if (is_new) shape->second.number = next_class_++;
+  if (is_new) shape->second.number = new_class_number();
   ++shape->second.payloads;
   Slot& slot = slots_[index];
   slot.shape = shape->second.number;
   slot.payload = std::move(payload);
   return RequestId::of(index, slot.generation);
+}
+
+std::uint32_t PayloadSlots::new_class_number() {
+  // When none was given back, the classes before this one have all numbers below.
+  if (free_numbers_.empty()) return static_cast<std::uint32_t>(classes_.size() - 1);
+  const std::uint32_t number = free_numbers_.back();
+  free_numbers_.pop_back();
+  return number;
 }
 
 Payload PayloadSlots::find(RequestId id) const {
@@ -38,7 +46,10 @@ void PayloadSlots::free(RequestId id) {
   const Payload payload = find(id);
   if (!payload) return;
   const auto shape = classes_.find(trailing_dimensions(*payload));
-  if (--shape->second.payloads == 0) classes_.erase(shape);
+  if (--shape->second.payloads == 0) {
+    free_numbers_.push_back(shape->second.number);
+    classes_.erase(shape);
+  }
   Slot& slot = slots_[id.slot()];
   slot.payload = nullptr;
   if (++slot.generation == 0) slot.generation = 1;

@@ -19,7 +19,8 @@ using Payload = std::shared_ptr<const InferRequest>;
 // Invariants
 //   - an id names the payload that it was returned for, or nothing;
 //   - two payloads have the same shape class exactly while their trailing dimensions are equal; a class is forgotten
-//     with its last payload, so that the table of classes is never larger than that of payloads.
+//     with its last payload, so that the table of classes is never larger than that of payloads, and its number is
+//     used again, so that numbers never run out.
 class PayloadSlots {
  public:
   RequestId store(Payload payload);
@@ -43,11 +44,12 @@ class PayloadSlots {
   };
 
   static TrailingDimensions trailing_dimensions(const InferRequest& request);
+  std::uint32_t new_class_number();  // of the class that was added to classes_ just now
 
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::map<TrailingDimensions, ShapeClass> classes_;
-  std::uint32_t next_class_ = 0;
+  std::vector<std::uint32_t> free_numbers_;
 };
 
 }  // namespace mark::net
