@@ -21,20 +21,16 @@ net::Datatype datatype_or_throw(const std::string& name) {
 
 std::vector<net::TensorSpec> specs_of(const std::vector<TensorTuple>& tensors) {
   std::vector<net::TensorSpec> specs;
-  for (const auto& [name, datatype, shape] : tensors) {
-    if (shape.empty() || shape.front() != -1) {
-      throw py::value_error("tensor '" + name + "' must have shape[0] == -1, the batch dimension");
-    }
-    specs.push_back({name, datatype_or_throw(datatype), shape});
-  }
+  specs.reserve(tensors.size());
+  for (const auto& [name, datatype, shape] : tensors) specs.push_back({name, datatype_or_throw(datatype), shape});
   return specs;
 }
 
 net::ModelSignature make_signature(std::string name, std::string version, const std::vector<TensorTuple>& inputs,
                                    const std::vector<TensorTuple>& outputs, int rows_max) {
-  if (inputs.empty() || outputs.empty()) throw py::value_error("a signature needs inputs and outputs");
-  if (rows_max < 1) throw py::value_error("rows_max must be at least 1");
-  return {std::move(name), std::move(version), specs_of(inputs), specs_of(outputs), rows_max};
+  net::ModelSignature signature{std::move(name), std::move(version), specs_of(inputs), specs_of(outputs), rows_max};
+  net::check_signature(signature);
+  return signature;
 }
 
 // Tensors with the buffers that hold their contents, kept alive while the message is written.

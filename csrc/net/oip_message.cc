@@ -1,6 +1,8 @@
 #include "net/oip_message.h"
 
+#include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <utility>
 
 #include "net/wire.h"
@@ -31,7 +33,32 @@ constexpr std::array<DatatypeRow, 14> kDatatypes{{{"BOOL", 1},
                                                   {"BYTES", 0}}};
 static_assert(kDatatypes[static_cast<std::size_t>(Datatype::kBytes)].name == "BYTES");
 
+void require(bool holds, const std::string& message) {
+  if (!holds) throw std::invalid_argument(message);
+}
+
+void check_tensors(const std::vector<TensorSpec>& tensors, const std::string& kind) {
+  require(!tensors.empty(), "a signature needs inputs and outputs");
+  for (auto tensor = tensors.begin(); tensor != tensors.end(); ++tensor) {
+    const std::string named = kind + " '" + printable(tensor->name) + "'";
+    require(std::none_of(tensors.begin(), tensor, [&](const TensorSpec& other) { return other.name == tensor->name; }),
+            named + " is given twice");
+    const auto& shape = tensor->shape;
+    require(!shape.empty() && shape.front() == -1, named + " must have shape[0] == -1, the batch dimension");
+    require(shape.size() <= kRankMax, named + " has more than " + std::to_string(kRankMax) + " dimensions");
+    for (const std::int64_t size : shape) {
+      require(size >= -1, named + " has dimension " + std::to_string(size) + "; -1 is any size, no other is negative");
+    }
+  }
+}
+
 }  // namespace
+
+void check_signature(const ModelSignature& signature) {
+  check_tensors(signature.inputs, "input");
+  check_tensors(signature.outputs, "output");
+  require(signature.rows_max >= 1, "rows_max must be at least 1");
+}
 
 std::optional<Datatype> datatype_of(std::string_view name) {
   for (std::size_t i = 0; i < kDatatypes.size(); ++i) {

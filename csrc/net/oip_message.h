@@ -2,6 +2,7 @@
 // batch is bytes out. Field numbers: proto/open_inference_grpc.proto.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,6 +32,9 @@ std::optional<Datatype> datatype_of(std::string_view name);  // "FP32", ...
 std::string_view datatype_name(Datatype datatype);
 int datatype_bytes(Datatype datatype);  // of one element; 0 for BYTES
 
+// More than any array library knows; a shape of more dimensions is no shape.
+inline constexpr std::size_t kRankMax = 64;
+
 // A tensor that the model takes or gives. shape[0] is the batch dimension, -1; another -1 matches any size.
 struct TensorSpec {
   std::string name;
@@ -45,6 +49,8 @@ struct ModelSignature {
   std::vector<TensorSpec> outputs;
   int rows_max = 32;  // rows in one request
 };
+// Throws std::invalid_argument, naming the tensor, when no request could fit the signature or one could in two ways.
+void check_signature(const ModelSignature& signature);
 
 enum class RequestFault : std::uint8_t { kMalformed, kInvalid, kUnknownModel, kUnknownVersion };
 
