@@ -92,7 +92,8 @@ std::string write_batch(const ModelSignature& signature, std::string_view batch_
                         const std::vector<const InferRequest*>& requests);
 
 // One ModelInferResponse per request, cut out of the batch's response by rows, with the request's id and outputs.
-// An error (text) when the response is malformed, lacks an output, or has another number of rows than was sent.
+// An error (text) when the response is malformed or of another model, an output is missing or given twice, or one
+// differs from the signature or from the number of rows that was sent.
 std::variant<std::vector<std::string>, std::string> split_response(std::string_view response,
                                                                    const ModelSignature& signature,
                                                                    const std::vector<const InferRequest*>& requests);

@@ -20,6 +20,8 @@ constexpr std::uint32_t kRawOutputContents = 6;
 constexpr std::uint32_t kRawInputContents = 7;
 constexpr std::uint32_t kRequestedName = 1;
 
+constexpr char kWhose[] = "the worker's response: ";  // before what is wrong with it
+
 // Views into the message, tensors paired with their contents later.
 struct ResponseMessage {
   MessageHead head;
@@ -124,7 +126,40 @@ void write_message(std::string& message, const MessageHead& head, const std::vec
   for (const TensorView& tensor : tensors) writer.bytes(raw_field, tensor.raw);
 }
 
-// The batch's outputs in the order of the signature; an explanation when one is missing or has another size.
+std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
+
+// What is wrong with the response as a whole: whose it is, or an output that is given twice.
+std::optional<std::string> check_response(const ResponseMessage& response, const ModelSignature& signature) {
+  const std::string_view model = response.head.model_name;
+  if (!model.empty() && model != signature.name) {
+    return "is of model " + quoted(model) + ", not " + quoted(signature.name);
+  }
+  const auto& outputs = response.outputs;
+  for (auto output = outputs.begin(); output != outputs.end(); ++output) {
+    if (std::any_of(outputs.begin(), output, [&](const TensorMessage& other) { return other.name == output->name; })) {
+      return "output " + quoted(output->name) + " is given twice";
+    }
+  }
+  return std::nullopt;
+}
+
+// What is wrong with an output of a batch of so many rows.
+std::optional<std::string> check_output(const TensorView& tensor, const TensorSpec& spec, std::int64_t rows) {
+  const std::string_view is = datatype_name(tensor.datatype);
+  if (tensor.datatype != spec.datatype) {
+    return "is " + std::string(is) + ", not " + std::string(datatype_name(spec.datatype));
+  }
+  const auto fits = [](std::int64_t size, std::int64_t wanted) { return wanted == -1 || size == wanted; };
+  if (!std::equal(tensor.shape.begin(), tensor.shape.end(), spec.shape.begin(), spec.shape.end(), fits)) {
+    return "has shape " + shape_text(tensor.shape) + ", not " + shape_text(spec.shape);
+  }
+  if (tensor.shape[0] != rows) {
+    return "has shape " + shape_text(tensor.shape) + " for a batch of " + std::to_string(rows) + " rows";
+  }
+  return std::nullopt;
+}
+
+// The batch's outputs in the order of the signature; an explanation when one is missing or differs from it.
 std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessage& response,
                                                             const ModelSignature& signature, std::int64_t rows) {
   std::vector<Output> outputs;
@@ -132,18 +167,12 @@ std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessag
   for (const TensorSpec& spec : signature.outputs) {
     const auto found = std::find_if(response.outputs.begin(), response.outputs.end(),
                                     [&](const TensorMessage& tensor) { return tensor.name == spec.name; });
-    if (found == response.outputs.end()) return "the worker's response lacks output '" + printable(spec.name) + "'";
+    if (found == response.outputs.end()) return "lacks output " + quoted(spec.name);
     auto output = read_output(response, static_cast<std::size_t>(found - response.outputs.begin()));
-    if (const auto* error = std::get_if<std::string>(&output)) return "the worker's response: " + *error;
+    if (auto* error = std::get_if<std::string>(&output)) return std::move(*error);
     outputs.push_back(std::get<Output>(std::move(output)));
-    const TensorView& tensor = outputs.back().tensor;
-    if (tensor.datatype != spec.datatype) {
-      return "the worker's response: output '" + printable(spec.name) + "' is " +
-             std::string(datatype_name(tensor.datatype)) + ", not " + std::string(datatype_name(spec.datatype));
-    }
-    if (tensor.shape.empty() || tensor.shape[0] != rows) {
-      return "the worker's response: output '" + printable(spec.name) + "' has shape " + shape_text(tensor.shape) +
-             " for a batch of " + std::to_string(rows) + " rows";
+    if (const auto error = check_output(outputs.back().tensor, spec, rows)) {
+      return "output " + quoted(spec.name) + " " + *error;
     }
   }
   return outputs;
@@ -155,11 +184,12 @@ std::variant<std::vector<std::string>, std::string> split_response(std::string_v
                                                                    const ModelSignature& signature,
                                                                    const std::vector<const InferRequest*>& requests) {
   ResponseMessage message;
-  if (auto error = scan(response, message)) return "the worker's response: " + *error;
+  if (auto error = scan(response, message)) return kWhose + *error;
+  if (auto error = check_response(message, signature)) return kWhose + *error;
   std::int64_t rows = 0;
   for (const InferRequest* request : requests) rows += request->rows;
   auto read = read_outputs(message, signature, rows);
-  if (auto* error = std::get_if<std::string>(&read)) return std::move(*error);
+  if (const auto* error = std::get_if<std::string>(&read)) return kWhose + *error;
   const auto& outputs = std::get<std::vector<Output>>(read);
 
   std::vector<std::string_view> contents;

@@ -28,7 +28,7 @@ def words(*texts: bytes) -> bytes:
 def answer(y: np.ndarray, *texts: bytes) -> bytes:
     array = y.astype(np.float32)
     word = ("word", "BYTES", (len(texts),), words(*texts))
-    return _core.write_infer_response("whoever", "9", "batch", [("y", "FP32", array.shape, array), word])
+    return _core.write_infer_response("m", "9", "batch", [("y", "FP32", array.shape, array), word])
 
 
 def endpoint(**params: object) -> Endpoint:
@@ -101,18 +101,26 @@ def test_a_request_that_is_cancelled_in_flight_still_has_its_rows_in_the_answer(
     assert tensors[0] == ("y", "FP32", [1, 1], np.array([[3]], np.float32).tobytes())
 
 
-WRONG_TYPE = _core.write_infer_response(
-    "m", "", "", [("y", "FP64", (1, 1), np.zeros(1)), ("word", "BYTES", (1,), words(b""))]
-)
+Y = ("y", "FP32", (1, 1), np.zeros(1, np.float32))
+WORD = ("word", "BYTES", (1,), words(b""))
+
+
+def response_of(*tensors: tuple[str, str, tuple[int, ...], object], model: str = "m") -> bytes:
+    return _core.write_infer_response(model, "", "", tensors)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("response", "why"),
     [
         (b"\xff", "truncated or garbage"),
-        (_core.write_infer_response("m", "", "", []), "lacks output 'y'"),
-        (answer(np.zeros((3, 1)), b"", b"", b""), "has shape [3, 1] for a batch of 1 rows"),
-        (WRONG_TYPE, "is FP64, not FP32"),
+        (response_of(), "lacks output 'y'"),
+        (answer(np.zeros((3, 1)), b"", b"", b""), "output 'y' has shape [3, 1] for a batch of 1 rows"),
+        (response_of(("y", "FP64", (1, 1), np.zeros(1)), WORD), "output 'y' is FP64, not FP32"),
+        (response_of(("y", "FP32", (), np.zeros(1, np.float32)), WORD), "output 'y' has shape []"),
+        (response_of(("y", "FP32", (1,), np.zeros(1, np.float32)), WORD), "output 'y' has shape [1], not [-1, -1]"),
+        (response_of(Y, ("word", "BYTES", (1, 1), words(b""))), "output 'word' has shape [1, 1], not [-1]"),
+        (response_of(Y, WORD, Y), "output 'y' is given twice"),
+        (response_of(Y, WORD, model="n"), "is of model 'n', not 'm'"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_the_models_error(response: bytes, why: str) -> None:
@@ -124,6 +132,33 @@ def test_an_answer_that_does_not_fit_is_the_models_error(response: bytes, why: s
 
     assert (request_id, message, outcome) == (asked, None, Outcome.MODEL_ERROR)
     assert why in detail
+
+
+def test_a_fixed_dimension_of_an_output_is_the_signatures() -> None:
+    signature = _core.ModelSignature("m", "3", [("x", "FP32", [-1, -1])], [("y", "FP32", [-1, 2, -1])], 4)
+    path = Endpoint(signature, DispatcherParams(1000 * MS))
+    path.worker_up(1, SPEC, 0)
+    submit(path, request(np.zeros((1, 1))))
+    (batch,), _ = path.poll(0)
+
+    ((_, _, outcome, detail),) = path.complete(
+        batch.batch, response_of(("y", "FP32", (1, 3, 2), np.zeros(6, np.float32))), MS
+    )
+
+    assert outcome is Outcome.MODEL_ERROR
+    assert "output 'y' has shape [1, 3, 2], not [-1, 2, -1]" in detail
+
+
+def test_an_answer_need_not_say_its_model_and_may_hold_more_than_was_asked() -> None:
+    path = endpoint()
+    submit(path, request(np.zeros((1, 1))))
+    (batch,), _ = path.poll(0)
+
+    ((_, message, _, _),) = path.complete(
+        batch.batch, response_of(("more", "INT8", (3,), np.zeros(3, np.int8)), WORD, Y, model=""), MS
+    )
+
+    assert [tensor[0] for tensor in _core.parse_infer_response(message or b"").tensors] == ["y", "word"]
 
 
 def test_after_a_lost_worker_the_payload_is_still_there_for_the_retry() -> None:
