@@ -69,17 +69,11 @@ py::bytes write_response(const std::string& model_name, const std::string& model
   return {net::write_infer_response({model_name, model_version, request_id}, buffers.views())};
 }
 
-// A name from the wire may be any bytes; Python sees what is not UTF-8 escaped.
-py::str text_of(std::string_view bytes) {
-  return py::reinterpret_steal<py::str>(
-      PyUnicode_DecodeUTF8(bytes.data(), static_cast<py::ssize_t>(bytes.size()), "backslashreplace"));
-}
-
 py::object scan_target(const py::bytes& message) {
   auto scanned = net::scan_target(std::string_view(message));
   if (auto* error = std::get_if<net::RequestError>(&scanned)) return py::cast(std::move(*error));
   const auto& target = std::get<net::Target>(scanned);
-  return py::make_tuple(text_of(target.model_name), text_of(target.model_version));
+  return py::make_tuple(target.model_name, target.model_version);
 }
 
 std::variant<net::InferRequest, net::RequestError> parse_request(const py::bytes& message,
@@ -96,8 +90,8 @@ net::InferResponse parse_response(const py::bytes& message) {
 py::list tensors_of(const net::InferResponse& response) {
   py::list tensors;
   for (const net::NamedTensor& tensor : response.outputs) {
-    tensors.append(py::make_tuple(text_of(tensor.name), std::string(net::datatype_name(tensor.datatype)), tensor.shape,
-                                  py::bytes(tensor.raw)));
+    tensors.append(
+        py::make_tuple(tensor.name, net::datatype_name(tensor.datatype), tensor.shape, py::bytes(tensor.raw)));
   }
   return tensors;
 }
@@ -120,7 +114,7 @@ void bind_requests(py::module_& m) {
       .def_readonly("field", &net::RequestError::field)
       .def_readonly("message", &net::RequestError::message);
   py::class_<net::InferRequest>(m, "InferRequest", "A valid request, seen by a worker.")
-      .def_property_readonly("id", [](const net::InferRequest& request) { return text_of(request.id); })
+      .def_readonly("id", &net::InferRequest::id)
       .def_readonly("rows", &net::InferRequest::rows)
       .def_readonly("outputs", &net::InferRequest::outputs)
       .def(
@@ -137,9 +131,9 @@ void bind_requests(py::module_& m) {
 void bind_oip(py::module_& m) {
   bind_requests(m);
   py::class_<net::InferResponse>(m, "InferResponse", "A response, seen by a client.")
-      .def_property_readonly("model_name", [](const net::InferResponse& r) { return text_of(r.model_name); })
-      .def_property_readonly("model_version", [](const net::InferResponse& r) { return text_of(r.model_version); })
-      .def_property_readonly("id", [](const net::InferResponse& r) { return text_of(r.id); })
+      .def_readonly("model_name", &net::InferResponse::model_name)
+      .def_readonly("model_version", &net::InferResponse::model_version)
+      .def_readonly("id", &net::InferResponse::id)
       .def_property_readonly("tensors", &tensors_of);
   m.def("scan_target", &scan_target, py::arg("message"), "Model name and version of a ModelInferRequest.");
   m.def("parse_infer_request", &parse_request, py::arg("message"), py::arg("signature"),

@@ -40,7 +40,7 @@ void require(bool holds, const std::string& message) {
 void check_tensors(const std::vector<TensorSpec>& tensors, const std::string& kind) {
   require(!tensors.empty(), "a signature needs inputs and outputs");
   for (auto tensor = tensors.begin(); tensor != tensors.end(); ++tensor) {
-    const std::string named = kind + " '" + printable(tensor->name) + "'";
+    const std::string named = kind + " " + quoted(tensor->name);
     require(std::none_of(tensors.begin(), tensor, [&](const TensorSpec& other) { return other.name == tensor->name; }),
             named + " is given twice");
     const auto& shape = tensor->shape;
@@ -75,20 +75,6 @@ std::int64_t InferRequest::bytes() const {
   std::size_t held = id.size();
   for (const Tensor& tensor : inputs) held += tensor.raw.size() + tensor.shape.size() * sizeof(std::int64_t);
   return static_cast<std::int64_t>(held);
-}
-
-std::variant<Target, RequestError> scan_target(std::string_view message) {
-  Target target;
-  WireReader reader(message);
-  while (const auto field = reader.next()) {
-    if (field->number > 2 || field->type != WireType::kBytes) continue;
-    (field->number == 1 ? target.model_name : target.model_version) = field->bytes;
-  }
-  if (!reader.ok()) {
-    return RequestError{RequestFault::kMalformed, "ModelInferRequest",
-                        "the message is not a valid ModelInferRequest: it is truncated or garbage"};
-  }
-  return target;
 }
 
 }  // namespace mark::net

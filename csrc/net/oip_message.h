@@ -76,7 +76,7 @@ struct InferRequest {
   std::int64_t bytes() const;  // memory held by the payload
 };
 
-// Model name and version of a ModelInferRequest, without looking at the rest. Views into `message`.
+// Model name and version of a ModelInferRequest, without looking into the rest. Views into `message`.
 struct Target {
   std::string_view model_name;
   std::string_view model_version;

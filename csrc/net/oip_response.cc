@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t kModelName = 1;
 constexpr std::uint32_t kModelVersion = 2;
 constexpr std::uint32_t kId = 3;
+constexpr std::uint32_t kParameters = 4;
 constexpr std::uint32_t kTensors = 5;         // outputs of a response, inputs of a request
 constexpr std::uint32_t kRequestOutputs = 6;  // of a request
 constexpr std::uint32_t kRawOutputContents = 6;
@@ -29,28 +30,62 @@ struct ResponseMessage {
   std::vector<std::string_view> raw;
 };
 
-std::string entry(const char* list, std::size_t index) { return std::string(list) + "[" + std::to_string(index) + "]"; }
+using Error = std::optional<std::string>;
 
-// An explanation when the message is malformed.
-std::optional<std::string> scan(std::string_view message, ResponseMessage& response) {
+Error read_text(std::string_view bytes, const char* field, std::string_view& text) {
+  if (!is_utf8(bytes)) return std::string(field) + ": " + kNoText;
+  text = bytes;
+  return std::nullopt;
+}
+
+Error scan_output(std::string_view message, ResponseMessage& response) {
+  auto scanned = scan_tensor(message);
+  if (const auto* fault = std::get_if<TensorFault>(&scanned)) {
+    const std::string where = entry("outputs", response.outputs.size()) + fault->part;
+    return where + (fault->part.empty() ? " " : ": ") + fault->explanation;
+  }
+  response.outputs.push_back(std::get<TensorMessage>(std::move(scanned)));
+  return std::nullopt;
+}
+
+// A field of another type than its number has is unknown, as it is to protobuf.
+Error scan_field(const Field& field, ResponseMessage& response) {
+  if (field.type != WireType::kBytes) return std::nullopt;
+  switch (field.number) {
+    case kModelName:
+      return read_text(field.bytes, "model_name", response.head.model_name);
+    case kModelVersion:
+      return read_text(field.bytes, "model_version", response.head.model_version);
+    case kId:
+      return read_text(field.bytes, "id", response.head.id);
+    case kParameters:
+      return parameter_key(field.bytes) ? std::nullopt : Error{std::string("parameters: ") + kGarbage};
+    case kTensors:
+      return scan_output(field.bytes, response);
+    case kRawOutputContents:
+      response.raw.push_back(field.bytes);
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+Error scan(std::string_view message, ResponseMessage& response) {
   WireReader reader(message);
   while (const auto field = reader.next()) {
-    if (field->number > kRawOutputContents) continue;
-    if (field->type != WireType::kBytes) return "the response is garbage";
-    if (field->number == kModelName) response.head.model_name = field->bytes;
-    if (field->number == kModelVersion) response.head.model_version = field->bytes;
-    if (field->number == kId) response.head.id = field->bytes;
-    if (field->number == kRawOutputContents) response.raw.push_back(field->bytes);
-    if (field->number == kTensors) {
-      auto tensor = scan_tensor(field->bytes);
-      if (!tensor) return entry("outputs", response.outputs.size()) + " is truncated or garbage";
-      response.outputs.push_back(*std::move(tensor));
-    }
+    if (auto error = scan_field(*field, response)) return error;
   }
-  if (!reader.ok()) return "the response is truncated or garbage";
+  if (!reader.ok()) return std::string("the response ") + kGarbage;
   if (!response.raw.empty() && response.raw.size() != response.outputs.size()) {
     return "raw_output_contents has " + std::to_string(response.raw.size()) + " entries for " +
            std::to_string(response.outputs.size()) + " outputs";
+  }
+  const auto& outputs = response.outputs;
+  for (auto output = outputs.begin(); output != outputs.end(); ++output) {
+    if (std::any_of(outputs.begin(), output, [&](const TensorMessage& other) { return other.name == output->name; })) {
+      return "output " + quoted(output->name) + " is given twice";
+    }
   }
   return std::nullopt;
 }
@@ -63,24 +98,23 @@ struct Output {
 
 std::variant<Output, std::string> read_output(const ResponseMessage& response, std::size_t index) {
   const TensorMessage& tensor = response.outputs[index];
-  const std::string where = entry("outputs", index);
+  const auto where = [&] { return entry("outputs", index); };
   const auto datatype = datatype_of(tensor.datatype);
-  if (!datatype) return where + ".datatype: unknown datatype '" + printable(tensor.datatype) + "'";
-  Output output{{tensor.name, *datatype, tensor.shape, {}}, {}};
-  if (!response.raw.empty()) {
-    output.tensor.raw = response.raw[index];
-  } else {
-    auto converted = raw_from_contents(tensor.contents.value_or(std::string_view{}), *datatype);
-    if (const auto* fault = std::get_if<ContentsFault>(&converted)) return where + ".contents: " + fault->message;
-    output.typed = std::get<std::string>(std::move(converted));
-  }
-  const std::string_view raw = response.raw.empty() ? std::string_view(output.typed) : output.tensor.raw;
+  if (!datatype) return where() + ".datatype: unknown datatype " + quoted(tensor.datatype);
   const std::int64_t elements = elements_of(tensor.shape);
-  if (elements < 0 || count_elements(raw, *datatype) != elements) {
-    return where + ": its contents do not fit " + std::string(tensor.datatype) + " of shape " +
-           shape_text(tensor.shape);
+  if (elements < 0) return where() + ".shape: is " + shape_text(tensor.shape) + ", which no tensor has";
+  const bool is_raw = !response.raw.empty();
+  Output output{{tensor.name, *datatype, tensor.shape, {}}, {}};
+  if (tensor.typed || !is_raw) {
+    auto typed = raw_from_contents(tensor.message, *datatype, is_raw ? 0 : elements);
+    if (const auto* fault = std::get_if<ContentsFault>(&typed)) return where() + ".contents: " + fault->message;
+    output.typed = std::get<std::string>(std::move(typed));
   }
-  return output;
+  if (!is_raw) return output;
+  output.tensor.raw = response.raw[index];
+  if (count_elements(output.tensor.raw, *datatype) == elements) return output;
+  return where() + ": its raw contents do not fit " + std::string(tensor.datatype) + " of shape " +
+         shape_text(tensor.shape);
 }
 
 // Where each request's part of one output ends.
@@ -126,23 +160,6 @@ void write_message(std::string& message, const MessageHead& head, const std::vec
   for (const TensorView& tensor : tensors) writer.bytes(raw_field, tensor.raw);
 }
 
-std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
-
-// What is wrong with the response as a whole: whose it is, or an output that is given twice.
-std::optional<std::string> check_response(const ResponseMessage& response, const ModelSignature& signature) {
-  const std::string_view model = response.head.model_name;
-  if (!model.empty() && model != signature.name) {
-    return "is of model " + quoted(model) + ", not " + quoted(signature.name);
-  }
-  const auto& outputs = response.outputs;
-  for (auto output = outputs.begin(); output != outputs.end(); ++output) {
-    if (std::any_of(outputs.begin(), output, [&](const TensorMessage& other) { return other.name == output->name; })) {
-      return "output " + quoted(output->name) + " is given twice";
-    }
-  }
-  return std::nullopt;
-}
-
 // What is wrong with an output of a batch of so many rows.
 std::optional<std::string> check_output(const TensorView& tensor, const TensorSpec& spec, std::int64_t rows) {
   const std::string_view is = datatype_name(tensor.datatype);
@@ -185,7 +202,10 @@ std::variant<std::vector<std::string>, std::string> split_response(std::string_v
                                                                    const std::vector<const InferRequest*>& requests) {
   ResponseMessage message;
   if (auto error = scan(response, message)) return kWhose + *error;
-  if (auto error = check_response(message, signature)) return kWhose + *error;
+  const std::string_view model = message.head.model_name;
+  if (!model.empty() && model != signature.name) {
+    return kWhose + ("is of model " + quoted(model)) + ", not " + quoted(signature.name);
+  }
   std::int64_t rows = 0;
   for (const InferRequest* request : requests) rows += request->rows;
   auto read = read_outputs(message, signature, rows);

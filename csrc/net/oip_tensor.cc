@@ -1,6 +1,7 @@
 #include "net/oip_tensor.h"
 
 #include <limits>
+#include <utility>
 
 namespace mark::net {
 
@@ -10,21 +11,63 @@ constexpr std::uint32_t kName = 1;
 constexpr std::uint32_t kDatatype = 2;
 constexpr std::uint32_t kShape = 3;
 constexpr std::uint32_t kParameters = 4;
-constexpr std::uint32_t kContents = 5;
 
-bool append_shape(std::vector<std::int64_t>& shape, const Field& field) {
-  if (field.type == WireType::kVarint) {
-    shape.push_back(static_cast<std::int64_t>(field.value));
-    return true;
-  }
-  if (field.type != WireType::kBytes) return false;
+constexpr std::uint32_t kParameterKey = 1;
+constexpr std::uint32_t kParameterValue = 2;
+constexpr std::uint32_t kStringParameter = 3;
+
+using Fault = std::optional<TensorFault>;
+
+Fault append_dimension(std::vector<std::int64_t>& shape, std::optional<std::uint64_t> size) {
+  if (!size) return TensorFault{".shape", kGarbage};
+  shape.push_back(static_cast<std::int64_t>(*size));
+  return std::nullopt;
+}
+
+Fault append_shape(std::vector<std::int64_t>& shape, const Field& field) {
+  if (field.type == WireType::kVarint) return append_dimension(shape, field.value);
+  if (field.type != WireType::kBytes) return std::nullopt;
   WireReader packed(field.bytes);
   while (!packed.rest().empty()) {
-    const auto size = packed.varint();
-    if (!size) return false;
-    shape.push_back(static_cast<std::int64_t>(*size));
+    if (auto fault = append_dimension(shape, packed.varint())) return fault;
   }
-  return true;
+  return std::nullopt;
+}
+
+Fault scan_part(const Field& field, TensorMessage& tensor) {
+  if (field.number == kShape) return append_shape(tensor.shape, field);
+  if (field.type != WireType::kBytes) return std::nullopt;
+  switch (field.number) {
+    case kName:
+      if (!is_utf8(field.bytes)) return TensorFault{".name", kNoText};
+      tensor.name = field.bytes;
+      break;
+    case kDatatype:
+      if (!is_utf8(field.bytes)) return TensorFault{".datatype", kNoText};
+      tensor.datatype = field.bytes;
+      break;
+    case kParameters: {
+      const auto key = parameter_key(field.bytes);
+      if (!key) return TensorFault{".parameters", kGarbage};
+      tensor.shared_memory |= *key == kSharedMemory;
+      break;
+    }
+    case kTensorContents:
+      tensor.typed = true;
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+bool is_parameter_value(std::string_view message) {
+  WireReader reader(message);
+  while (const auto field = reader.next()) {
+    const bool text = field->number == kStringParameter && field->type == WireType::kBytes;
+    if (text && !is_utf8(field->bytes)) return false;
+  }
+  return reader.ok();
 }
 
 std::size_t shape_size(const std::vector<std::int64_t>& shape) {
@@ -35,32 +78,33 @@ std::size_t shape_size(const std::vector<std::int64_t>& shape) {
 
 }  // namespace
 
-bool parameter_is(std::string_view entry, std::string_view key) {
+std::optional<std::string_view> parameter_key(std::string_view entry) {
+  std::string_view key;
   WireReader reader(entry);
-  bool is = false;
   while (const auto field = reader.next()) {
-    if (field->number == 1) is = field->bytes == key;
+    if (field->type != WireType::kBytes) continue;
+    if (field->number == kParameterKey) {
+      if (!is_utf8(field->bytes)) return std::nullopt;
+      key = field->bytes;
+    }
+    if (field->number == kParameterValue && !is_parameter_value(field->bytes)) return std::nullopt;
   }
-  return is;
+  return reader.ok() ? std::optional(key) : std::nullopt;
 }
 
-std::optional<TensorMessage> scan_tensor(std::string_view message) {
+std::variant<TensorMessage, TensorFault> scan_tensor(std::string_view message) {
   TensorMessage tensor;
+  tensor.message = message;
   WireReader reader(message);
   while (const auto field = reader.next()) {
-    if (field->number == kShape) {
-      if (!append_shape(tensor.shape, *field)) return std::nullopt;
-      continue;
-    }
-    if (field->number > kContents) continue;
-    if (field->type != WireType::kBytes) return std::nullopt;
-    if (field->number == kName) tensor.name = field->bytes;
-    if (field->number == kDatatype) tensor.datatype = field->bytes;
-    if (field->number == kContents) tensor.contents = field->bytes;
-    if (field->number == kParameters) tensor.shared_memory |= parameter_is(field->bytes, "shared_memory_region");
+    if (auto fault = scan_part(*field, tensor)) return *std::move(fault);
   }
-  if (!reader.ok()) return std::nullopt;
+  if (!reader.ok()) return TensorFault{"", kGarbage};
   return tensor;
+}
+
+std::string entry(std::string_view list, std::size_t index) {
+  return std::string(list) + "[" + std::to_string(index) + "]";
 }
 
 std::int64_t elements_of(const std::vector<std::int64_t>& shape) {

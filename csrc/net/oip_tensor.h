@@ -1,10 +1,12 @@
 // The tensor messages inside requests and responses: InferInputTensor and InferOutputTensor have the same layout.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "net/oip_message.h"
@@ -12,20 +14,36 @@
 
 namespace mark::net {
 
+// Of the typed contents in a tensor message. Every occurrence counts: protobuf merges them.
+inline constexpr std::uint32_t kTensorContents = 5;
+
+inline constexpr char kNoText[] = "is not text in UTF-8";
+inline constexpr char kGarbage[] = "is truncated or garbage";
+
 // One tensor as it lies in a message; views into the message.
 struct TensorMessage {
+  std::string_view message;  // all of it
   std::string_view name;
   std::string_view datatype;
   std::vector<std::int64_t> shape;
-  std::optional<std::string_view> contents;  // typed; set when present, even if empty
-  bool shared_memory = false;                // its parameters name a shared-memory region
+  bool typed = false;          // it has contents, though they may be empty
+  bool shared_memory = false;  // its parameters name a shared-memory region
 };
 
-// Empty when malformed.
-std::optional<TensorMessage> scan_tensor(std::string_view message);
+// What is wrong with a tensor message, and with which part of it: ".shape"; empty when with all of it.
+struct TensorFault {
+  std::string part;
+  std::string explanation;
+};
 
-// Whether a parameters map entry has this key.
-bool parameter_is(std::string_view entry, std::string_view key);
+std::variant<TensorMessage, TensorFault> scan_tensor(std::string_view message);
+
+// The key of a parameters map entry; empty when key or value are malformed.
+std::optional<std::string_view> parameter_key(std::string_view entry);
+inline constexpr std::string_view kSharedMemory = "shared_memory_region";
+
+// "inputs[0]"
+std::string entry(std::string_view list, std::size_t index);
 
 // Elements of a shape; -1 when a dimension is negative or the product does not fit 63 bits.
 std::int64_t elements_of(const std::vector<std::int64_t>& shape);

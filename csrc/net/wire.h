@@ -30,21 +30,29 @@ class WireReader {
  public:
   explicit WireReader(std::string_view message) : rest_(message) {}
 
-  // The next field; empty at the end or at the first malformed byte. Groups, which proto3 lacks, count as malformed.
+  // The next field; empty at the end or at the first malformed byte. A group, which proto3 lacks, is passed over and
+  // comes as a field of type kStartGroup without a value: unknown, like any field of another type than its number has.
   std::optional<Field> next();
   bool ok() const { return ok_; }
   std::string_view rest() const { return rest_; }
 
-  std::optional<std::uint64_t> varint();
+  std::optional<std::uint64_t> varint() {
+    if (rest_.empty() || static_cast<std::uint8_t>(rest_.front()) >= 0x80U) return long_varint();
+    const auto value = static_cast<std::uint8_t>(rest_.front());
+    rest_.remove_prefix(1);
+    return value;
+  }
   std::optional<std::uint64_t> fixed(std::size_t bytes);
 
  private:
-  std::optional<Field> malformed() {
-    ok_ = false;
-    return std::nullopt;
-  }
+  std::optional<std::uint64_t> long_varint();
+  // False when malformed.
+  bool read_tag(Field& field);
+  bool read_value(Field& field);
+  bool skip_group(std::uint32_t number);
 
   std::string_view rest_;
+  int groups_ = 0;  // open, while one is skipped
   bool ok_ = true;
 };
 
@@ -77,7 +85,11 @@ std::size_t varint_size(std::uint64_t value);
 // Bytes of a length-delimited field with `size` bytes of content; field numbers below 16 take one byte of tag.
 inline std::size_t field_size(std::size_t size) { return 1 + varint_size(size) + size; }
 
+// Whether protobuf would take it for a string: no overlong forms, no surrogates, nothing beyond U+10FFFF.
+bool is_utf8(std::string_view text);
+
 // Text that is safe to put into a message: printable ASCII, everything else as \xNN, cut at 64 characters.
 std::string printable(std::string_view text);
+std::string quoted(std::string_view text);  // printable, between ' and '
 
 }  // namespace mark::net

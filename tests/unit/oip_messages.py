@@ -1,4 +1,4 @@
-"""Messages that protobuf itself wrote, by the classes of NVIDIA's client, and what the codec makes of them."""
+"""Messages that protobuf itself wrote, by the classes of NVIDIA's client, or that no protobuf library would write."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ SIGNATURE = _core.ModelSignature(
     "digits", "1", [("image", "FP32", [-1, 2, 2])], [("logits", "FP32", [-1, 3]), ("label", "BYTES", [-1])], 4
 )
 IMAGE = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+
+
+def varint(value: int) -> bytes:
+    head = b""
+    while value >= 0x80:
+        head, value = head + bytes([value & 0x7F | 0x80]), value >> 7
+    return head + bytes([value])
+
+
+def chunk(number: int, payload: bytes) -> bytes:
+    """A length-delimited field: text, bytes, a message, or packed numbers."""
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
 def protobuf_request(**changes: Any) -> Any:

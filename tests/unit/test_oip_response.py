@@ -47,16 +47,37 @@ def test_a_response_in_typed_contents_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "raw", "words"),
-    [([3], b"\0" * 8, "outputs[0]"), ([-1], b"", "outputs[0]"), ([2, 2], b"\0" * 8, "do not fit FP32 of shape")],
+    [
+        ([3], b"\0" * 8, r"outputs\[0\]: its raw contents do not fit FP32 of shape \[3\]"),
+        ([-1], b"", r"outputs\[0\].shape: is \[-1\]"),
+        ([2**62, 2], b"", r"outputs\[0\].shape: is \[4611686018427387904, 2\]"),
+    ],
 )
 def test_a_response_whose_contents_do_not_fit_is_refused(shape: list[int], raw: bytes, words: str) -> None:
     message = service_pb2.ModelInferResponse(model_name="m", raw_output_contents=[raw])
     message.outputs.add(name="y", datatype="FP32", shape=shape)
 
-    with pytest.raises(ValueError, match="outputs"):
+    with pytest.raises(ValueError, match=words):
         _core.parse_infer_response(message.SerializeToString())
 
 
 def test_a_garbage_response_is_refused() -> None:
     with pytest.raises(ValueError, match="truncated or garbage"):
         _core.parse_infer_response(b"\x0a\xff")
+
+
+def test_an_output_that_is_given_twice_is_refused() -> None:
+    message = service_pb2.ModelInferResponse(raw_output_contents=[b"\1", b"\2"])
+    message.outputs.add(name="y", datatype="INT8", shape=[1])
+    message.outputs.add(name="y", datatype="INT8", shape=[1])
+
+    with pytest.raises(ValueError, match="output 'y' is given twice"):
+        _core.parse_infer_response(message.SerializeToString())
+
+
+def test_typed_contents_beside_raw_ones_are_refused() -> None:
+    message = service_pb2.ModelInferResponse(raw_output_contents=[b"\1"])
+    message.outputs.add(name="y", datatype="INT8", shape=[1]).contents.int_contents.append(1)
+
+    with pytest.raises(ValueError, match=r"outputs\[0\].contents"):
+        _core.parse_infer_response(message.SerializeToString())

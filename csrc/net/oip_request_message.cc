@@ -1,0 +1,125 @@
+#include "net/oip_request_message.h"
+
+#include <utility>
+
+#include "net/wire.h"
+
+namespace mark::net {
+
+namespace {
+
+constexpr std::uint32_t kModelName = 1;
+constexpr std::uint32_t kModelVersion = 2;
+constexpr std::uint32_t kId = 3;
+constexpr std::uint32_t kParameters = 4;
+constexpr std::uint32_t kInputs = 5;
+constexpr std::uint32_t kOutputs = 6;
+constexpr std::uint32_t kRawInputContents = 7;
+constexpr std::uint32_t kOutputName = 1;
+constexpr std::uint32_t kOutputParameters = 2;
+
+using Error = std::optional<RequestError>;
+
+RequestError malformed(const std::string& explanation) {
+  return {RequestFault::kMalformed, "ModelInferRequest",
+          "the message is not a valid ModelInferRequest: " + explanation};
+}
+
+Error read_text(std::string_view bytes, const char* field, std::string_view& text) {
+  if (!is_utf8(bytes)) return invalid(field, kNoText);
+  text = bytes;
+  return std::nullopt;
+}
+
+Error scan_input(std::string_view message, RequestMessage& request) {
+  auto scanned = scan_tensor(message);
+  if (const auto* fault = std::get_if<TensorFault>(&scanned)) {
+    const std::string where = entry("inputs", request.inputs.size());
+    return fault->part.empty() ? malformed(where + " " + fault->explanation)
+                               : invalid(where + fault->part, fault->explanation);
+  }
+  request.inputs.push_back(std::get<TensorMessage>(std::move(scanned)));
+  return std::nullopt;
+}
+
+Error scan_output(std::string_view message, RequestMessage& request) {
+  const auto where = [&] { return entry("outputs", request.outputs.size()); };
+  std::string_view name;
+  WireReader reader(message);
+  while (const auto field = reader.next()) {
+    if (field->type != WireType::kBytes) continue;
+    if (field->number == kOutputName) {
+      if (!is_utf8(field->bytes)) return invalid(where() + ".name", kNoText);
+      name = field->bytes;
+    }
+    if (field->number == kOutputParameters) {
+      const auto key = parameter_key(field->bytes);
+      if (!key) return invalid(where() + ".parameters", kGarbage);
+      if (*key != kSharedMemory) continue;
+      return invalid(where() + ".parameters", "shared memory is not supported; take the output from the response");
+    }
+  }
+  if (!reader.ok()) return malformed(where() + " " + kGarbage);
+  request.outputs.push_back(name);
+  return std::nullopt;
+}
+
+// A field of another type than its number has is unknown, as it is to protobuf.
+Error scan_field(const Field& field, RequestMessage& request) {
+  if (field.type != WireType::kBytes) return std::nullopt;
+  switch (field.number) {
+    case kModelName:
+      return read_text(field.bytes, "model_name", request.model_name);
+    case kModelVersion:
+      return read_text(field.bytes, "model_version", request.model_version);
+    case kId:
+      return read_text(field.bytes, "id", request.id);
+    case kParameters:
+      return parameter_key(field.bytes) ? std::nullopt : Error{invalid("parameters", kGarbage)};
+    case kInputs:
+      return scan_input(field.bytes, request);
+    case kOutputs:
+      return scan_output(field.bytes, request);
+    case kRawInputContents:
+      request.raw.push_back(field.bytes);
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+RequestError invalid(const std::string& field, const std::string& explanation) {
+  return {RequestFault::kInvalid, field, field + ": " + explanation};
+}
+
+std::string names_of(const std::vector<TensorSpec>& specs) {
+  std::string names;
+  for (const TensorSpec& spec : specs) names += (names.empty() ? "" : ", ") + quoted(spec.name);
+  return names;
+}
+
+std::optional<RequestError> scan_request(std::string_view message, RequestMessage& request) {
+  WireReader reader(message);
+  while (const auto field = reader.next()) {
+    if (auto error = scan_field(*field, request)) return error;
+  }
+  return reader.ok() ? std::nullopt : Error{malformed(std::string("it ") + kGarbage)};
+}
+
+std::variant<Target, RequestError> scan_target(std::string_view message) {
+  Target target;
+  WireReader reader(message);
+  while (const auto field = reader.next()) {
+    if (field->number > kModelVersion || field->type != WireType::kBytes) continue;
+    const bool is_name = field->number == kModelName;
+    if (!is_utf8(field->bytes)) return invalid(is_name ? "model_name" : "model_version", kNoText);
+    (is_name ? target.model_name : target.model_version) = field->bytes;
+  }
+  if (!reader.ok()) return malformed(std::string("it ") + kGarbage);
+  return target;
+}
+
+}  // namespace mark::net
