@@ -35,6 +35,9 @@ int datatype_bytes(Datatype datatype);  // of one element; 0 for BYTES
 // More than any array library knows; a shape of more dimensions is no shape.
 inline constexpr std::size_t kRankMax = 64;
 
+// Outputs of a response, where no signature says how many there are.
+inline constexpr std::size_t kOutputsMax = 1024;
+
 // A tensor that the model takes or gives. shape[0] is the batch dimension, -1; another -1 matches any size.
 struct TensorSpec {
   std::string name;

@@ -1,5 +1,6 @@
 // ModelInferRequest: checked on the way in, concatenated on the way to a worker.
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -59,7 +60,7 @@ Error check_shape(std::size_t index, const TensorMessage& tensor, const TensorSp
 }
 
 Error check_tensor(const RequestMessage& request, std::size_t index, const TensorSpec& spec, int rows_max) {
-  const TensorMessage& tensor = request.inputs[index];
+  const TensorMessage& tensor = request.inputs[index].tensor;
   const auto where = [&] { return entry("inputs", index); };
   if (tensor.shared_memory) {
     return invalid(where() + ".parameters", "shared memory is not supported; send the contents in the message");
@@ -94,7 +95,7 @@ Error check_raw(std::string_view raw, std::size_t index, Datatype datatype, cons
 // The tensor's contents in raw form, copied out of the message; just so many as its shape has.
 std::variant<std::string, RequestError> contents_of(const RequestMessage& request, std::size_t index,
                                                     Datatype datatype) {
-  const TensorMessage& tensor = request.inputs[index];
+  const TensorMessage& tensor = request.inputs[index].tensor;
   if (!request.raw.empty()) {
     if (auto error = check_raw(request.raw[index], index, datatype, tensor.shape)) return *std::move(error);
     return std::string(request.raw[index]);
@@ -106,29 +107,21 @@ std::variant<std::string, RequestError> contents_of(const RequestMessage& reques
   return std::get<std::string>(std::move(typed));
 }
 
-// Checks one input and puts it into its place of the signature.
+// Checks one input and puts it into its place.
 Error read_input(const RequestMessage& request, std::size_t index, const ModelSignature& signature,
                  InferRequest& parsed) {
-  const TensorMessage& tensor = request.inputs[index];
-  const auto field = [&](const char* part) { return entry("inputs", index) + part; };
-  const auto spec = std::find_if(signature.inputs.begin(), signature.inputs.end(),
-                                 [&](const TensorSpec& known) { return known.name == tensor.name; });
-  if (spec == signature.inputs.end()) {
-    return invalid(field(".name"),
-                   quoted(tensor.name) + " is no input of the model; it takes " + names_of(signature.inputs));
-  }
-  Tensor& input = parsed.inputs[static_cast<std::size_t>(spec - signature.inputs.begin())];
-  if (!input.shape.empty()) return invalid(field(".name"), quoted(spec->name) + " is given twice");
-  if (auto error = check_tensor(request, index, *spec, signature.rows_max)) return error;
+  const auto& [tensor, place] = request.inputs[index];
+  const TensorSpec& spec = signature.inputs[place];
+  if (auto error = check_tensor(request, index, spec, signature.rows_max)) return error;
   const auto rows = static_cast<int>(tensor.shape[0]);
   if (parsed.rows != 0 && parsed.rows != rows) {
-    return invalid(field(".shape"),
+    return invalid(entry("inputs", index) + ".shape",
                    "has " + std::to_string(rows) + " rows, but another input has " + std::to_string(parsed.rows));
   }
   parsed.rows = rows;
-  auto raw = contents_of(request, index, spec->datatype);
+  auto raw = contents_of(request, index, spec.datatype);
   if (auto* error = std::get_if<RequestError>(&raw)) return std::move(*error);
-  input = {tensor.shape, std::get<std::string>(std::move(raw))};
+  parsed.inputs[place] = {tensor.shape, std::get<std::string>(std::move(raw))};
   return std::nullopt;
 }
 
@@ -149,40 +142,24 @@ Error read_inputs(const RequestMessage& request, const ModelSignature& signature
   return invalid("inputs", quoted(spec.name) + " is missing; the model takes " + names_of(signature.inputs));
 }
 
-Error read_outputs(const RequestMessage& request, const ModelSignature& signature, InferRequest& parsed) {
-  if (request.outputs.empty()) {
-    for (std::size_t i = 0; i < signature.outputs.size(); ++i) parsed.outputs.push_back(static_cast<int>(i));
-    return std::nullopt;
-  }
-  for (std::size_t i = 0; i < request.outputs.size(); ++i) {
-    const auto spec = std::find_if(signature.outputs.begin(), signature.outputs.end(),
-                                   [&](const TensorSpec& known) { return known.name == request.outputs[i]; });
-    const auto field = [&] { return entry("outputs", i) + ".name"; };
-    if (spec == signature.outputs.end()) {
-      return invalid(
-          field(), quoted(request.outputs[i]) + " is no output of the model; it gives " + names_of(signature.outputs));
-    }
-    const auto index = static_cast<int>(spec - signature.outputs.begin());
-    if (std::find(parsed.outputs.begin(), parsed.outputs.end(), index) != parsed.outputs.end()) {
-      return invalid(field(), quoted(spec->name) + " is asked for twice");
-    }
-    parsed.outputs.push_back(index);
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::variant<InferRequest, RequestError> parse_infer_request(std::string_view message,
                                                              const ModelSignature& signature) {
   RequestMessage request;
   InferRequest parsed;
-  Error error = scan_request(message, request);
-  if (!error) error = check_target(request, signature);
+  Error error = scan_request(message, signature, request);
+  // What is wrong with a message for another model is that it came here.
+  const bool known = !error || (error->fault == RequestFault::kInvalid && !request.model_name.empty());
+  if (auto other = known ? check_target(request, signature) : std::nullopt) error = std::move(other);
   if (!error) error = read_inputs(request, signature, parsed);
-  if (!error) error = read_outputs(request, signature, parsed);
   if (error) return *std::move(error);
   parsed.id = request.id;
+  parsed.outputs = std::move(request.outputs);
+  if (parsed.outputs.empty()) {
+    parsed.outputs.resize(signature.outputs.size());
+    std::iota(parsed.outputs.begin(), parsed.outputs.end(), 0);
+  }
   return parsed;
 }
 

@@ -1,5 +1,6 @@
 #include "net/oip_request_message.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "net/wire.h"
@@ -31,18 +32,34 @@ Error read_text(std::string_view bytes, const char* field, std::string_view& tex
   return std::nullopt;
 }
 
-Error scan_input(std::string_view message, RequestMessage& request) {
+// Where the specs have this name; their number when they do not have it.
+std::size_t place_of(std::string_view name, const std::vector<TensorSpec>& specs) {
+  const auto named = [&](const TensorSpec& spec) { return spec.name == name; };
+  return static_cast<std::size_t>(std::find_if(specs.begin(), specs.end(), named) - specs.begin());
+}
+
+Error scan_input(std::string_view message, const ModelSignature& signature, RequestMessage& request) {
+  const auto where = [&] { return entry("inputs", request.inputs.size()); };
   auto scanned = scan_tensor(message);
   if (const auto* fault = std::get_if<TensorFault>(&scanned)) {
-    const std::string where = entry("inputs", request.inputs.size());
-    return fault->part.empty() ? malformed(where + " " + fault->explanation)
-                               : invalid(where + fault->part, fault->explanation);
+    return fault->part.empty() ? malformed(where() + " " + fault->explanation)
+                               : invalid(where() + fault->part, fault->explanation);
   }
-  request.inputs.push_back(std::get<TensorMessage>(std::move(scanned)));
+  auto& tensor = std::get<TensorMessage>(scanned);
+  const std::size_t place = place_of(tensor.name, signature.inputs);
+  if (place == signature.inputs.size()) {
+    return invalid(where() + ".name",
+                   quoted(tensor.name) + " is no input of the model; it takes " + names_of(signature.inputs));
+  }
+  const auto is_same = [&](const RequestMessage::Input& other) { return other.place == place; };
+  if (std::any_of(request.inputs.begin(), request.inputs.end(), is_same)) {
+    return invalid(where() + ".name", quoted(tensor.name) + " is given twice");
+  }
+  request.inputs.push_back({std::move(tensor), place});
   return std::nullopt;
 }
 
-Error scan_output(std::string_view message, RequestMessage& request) {
+Error scan_output(std::string_view message, const ModelSignature& signature, RequestMessage& request) {
   const auto where = [&] { return entry("outputs", request.outputs.size()); };
   std::string_view name;
   WireReader reader(message);
@@ -59,13 +76,22 @@ Error scan_output(std::string_view message, RequestMessage& request) {
       return invalid(where() + ".parameters", "shared memory is not supported; take the output from the response");
     }
   }
-  if (!reader.ok()) return malformed(where() + " " + kGarbage);
-  request.outputs.push_back(name);
+  if (!reader.ok()) return malformed(where() + " " + reader.fault());
+  const std::size_t place = place_of(name, signature.outputs);
+  if (place == signature.outputs.size()) {
+    return invalid(where() + ".name",
+                   quoted(name) + " is no output of the model; it gives " + names_of(signature.outputs));
+  }
+  const auto output = static_cast<int>(place);
+  if (std::find(request.outputs.begin(), request.outputs.end(), output) != request.outputs.end()) {
+    return invalid(where() + ".name", quoted(name) + " is asked for twice");
+  }
+  request.outputs.push_back(output);
   return std::nullopt;
 }
 
 // A field of another type than its number has is unknown, as it is to protobuf.
-Error scan_field(const Field& field, RequestMessage& request) {
+Error scan_field(const Field& field, const ModelSignature& signature, RequestMessage& request) {
   if (field.type != WireType::kBytes) return std::nullopt;
   switch (field.number) {
     case kModelName:
@@ -77,10 +103,13 @@ Error scan_field(const Field& field, RequestMessage& request) {
     case kParameters:
       return parameter_key(field.bytes) ? std::nullopt : Error{invalid("parameters", kGarbage)};
     case kInputs:
-      return scan_input(field.bytes, request);
+      return scan_input(field.bytes, signature, request);
     case kOutputs:
-      return scan_output(field.bytes, request);
+      return scan_output(field.bytes, signature, request);
     case kRawInputContents:
+      if (request.raw.size() == signature.inputs.size()) {
+        return invalid("raw_input_contents", "has more entries than the model has inputs; give one for each input");
+      }
       request.raw.push_back(field.bytes);
       break;
     default:
@@ -101,12 +130,14 @@ std::string names_of(const std::vector<TensorSpec>& specs) {
   return names;
 }
 
-std::optional<RequestError> scan_request(std::string_view message, RequestMessage& request) {
+std::optional<RequestError> scan_request(std::string_view message, const ModelSignature& signature,
+                                         RequestMessage& request) {
+  request.inputs.reserve(signature.inputs.size());
   WireReader reader(message);
   while (const auto field = reader.next()) {
-    if (auto error = scan_field(*field, request)) return error;
+    if (auto error = scan_field(*field, signature, request)) return error;
   }
-  return reader.ok() ? std::nullopt : Error{malformed(std::string("it ") + kGarbage)};
+  return reader.ok() ? std::nullopt : Error{malformed("it " + reader.fault())};
 }
 
 std::variant<Target, RequestError> scan_target(std::string_view message) {
@@ -118,7 +149,7 @@ std::variant<Target, RequestError> scan_target(std::string_view message) {
     if (!is_utf8(field->bytes)) return invalid(is_name ? "model_name" : "model_version", kNoText);
     (is_name ? target.model_name : target.model_version) = field->bytes;
   }
-  if (!reader.ok()) return malformed(std::string("it ") + kGarbage);
+  if (!reader.ok()) return malformed("it " + reader.fault());
   return target;
 }
 

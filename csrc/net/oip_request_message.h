@@ -1,6 +1,7 @@
-// A ModelInferRequest as it lies on the wire: its fields, each well-formed.
+// A ModelInferRequest as it lies on the wire: its fields, each well-formed and none more often than a model could use.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,13 +12,18 @@
 
 namespace mark::net {
 
-// The fields of the message, not yet compared with the signature. Views into the message.
+// Views into the message; inputs and outputs by their places in the signature.
 struct RequestMessage {
+  struct Input {
+    TensorMessage tensor;
+    std::size_t place = 0;
+  };
+
   std::string_view model_name;
   std::string_view model_version;
   std::string_view id;
-  std::vector<TensorMessage> inputs;
-  std::vector<std::string_view> outputs;
+  std::vector<Input> inputs;
+  std::vector<int> outputs;
   std::vector<std::string_view> raw;
 };
 
@@ -26,6 +32,9 @@ RequestError invalid(const std::string& field, const std::string& explanation);
 // "'logits', 'label'"
 std::string names_of(const std::vector<TensorSpec>& specs);
 
-std::optional<RequestError> scan_request(std::string_view message, RequestMessage& request);
+// Compares names with the signature at once, so that no more entries are kept than the model has: a message of 64 MiB
+// has room for 32 million. What was scanned before an error stays in `request`.
+std::optional<RequestError> scan_request(std::string_view message, const ModelSignature& signature,
+                                         RequestMessage& request);
 
 }  // namespace mark::net

@@ -39,6 +39,7 @@ Error read_text(std::string_view bytes, const char* field, std::string_view& tex
 }
 
 Error scan_output(std::string_view message, ResponseMessage& response) {
+  if (response.outputs.size() == kOutputsMax) return "has more than " + std::to_string(kOutputsMax) + " outputs";
   auto scanned = scan_tensor(message);
   if (const auto* fault = std::get_if<TensorFault>(&scanned)) {
     const std::string where = entry("outputs", response.outputs.size()) + fault->part;
@@ -63,6 +64,7 @@ Error scan_field(const Field& field, ResponseMessage& response) {
     case kTensors:
       return scan_output(field.bytes, response);
     case kRawOutputContents:
+      if (response.raw.size() == kOutputsMax) return "has more than " + std::to_string(kOutputsMax) + " raw contents";
       response.raw.push_back(field.bytes);
       break;
     default:
@@ -76,7 +78,7 @@ Error scan(std::string_view message, ResponseMessage& response) {
   while (const auto field = reader.next()) {
     if (auto error = scan_field(*field, response)) return error;
   }
-  if (!reader.ok()) return std::string("the response ") + kGarbage;
+  if (!reader.ok()) return "the response " + reader.fault();
   if (!response.raw.empty() && response.raw.size() != response.outputs.size()) {
     return "raw_output_contents has " + std::to_string(response.raw.size()) + " entries for " +
            std::to_string(response.outputs.size()) + " outputs";

@@ -20,6 +20,10 @@ using Fault = std::optional<TensorFault>;
 
 Fault append_dimension(std::vector<std::int64_t>& shape, std::optional<std::uint64_t> size) {
   if (!size) return TensorFault{".shape", kGarbage};
+  // A byte of the message may be a dimension: counted now, not when all are in memory.
+  if (shape.size() == kRankMax) {
+    return TensorFault{".shape", "has more than " + std::to_string(kRankMax) + " dimensions"};
+  }
   shape.push_back(static_cast<std::int64_t>(*size));
   return std::nullopt;
 }
@@ -99,7 +103,7 @@ std::variant<TensorMessage, TensorFault> scan_tensor(std::string_view message) {
   while (const auto field = reader.next()) {
     if (auto fault = scan_part(*field, tensor)) return *std::move(fault);
   }
-  if (!reader.ok()) return TensorFault{"", kGarbage};
+  if (!reader.ok()) return TensorFault{"", reader.fault()};
   return tensor;
 }
 

@@ -18,7 +18,6 @@ namespace mark::net {
 inline constexpr std::uint32_t kTensorContents = 5;
 
 inline constexpr char kNoText[] = "is not text in UTF-8";
-inline constexpr char kGarbage[] = "is truncated or garbage";
 
 // One tensor as it lies in a message; views into the message.
 struct TensorMessage {

@@ -139,11 +139,11 @@ std::variant<std::string, ContentsFault> ContentsReader::finish() {
 }
 
 Fault ContentsReader::read(std::string_view contents) {
-  WireReader reader(contents);
+  WireReader reader(contents, kFieldsMax + elements_);
   while (const auto field = reader.next()) {
     if (auto fault = read_field(*field)) return fault;
   }
-  return reader.ok() ? std::nullopt : Fault{{kGarbage}};
+  return reader.ok() ? std::nullopt : Fault{{reader.fault()}};
 }
 
 // Repeated numbers arrive packed into one field, or one field each; both are valid. Another type makes a field unknown.

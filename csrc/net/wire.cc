@@ -54,7 +54,10 @@ std::optional<std::uint64_t> WireReader::fixed(std::size_t bytes) {
   return value;
 }
 
+std::string WireReader::fault() const { return fields_left_ < 0 ? "has too many fields" : kGarbage; }
+
 bool WireReader::read_tag(Field& field) {
+  if (--fields_left_ < 0) return false;
   const std::size_t before = rest_.size();
   const auto tag = varint();
   // 32 bits, in 5 bytes at most; the upper 29 are the number, which is never 0.

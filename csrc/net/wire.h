@@ -25,15 +25,24 @@ struct Field {
   std::string_view bytes;   // kBytes
 };
 
-// Walks over the fields of one message. Never reads outside it; anything malformed ends the walk with ok() false.
+inline constexpr char kGarbage[] = "is truncated or garbage";
+
+// Fields of one message, those included that nobody knows. More would only take time.
+inline constexpr std::int64_t kFieldsMax = 65536;
+
+// Walks over the fields of one message. Never reads outside it; anything malformed, or a field too many, ends the walk
+// with ok() false.
 class WireReader {
  public:
-  explicit WireReader(std::string_view message) : rest_(message) {}
+  explicit WireReader(std::string_view message, std::int64_t fields_max = kFieldsMax)
+      : rest_(message), fields_left_(fields_max) {}
 
   // The next field; empty at the end or at the first malformed byte. A group, which proto3 lacks, is passed over and
   // comes as a field of type kStartGroup without a value: unknown, like any field of another type than its number has.
   std::optional<Field> next();
   bool ok() const { return ok_; }
+  // Why ok() is false, to stand behind the name of the message.
+  std::string fault() const;
   std::string_view rest() const { return rest_; }
 
   std::optional<std::uint64_t> varint() {
@@ -52,6 +61,7 @@ class WireReader {
   bool skip_group(std::uint32_t number);
 
   std::string_view rest_;
+  std::int64_t fields_left_;
   int groups_ = 0;  // open, while one is skipped
   bool ok_ = true;
 };
