@@ -21,7 +21,29 @@ void bind_provisioner(py::module_& m) {
              return mark::Offering{std::move(name), price, capacity, overhead, available};
            }),
            py::arg("name"), py::kw_only(), py::arg("price_usd_per_hour"), py::arg("capacity_rows_per_s"),
-           py::arg("launch_overhead_s"), py::arg("available"));
+           py::arg("launch_overhead_s"), py::arg("available"))
+      .def(
+          "set_life",
+          [](mark::Offering& offering, double boot_s, double unavailable_until_s, double interruptions_per_hour) {
+            offering.boot_s = boot_s;
+            offering.unavailable_until_s = unavailable_until_s;
+            offering.interruptions_per_hour = interruptions_per_hour;
+          },
+          py::kw_only(), py::arg("boot_s"), py::arg("unavailable_until_s"), py::arg("interruptions_per_hour"))
+      .def(
+          "set_pool",
+          [](mark::Offering& offering, std::string pool, double share_max) {
+            offering.pool = std::move(pool);
+            offering.pool_share_max = share_max;
+          },
+          py::arg("pool"), py::arg("share_max"))
+      .def(
+          "set_credits",
+          [](mark::Offering& offering, double baseline_share, double credits_s) {
+            offering.baseline_share = baseline_share;
+            offering.credits_s = credits_s;
+          },
+          py::kw_only(), py::arg("baseline_share"), py::arg("credits_s"));
   py::class_<mark::Instance>(m, "PlanningInstance", "An instance that runs or boots.")
       .def(py::init([](std::uint64_t id, int offering, double ready_in_s) {
              return mark::Instance{id, offering, ready_in_s};

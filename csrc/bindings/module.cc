@@ -12,5 +12,6 @@ PYBIND11_MODULE(_core, m) {
   bind_oip(m);
   bind_endpoint(m);
   bind_provisioner(m);
+  bind_planning(m);
   bind_timer(m);
 }

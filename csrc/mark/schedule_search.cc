@@ -1,0 +1,136 @@
+#include "mark/schedule_search.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "mark/exact_schedule.h"
+#include "mark/local_search.h"
+#include "mark/schedule_combination.h"
+#include "mark/starting_schedules.h"
+
+namespace mark {
+namespace {
+
+// Looks at steps that a search may take. A plan of few long steps gets more for each: it is made less often, and a
+// larger part of it is carried out before the next.
+constexpr std::int64_t kLooksMax = 600'000;
+constexpr std::int64_t kLooksTimesSteps = 9'000'000;
+constexpr std::int64_t kLastShare = 8;  // an eighth is kept for the last improvement
+constexpr int kShakesInVainMax = 64;
+constexpr std::size_t kEliteMax = 8;
+constexpr double kFlatShare = 0.8;  // a forecast whose least is this share of its most is nearly flat
+
+bool cheaper(const Schedule& a, const Schedule& b) { return a.cost().better_than(b.cost()); }
+
+// A pseudo-random sequence that is the same everywhere (Knuth's MMIX constants).
+class Sequence {
+ public:
+  int below(int bound) {
+    state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+    return static_cast<int>((state_ >> 33U) % static_cast<std::uint64_t>(bound));
+  }
+
+ private:
+  std::uint64_t state_ = 1;
+};
+
+class Search {
+ public:
+  explicit Search(const PlanningProblem& problem)
+      : problem_(problem), looks_(std::min(kLooksMax, kLooksTimesSteps / problem.steps)) {
+    for (int f = 0; f < static_cast<int>(problem.families.size()); ++f) {
+      if (problem.families[static_cast<std::size_t>(f)].group < 0) {
+        launches_.push_back(f);
+      }
+    }
+  }
+
+  Schedule run(const std::vector<Schedule>& given) {
+    std::int64_t last_looks = looks_ / kLastShare;
+    looks_ -= last_looks;
+    std::vector<Schedule> found = starts();
+    found.insert(found.end(), given.begin(), given.end());
+    Schedule combined = best_combination(found);
+    improve(combined, looks_);
+    std::stable_sort(found.begin(), found.end(), cheaper);
+    for (Schedule& schedule : found) {
+      improve(schedule, looks_);
+    }
+    found.push_back(std::move(combined));
+    Schedule best = best_combination(found);
+    improve(best, looks_);
+    best = shake(std::move(best), std::move(found));
+    improve(best, last_looks);
+    return best;
+  }
+
+ private:
+  std::vector<Schedule> starts() const {
+    std::vector<Schedule> found{greedy_in_order_of_time(problem_), greedy_with_look_ahead(problem_),
+                                cover_of_each_step(problem_)};
+    std::optional<Schedule> best_single;
+    for (const int f : launches_) {
+      Schedule single = single_family(problem_, f);
+      if (!best_single || cheaper(single, *best_single)) {
+        best_single = std::move(single);
+      }
+    }
+    if (best_single) {
+      found.push_back(std::move(*best_single));
+    }
+    const auto& forecast = problem_.forecast_rows_per_s;
+    const auto [least, most] = std::minmax_element(forecast.begin(), forecast.end());
+    if (*least >= kFlatShare * *most) {
+      found.push_back(flat_cover(problem_));
+    }
+    return found;
+  }
+
+  // One instance more somewhere gives the moves room that they do not have at a local optimum.
+  Schedule shake(Schedule best, std::vector<Schedule> elite) {
+    Sequence sequence;
+    elite.insert(elite.begin(), best);
+    elite.resize(std::min(elite.size(), kEliteMax), best);
+    std::size_t next = 1;
+    for (int in_vain = 0; looks_ > 0 && in_vain < kShakesInVainMax && !launches_.empty(); ++in_vain) {
+      const int f = launches_[static_cast<std::size_t>(sequence.below(static_cast<int>(launches_.size())))];
+      const int from = problem_.families[static_cast<std::size_t>(f)].first;
+      const int first = from + sequence.below(problem_.steps - from);
+      const int end = first + 1 + sequence.below(problem_.steps - first);
+      const Move one = move_of(f, 1);
+      if (best.usd(one, first, end) == kInfeasible) {
+        continue;
+      }
+      Schedule shaken = best;
+      shaken.apply(one, first, end);
+      improve(shaken, looks_);
+      Schedule merged = best_combination({best, shaken});
+      if (cheaper(merged, best)) {
+        best = std::move(merged);
+        in_vain = 0;
+      }
+      elite[next] = std::move(shaken);
+      next = next + 1 < elite.size() ? next + 1 : std::min<std::size_t>(1, elite.size() - 1);
+    }
+    elite.front() = best;
+    return best_combination(elite);
+  }
+
+  const PlanningProblem& problem_;
+  std::int64_t looks_;
+  std::vector<int> launches_;
+};
+
+}  // namespace
+
+SearchResult cheapest_schedule(const PlanningProblem& problem, const std::vector<Schedule>& given) {
+  if (std::optional<Schedule> exact = exact_schedule(problem)) {
+    return {.schedule = std::move(*exact), .exact = true};
+  }
+  return {.schedule = Search(problem).run(given), .exact = false};
+}
+
+}  // namespace mark
