@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -30,12 +30,16 @@ class World:
     """A controller, a cloud, and a load, driven as the live loop drives them, but in virtual time."""
 
     def __init__(
-        self, cooldown_s: float = 4.0, min_instances: int = 1, offerings: tuple[Offering, ...] = (SMALL,)
+        self,
+        cooldown_s: float = 4.0,
+        min_instances: int = 1,
+        offerings: tuple[Offering, ...] = (SMALL,),
+        policy: Literal["greedy", "refined"] = "refined",
     ) -> None:
         self.clock = ManualClock()
         self.cloud = FakeCloud(offerings, self.clock)
         params = ControllerParams(
-            step_s=1.0, window_s=1.0, horizon_steps=5, cooldown_s=cooldown_s, min_instances=min_instances
+            step_s=1.0, window_s=1.0, horizon_steps=5, cooldown_s=cooldown_s, min_instances=min_instances, policy=policy
         )
         self.controller = Controller(("c", "m"), offerings, CAPACITIES, MovingMaximum(3, 1.0), params)
         self.rows = 0
@@ -161,7 +165,28 @@ def test_a_decision_says_load_forecast_capacity_and_reason() -> None:
     assert decision.load_per_s == 30.0
     assert decision.forecast.rates_per_s == (30.0,) * 5
     assert decision.capacity_per_s == 30.0
+    assert decision.reason.startswith(
+        "load 30, forecast 30 rows/s by moving maximum; launch 1 x small (in the cheapest schedule, $"
+    )
+
+
+def test_the_greedy_policy_decides_and_explains_as_algorithm_one() -> None:
+    world = World(policy="greedy")
+    world.tick(20)
+
+    decision = world.tick(30)
+
     assert decision.reason.startswith("load 30, forecast 30 rows/s by moving maximum; launch 1 x small (launched for")
+
+
+def test_nothing_that_can_be_had_is_a_decision_too() -> None:
+    world = World(offerings=(SPOT,))
+    world.controller.offering_unavailable("spot", 10**12)
+
+    decision = world.tick(5)
+
+    assert decision.actions == ()
+    assert "5 rows/s uncovered: nothing more can be had" in decision.reason
 
 
 def test_load_that_nothing_can_carry_is_said_aloud() -> None:
@@ -174,7 +199,7 @@ def test_load_that_nothing_can_carry_is_said_aloud() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"horizon_steps": 0}, {"cooldown_s": -1}, {"min_instances": -1}])
-def test_nonsensical_parameters_are_refused(wrong: dict[str, int]) -> None:
+def test_nonsensical_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="horizon_steps must be positive"):
         ControllerParams(**wrong)
 

@@ -147,6 +147,7 @@ class Router:
                 horizon_steps=settings.horizon_steps,
                 cooldown_s=settings.cooldown_s,
                 min_instances=settings.min_instances,
+                policy=settings.policy,
             ),
         )
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}

@@ -44,7 +44,7 @@ class PlanReport:
             "keep": _counts(self.plan.keep),
             "cost_usd_per_hour": self.plan.cost_usd_per_hour,
             "cost_usd_horizon": self.plan.cost_usd_horizon,
-            "reasons": [f"{action} {c.count} {c.offering}: {_why(c)}" for action, c in self._changes()],
+            "reasons": [f"{action} {c.count} {c.offering}: {c.why}" for action, c in self._changes()],
             "milliseconds": self.planned_ms,
             "optimal_gap": None
             if gap is None
@@ -67,7 +67,7 @@ class PlanReport:
         for action, change in self._changes():
             usd_per_hour = prices[change.offering] * change.count * (-1 if action == "retire" else 1)
             # As text, for a bracket in it is no markup.
-            cells = (action, change.offering, str(change.count), f"{usd_per_hour:.4f}", _why(change))
+            cells = (action, change.offering, str(change.count), f"{usd_per_hour:.4f}", change.why)
             table.add_row(*(Text(cell) for cell in cells))
         return table
 
@@ -95,12 +95,3 @@ def _counts(changes: Sequence[PlannedChange]) -> dict[str, int]:
     for change in changes:
         counts[change.offering] += change.count
     return dict(counts)
-
-
-def _why(change: PlannedChange) -> str:
-    parts = [change.reason]
-    if change.binding_step >= 0:
-        parts.append(f"needed most at step {change.binding_step}")
-    if change.alternative:
-        parts.append(f"next best {change.alternative}, ${change.alternative_extra_usd:.4f} more")
-    return "; ".join(parts)

@@ -128,6 +128,7 @@ class ControllerConfig(_Section):
     maximum_of_steps: Count = 10
     cooldown_s: Seconds = 300.0
     min_instances: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 1
+    policy: Literal["greedy", "refined"] = "refined"
 
     @model_validator(mode="after")
     def _check_window(self) -> ControllerConfig:

@@ -6,14 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
 from mark.domain.fleet import Instance
+from mark.domain.fleet_plan import FleetPlan
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
 from mark.domain.plan import Action, Decision, Launch, Retire
+from mark.policies.planning import PlanningOptions
 from mark.policies.provisioning import Keep, Proposal, Purchase, propose
+from mark.policies.refined_proposal import moved_on, propose_refined
 from mark.ports import Forecaster
 
 __all__ = ["Controller", "ControllerParams", "Snapshot"]
@@ -32,6 +36,7 @@ class ControllerParams:
         horizon_steps: how far the forecast reaches.
         cooldown_s: an instance is retired when it was not needed for this long.
         min_instances: kept even without load.
+        policy: "refined" searches for the cheapest schedule over the horizon, "greedy" is MArk's Algorithm 1.
     """
 
     step_s: float = 60.0
@@ -39,6 +44,7 @@ class ControllerParams:
     horizon_steps: int = 60
     cooldown_s: float = 300.0
     min_instances: int = 1
+    policy: Literal["greedy", "refined"] = "refined"
 
     def __post_init__(self) -> None:
         if not (0 < self.window_s <= self.step_s < math.inf and self.cooldown_s < math.inf):
@@ -92,6 +98,7 @@ class Controller:
         self._arrivals = Arrivals(params.step_s, params.window_s, _STEPS_KEPT)
         self._reconciler = Reconciler(*deployment, params.cooldown_s, params.min_instances)
         self._unavailable_until_ns: dict[str, int] = {}
+        self._last: tuple[int, FleetPlan] | None = None  # when the last plan was made, and the plan
 
     @property
     def capacities(self) -> Mapping[str, float]:
@@ -119,7 +126,7 @@ class Controller:
             else replace(offering, max_count=offering.max_count - occupied[offering.name])
             for offering in self._offerings
         ]
-        proposal = propose(offerings, self._capacities, snapshot.instances, forecast, now_ns, unavailable=unavailable)
+        proposal = self._propose(offerings, snapshot, forecast, unavailable)
         proposal = self._at_least_minimum(proposal, snapshot.instances, unavailable)
         load_per_s = self._arrivals.last_per_s()
         actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
@@ -131,6 +138,29 @@ class Controller:
             capacity_per_s=self._capacity_after(actions, snapshot.instances),
             reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
         )
+
+    def _propose(
+        self, offerings: Sequence[Offering], snapshot: Snapshot, forecast: Forecast, unavailable: set[str]
+    ) -> Proposal:
+        now_ns, instances = snapshot.now_ns, snapshot.instances
+        if self._params.policy == "greedy":
+            return propose(offerings, self._capacities, instances, forecast, now_ns, unavailable=unavailable)
+        # What is not to be had now may be at the next tick; how much later is known only of what was refused.
+        unavailable_s = {
+            name: max(self._params.step_s, (self._unavailable_until_ns.get(name, 0) - now_ns) / 1e9)
+            for name in unavailable
+        }
+        # The cool-down keeps instances for longer than any cloud bills at least.
+        options = PlanningOptions(min_life_s=0.0, unavailable_s=unavailable_s, last=self._last_plan(now_ns))
+        refined = propose_refined(offerings, self._capacities, instances, forecast, now_ns, options)
+        self._last = None if refined.plan is None else (now_ns, refined.plan)
+        return refined.proposal
+
+    def _last_plan(self, now_ns: int) -> FleetPlan | None:
+        if self._last is None:
+            return None
+        made_ns, plan = self._last
+        return moved_on(plan, round((now_ns - made_ns) / 1e9 / self._params.step_s))
 
     def _at_least_minimum(self, proposal: Proposal, instances: Sequence[Instance], unavailable: set[str]) -> Proposal:
         """Fill up to min_instances: with what runs, cheapest first, then with the cheapest offering that can be had."""

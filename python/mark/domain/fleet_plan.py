@@ -38,7 +38,7 @@ class PlannedChange:
         usd: what they cost over the horizon; of retired ones, what they would have cost.
         alternative: in words, the best that was rejected; empty when there was none.
         alternative_extra_usd: what that would have cost more over the horizon.
-        reason: one line that a person understands.
+        reason: why it was chosen, in words.
     """
 
     offering: str
@@ -49,6 +49,16 @@ class PlannedChange:
     alternative: str
     alternative_extra_usd: float
     reason: str
+
+    @property
+    def why(self) -> str:
+        """The reason, the step that needs them most, and the best that was rejected, in one line."""
+        parts = [self.reason]
+        if self.binding_step >= 0:
+            parts.append(f"needed most at step {self.binding_step}")
+        if self.alternative:
+            parts.append(f"next best {self.alternative}, ${self.alternative_extra_usd:.4f} more")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

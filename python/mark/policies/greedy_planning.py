@@ -55,15 +55,15 @@ def greedy_plan(inputs: PlanningInputs) -> FleetPlan:
 
 
 def _greedy_plan(inputs: PlanningInputs, plan: _core.Plan, group_of: Mapping[int, int]) -> FleetPlan:
-    launch = _counted((choice for choice in plan.choices if not choice.instance), "launch", inputs, group_of)
-    keep = _counted((choice for choice in plan.choices if choice.instance), "keep", inputs, group_of)
+    launch = _counted((choice for choice in plan.choices if not choice.instance), inputs, group_of)
+    keep = _counted((choice for choice in plan.choices if choice.instance), inputs, group_of)
     retired: dict[int, int] = {}
     for identity in plan.retire:
         retired[group_of[identity]] = retired.get(group_of[identity], 0) + 1
     retire = tuple(
         PlannedChange(
             inputs.running[group].offering, group, count, -1, 0.0, "", 0.0,
-            f"retire {count} x {inputs.running[group].offering}: Algorithm 1 chose others",
+            "no step needs it",
         )
         for group, count in retired.items()
     )  # fmt: skip
@@ -94,7 +94,7 @@ def _greedy_plan(inputs: PlanningInputs, plan: _core.Plan, group_of: Mapping[int
 
 
 def _counted(
-    choices: Iterable[_core.Choice], action: str, inputs: PlanningInputs, group_of: Mapping[int, int]
+    choices: Iterable[_core.Choice], inputs: PlanningInputs, group_of: Mapping[int, int]
 ) -> tuple[PlannedChange, ...]:
     """Choices of the same kind together, explained by the first of them."""
     first: dict[tuple[int, int], _core.Choice] = {}
@@ -103,22 +103,18 @@ def _counted(
         key = (choice.offering, group_of[choice.instance] if choice.instance else -1)
         first.setdefault(key, choice)
         counts[key] = counts.get(key, 0) + 1
-    return tuple(_explained_choice(first[key], key[1], count, action, inputs) for key, count in counts.items())
+    return tuple(_explained_choice(first[key], key[1], count, inputs) for key, count in counts.items())
 
 
-def _explained_choice(
-    choice: _core.Choice, group: int, count: int, action: str, inputs: PlanningInputs
-) -> PlannedChange:
+def _explained_choice(choice: _core.Choice, group: int, count: int, inputs: PlanningInputs) -> PlannedChange:
     name = inputs.names[choice.offering]
-    price = f"${choice.usd_per_million_rows:.3f} per million rows"
-    reason = f"{action} {count} x {name} for step {choice.binding_step} at {price}"
-    alternative = ""
+    reason = f"the least per row, ${choice.usd_per_million_rows:.3f} per million"
     if choice.rejected_offering >= 0:
         kind = "running" if choice.rejected_running else "new"
-        alternative = f"1 {kind} {inputs.names[choice.rejected_offering]}"
-        reason += f"; next best was {alternative} at ${choice.rejected_usd_per_million_rows:.3f}"
+        name_rejected = inputs.names[choice.rejected_offering]
+        reason += f", before a {kind} {name_rejected} at ${choice.rejected_usd_per_million_rows:.3f}"
     usd = count * inputs.offerings[choice.offering].price_usd_per_hour * _horizon_s(inputs) / 3600
-    return PlannedChange(name, group, count, choice.binding_step, usd, alternative, 0.0, reason)
+    return PlannedChange(name, group, count, choice.binding_step, usd, "", 0.0, reason)
 
 
 def _horizon_s(inputs: PlanningInputs) -> float:

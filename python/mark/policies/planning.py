@@ -70,16 +70,9 @@ def _explained(change: _core.PlannedChange, action: str, inputs: PlanningInputs)
     alternative = ""
     if change.has_alternative:
         alternative = _alternative(change, action, inputs)
-    if action == "retire":
-        extra_usd = change.alternative_extra_usd
-        reason = f"retire {change.count} x {name}: no step needs it; keeping one costs ${extra_usd:.4f} more"
-    else:
-        reason = f"{action} {change.count} x {name} for step {change.binding_step}, ${change.usd:.4f} over the horizon"
-        reason += (
-            f"; the best alternative, {alternative}, costs ${change.alternative_extra_usd:.4f} more for each"
-            if alternative
-            else "; there is no alternative"
-        )
+    reason = (
+        "no step needs it" if action == "retire" else f"in the cheapest schedule, ${change.usd:.4f} over the horizon"
+    )
     return PlannedChange(
         offering=name,
         group=change.group,

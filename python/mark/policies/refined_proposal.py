@@ -1,0 +1,111 @@
+"""The refined plan for live instances: which to keep by name, and what to launch beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mark.domain.fleet import Instance, InstanceState
+from mark.domain.fleet_plan import FleetPlan, RunningGroup
+from mark.domain.forecast import Forecast
+from mark.domain.offering import Offering
+from mark.errors import PlanningError
+from mark.policies.planning import plan_fleet
+from mark.policies.planning_inputs import PlanningOptions
+from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of
+
+__all__ = ["RefinedProposal", "moved_on", "propose_refined"]
+
+
+@dataclass(frozen=True, slots=True)
+class RefinedProposal:
+    """A proposal, and the plan that it comes from; None when no plan could be made."""
+
+    proposal: Proposal
+    plan: FleetPlan | None
+
+
+def moved_on(plan: FleetPlan, steps: int) -> FleetPlan | None:
+    """The plan as it looks so many steps later; None when nothing of it is left."""
+    if steps >= min((len(counts) for counts in plan.counts.values()), default=0):
+        return None
+    counts = {name: counts[steps:] + counts[-1:] * steps for name, counts in plan.counts.items()}
+    return FleetPlan(
+        policy=plan.policy,
+        launch=plan.launch,
+        retire=plan.retire,
+        keep=plan.keep,
+        cost_usd_per_hour=plan.cost_usd_per_hour,
+        cost_usd_horizon=plan.cost_usd_horizon,
+        missed_rows=plan.missed_rows,
+        counts=counts,
+    )
+
+
+def propose_refined(
+    offerings: Sequence[Offering],
+    capacities: Mapping[str, float],
+    instances: Sequence[Instance],
+    forecast: Forecast,
+    now_ns: int,
+    options: PlanningOptions,
+) -> RefinedProposal:
+    """Choose the cheapest schedule for a forecast; of alike instances the oldest are kept.
+
+    Args:
+        offerings: what can be rented.
+        capacities: rows per second that one instance of each offering serves under the SLO; 0 where it cannot.
+        instances: those that run or boot, and are not being drained.
+        forecast: the load to serve.
+        now_ns: the time.
+        options: prices, what cannot be launched now, and the plan before.
+    """
+    groups = _groups(offerings, instances, forecast.step_s, now_ns)
+    running = [RunningGroup(offering, len(alike), ready_in_s) for (offering, ready_in_s), alike in groups.items()]
+    try:
+        plan = plan_fleet(offerings, capacities, running, forecast, options)
+    except PlanningError:
+        # Nothing runs and nothing can be launched for now: there is nothing to choose from.
+        uncovered_per_s = max(forecast.rates_per_s, default=0.0)
+        return RefinedProposal(Proposal((), (), uncovered_per_s), None)
+    alike = list(groups.values())
+    keeps = [Keep(instance.id, change.why) for change in plan.keep for instance in alike[change.group][: change.count]]
+    decided = {change.group for change in (*plan.keep, *plan.retire)}
+    keeps += [
+        Keep(instance.id, "it boots beyond the horizon")
+        for group, members in enumerate(alike)
+        if group not in decided
+        for instance in members
+    ]
+    purchases = [Purchase(change.offering, change.why) for change in plan.launch for _ in range(change.count)]
+    uncovered_per_s = _uncovered_per_s(plan, offerings, capacities, forecast)
+    return RefinedProposal(Proposal(tuple(keeps), tuple(purchases), uncovered_per_s), plan)
+
+
+def _uncovered_per_s(
+    plan: FleetPlan, offerings: Sequence[Offering], capacities: Mapping[str, float], forecast: Forecast
+) -> float:
+    """The most load that the schedule leaves, from the step on in which whatever is launched now serves."""
+    lead = min(lead_steps_of(offerings, forecast.step_s), len(forecast.rates_per_s) - 1)
+    left_per_s = [
+        forecast.rates_per_s[step]
+        - sum(capacities.get(name, 0.0) * counts[step] for name, counts in plan.counts.items())
+        for step in range(lead, len(forecast.rates_per_s))
+    ]
+    return max(0.0, *left_per_s)
+
+
+def _groups(
+    offerings: Sequence[Offering], instances: Sequence[Instance], step_s: float, now_ns: int
+) -> dict[tuple[str, float], list[Instance]]:
+    """Instances that are alike, by offering and the step in which they are ready; oldest first."""
+    boot_s = {offering.name: offering.boot_s for offering in offerings}
+    groups: dict[tuple[str, float], list[Instance]] = {}
+    for instance in sorted(instances, key=lambda instance: (instance.launched_at_ns, instance.id)):
+        ready_in_s = 0.0
+        if instance.state is not InstanceState.READY:
+            left_s = max(0.0, boot_s[instance.offering] - (now_ns - instance.launched_at_ns) / 1e9)
+            ready_in_s = math.ceil(left_s / step_s) * step_s
+        groups.setdefault((instance.offering, ready_in_s), []).append(instance)
+    return groups
