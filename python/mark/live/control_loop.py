@@ -44,7 +44,8 @@ class ControlLoopParams:
 class ControlLoop:
     """The control path of one model, live.
 
-    Thread safety: belongs to one event loop; calls to the cloud run on threads.
+    Thread safety: belongs to one event loop; calls to the cloud and ticks of the controller run on threads, one at a
+    time, and are awaited.
 
     Invariants:
         - an instance is linked to the dispatch loop from when it is seen ready until it is seen gone or was drained;
@@ -161,7 +162,8 @@ class ControlLoop:
             instances=tuple(instance for instance in alive if instance.id not in self._draining),
             draining=tuple(instance for instance in alive if instance.id in self._draining),
         )
-        decision = self._controller.tick(snapshot)
+        # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
+        decision = await asyncio.to_thread(self._controller.tick, snapshot)
         recorder.record(decision, self._model)
         await self._apply(decision, clock, params)
 
