@@ -11,6 +11,7 @@
 #include "mark/batch_policy.h"
 #include "mark/batch_queue.h"
 #include "mark/batches_in_flight.h"
+#include "mark/launch_policy.h"
 #include "mark/live_requests.h"
 #include "mark/worker.h"
 
@@ -61,7 +62,8 @@ class Dispatcher::State {
         arrivals_(params.rt_max),
         policy_(params.margin),
         balancer_(policy_, params.rows_max),
-        admission_(queue_, balancer_, params.rt_max, params.admission) {}
+        admission_(queue_, balancer_, params.rt_max, params.admission),
+        launching_(queue_, balancer_, policy_, admission_, arrivals_) {}
 
   Admission submit(const Request& request, TimeNs now);
   Decisions poll(TimeNs now);
@@ -79,13 +81,11 @@ class Dispatcher::State {
  private:
   void advance(TimeNs now);
   void plan_wakeup();
-  void wake_by(TimeNs at) { wakeup_ = std::min(wakeup_.value_or(at), at); }
   void count(Outcome outcome) { ++statistics_.ended[static_cast<std::size_t>(outcome)]; }
   void drop(RequestId request, Outcome outcome, std::vector<Drop>& drops);
   void drop_doomed(std::vector<Drop>& drops);
-  bool decide_next(Decisions& decisions);
-  BalancerChoice choose();
-  Dispatch launch(const BatchCandidate& candidate, DispatchReason reason);
+  bool take_next(Decisions& decisions);
+  Dispatch launch(const LaunchBatch& decided);
   LiveRequest* in_flight(const BatchInFlight& batch, RequestId request);
   void close(const BatchInFlight& batch);
   bool deserves_retry(const LiveRequest& entry, const BatchInFlight& batch, Failure failure) const;
@@ -99,7 +99,7 @@ class Dispatcher::State {
   BatchPolicy policy_;
   Balancer balancer_;
   AdmissionPolicy admission_;
-  BatchFront front_;  // of the queue; kept so that poll need not allocate
+  LaunchPolicy launching_;
   Statistics statistics_;
   TimeNs now_ = TimeNs::min();  // of the latest event
   std::optional<TimeNs> wakeup_;
@@ -163,87 +163,48 @@ Decisions Dispatcher::State::poll(TimeNs now) {
   Decisions decisions;
   do {
     drop_doomed(decisions.drops);
-  } while (decide_next(decisions));
+  } while (take_next(decisions));
   return decisions;
 }
 
 // True when it launched a batch or gave a request up; else wakeup_ says when to look again.
-bool Dispatcher::State::decide_next(Decisions& decisions) {
-  wakeup_.reset();
-  if (queue_.empty()) {
+bool Dispatcher::State::take_next(Decisions& decisions) {
+  const NextStep next = launching_.next(now_);
+  if (const auto* wait = std::get_if<WaitUntil>(&next)) {
+    wakeup_ = wait->at;
     return false;
   }
-  wakeup_ = admission_.doomed_from(queue_.head());
-  if (!balancer_.any_free()) {
-    return false;
+  if (const auto* give_up = std::get_if<GiveUp>(&next)) {
+    drop(give_up->request, Outcome::kPredictedMiss, decisions.drops);
+  } else {
+    decisions.dispatches.push_back(launch(std::get<LaunchBatch>(next)));
   }
-  BalancerChoice choice = choose();
-  if (choice.candidate.worker == nullptr) {
-    return false;
-  }
-  const bool affordable = admission_.can_afford(choice.candidate);
-  if (!affordable && admission_.predicts()) {
-    drop(front_.requests.front(), Outcome::kPredictedMiss, decisions.drops);
-    return true;
-  }
-  if (!affordable || choice.head_is_lost) {
-    // Late or not, the head is served, and then nothing is gained by leaving others behind.
-    choice.candidate.take.requests = choice.candidate.take.requests_that_fit;
-    choice.candidate.take.rows = front_.rows(choice.candidate.take.requests);
-  }
-  const BatchVerdict verdict =
-      choice.hold_until ? *choice.hold_until : policy_.decide(front_, choice.candidate, arrivals_, now_);
-  if (const auto* wait_until = std::get_if<TimeNs>(&verdict)) {
-    wake_by(*wait_until);
-    return false;
-  }
-  decisions.dispatches.push_back(launch(choice.candidate, std::get<DispatchReason>(verdict)));
   return true;
 }
 
-// Reads front_ and asks the balancer. A head that would be late on every free worker is left to a busy one, and if that
-// is late as well, it is given up at its time; it does not hold up those behind it that a free worker finishes in time.
-BalancerChoice Dispatcher::State::choose() {
-  FrontFilter filter{.batch_rows_max = balancer_.n_batch_max(), .request_rows_max = balancer_.free_rows_max()};
-  queue_.read_front(filter, front_);
-  if (front_.requests.empty()) {
-    return {};
-  }
-  const BalancerChoice choice = balancer_.choose(front_, now_);
-  if (choice.left_to_busy_until) {
-    if (!admission_.predicts()) {
-      wake_by(*choice.left_to_busy_until);  // from then on it is served late
-    }
-  } else if (!choice.head_is_lost || !admission_.predicts()) {
-    return choice;
-  }
-  filter.accepts = [this](const Request& r) { return balancer_.free_in_time(r.rows, r.deadline, now_); };
-  queue_.read_front(filter, front_);
-  return front_.requests.empty() ? BalancerChoice{} : balancer_.choose(front_, now_);
-}
-
-Dispatch Dispatcher::State::launch(const BatchCandidate& candidate, DispatchReason reason) {
-  const Worker& worker = *candidate.worker;
-  const BatchTake& take = candidate.take;
+Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
+  const Worker& worker = *decided.candidate.worker;
+  const BatchTake& take = decided.candidate.take;
+  const BatchFront& front = launching_.front();
   const DurationNs service = worker.profile.predict(take.rows);
   BatchInFlight& batch = batches_.open(worker.id, service);
-  batch.requests.assign(front_.requests.begin(), front_.requests.begin() + take.requests);
+  batch.requests.assign(front.requests.begin(), front.requests.begin() + take.requests);
   for (const RequestId id : batch.requests) {
     queue_.remove(id.slot());
     requests_.at(id.slot()).batch = batch.id;
   }
   balancer_.launched(worker.id, service, now_);
   ++statistics_.dispatched_batches;
-  ++statistics_.dispatched_by_reason[static_cast<std::size_t>(reason)];
+  ++statistics_.dispatched_by_reason[static_cast<std::size_t>(decided.reason)];
   statistics_.dispatched_rows += static_cast<std::uint64_t>(take.rows);
   statistics_.in_flight_requests += take.requests;
   return {.batch = batch.id,
           .worker = worker.id,
           .requests = batch.requests,
           .rows = take.rows,
-          .reason = reason,
+          .reason = decided.reason,
           .predicted_finish = worker.busy_until,
-          .earliest_deadline = front_.deadline};
+          .earliest_deadline = front.deadline};
 }
 
 // Null when the request ended, or left this batch, in the meantime.
