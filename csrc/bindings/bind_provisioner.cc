@@ -18,7 +18,13 @@ mark::Plan provision_greedily(const std::vector<mark::Offering>& offerings, cons
 void bind_provisioner(py::module_& m) {
   py::class_<mark::Offering>(m, "PlanningOffering", "What can be rented, with what it does for the model at hand.")
       .def(py::init([](std::string name, double price, double capacity, double overhead, int available) {
-             return mark::Offering{std::move(name), price, capacity, overhead, available};
+             mark::Offering offering;
+             offering.name = std::move(name);
+             offering.price_usd_per_hour = price;
+             offering.capacity_rows_per_s = capacity;
+             offering.launch_overhead_s = overhead;
+             offering.available = available;
+             return offering;
            }),
            py::arg("name"), py::kw_only(), py::arg("price_usd_per_hour"), py::arg("capacity_rows_per_s"),
            py::arg("launch_overhead_s"), py::arg("available"))
