@@ -24,7 +24,7 @@ def mark(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "load", "status", "demo", "version"])
+@pytest.mark.parametrize("command", ["serve", "worker", "load", "status", "demo", "plan", "version"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = mark(command, "--help")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import enum
 import importlib.util
 import json
+import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -67,7 +71,7 @@ def plan(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     scenario = replace(scenario, notes=(*scenario.notes, *notes))
     fleet = running_groups(running or (), scenario.offerings)
     if optimal_gap and importlib.util.find_spec("scipy") is None:
-        raise ConfigError("--optimal-gap needs SciPy: pip install scipy")
+        raise ConfigError("--optimal-gap needs SciPy: pip install 'mark-serve[plan]'")
     report = _answer(scenario, load, fleet, policy, optimal_gap=optimal_gap)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
@@ -109,9 +113,25 @@ def _answer(
     began_s = time.perf_counter()
     made = plan_fleet(*question)
     planned_ms = (time.perf_counter() - began_s) * 1e3
-    gap = None
-    if optimal_gap:
-        from mark.policies.optimum import optimal_gap as gap_of  # SciPy, which a router does without
+    if not optimal_gap:
+        return PlanReport(scenario, load, made, planned_ms)
+    from mark.policies.optimum import optimal_gap as gap_of  # SciPy, which a router does without
 
+    began_s = time.perf_counter()
+    with _native_output_on_stderr():
         gap = gap_of(*question, made)
-    return PlanReport(scenario, load, made, planned_ms, gap)
+    return PlanReport(scenario, load, made, planned_ms, gap, time.perf_counter() - began_s)
+
+
+@contextlib.contextmanager
+def _native_output_on_stderr() -> Iterator[None]:
+    """HiGHS prints a line of its own now and then, told not to or not; JSON must stand alone."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # C has its own buffer, which may be written out only at the end
+        os.dup2(stdout, 1)
+        os.close(stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,17 +28,18 @@ class PlanReport:
     Attributes:
         planned_ms: what the planning alone took.
         gap: how far from the optimum it is; None when nobody asked.
+        gap_s: seconds that finding it took.
     """
 
     scenario: Scenario
     forecast: Forecast
     plan: FleetPlan
     planned_ms: float
-    gap: OptimalGap | None
+    gap: OptimalGap | None = None
+    gap_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""
-        gap = self.gap
         return {
             "launch": _counts(self.plan.launch),
             "retire": _counts(self.plan.retire),
@@ -46,9 +48,7 @@ class PlanReport:
             "cost_usd_horizon": self.plan.cost_usd_horizon,
             "reasons": [f"{action} {c.count} {c.offering}: {c.why}" for action, c in self._changes()],
             "milliseconds": self.planned_ms,
-            "optimal_gap": None
-            if gap is None
-            else {"gap": gap.gap, "optimum_usd": gap.optimum_usd, "seconds": gap.seconds, "proven": gap.proven},
+            "optimal_gap": self._gap_as_dict(),
             "policy": self.plan.policy,
             "missed_requests": self.plan.missed_rows,
             "notes": list(self.scenario.notes),
@@ -77,11 +77,29 @@ class PlanReport:
         yield f"${self.plan.cost_usd_per_hour:.4f} per hour; ${self.plan.cost_usd_horizon:.4f} over the horizon"
         yield f"planned in {self.planned_ms:.1f} ms, {self.plan.policy}, {steps} steps of {step_s:g} s"
         if self.gap is not None:
-            bound = "the optimum" if self.gap.proven else "the best known, which may not be the optimum"
-            yield f"{self.gap.gap:.2%} above {bound}, ${self.gap.optimum_usd:.4f}, found in {self.gap.seconds:.2f} s"
+            yield f"{self._gap_in_words(self.gap)}, found in {self.gap_s:.2f} s"
         if self.plan.missed_rows >= 0.5:
             yield f"{self.plan.missed_rows:.0f} requests of the horizon can be served by nobody in time"
         yield from (f"note: {note}" for note in self.scenario.notes)
+
+    def _gap_as_dict(self) -> dict[str, Any] | None:
+        if self.gap is None:
+            return None
+        share = self.gap.gap if math.isfinite(self.gap.gap) else None  # JSON has no infinity
+        return {
+            "gap": share,
+            "optimum_usd": self.gap.optimum_usd,
+            "seconds": self.gap_s,
+            "proven": self.gap.proven,
+        }
+
+    def _gap_in_words(self, gap: OptimalGap) -> str:
+        optimum = f"the optimum, ${gap.optimum_usd:.4f}"
+        if not gap.proven:
+            optimum = f"the optimum, which is no less than ${gap.optimum_usd:.4f}"
+        if not math.isfinite(gap.gap):
+            return f"not to be compared with {optimum}, in dollars alone"
+        return f"{'' if gap.proven else 'at most '}{gap.gap:.2%} above {optimum}"
 
     def _changes(self) -> Iterator[tuple[str, PlannedChange]]:
         yield from (("launch", change) for change in self.plan.launch)
