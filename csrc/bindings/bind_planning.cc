@@ -67,6 +67,7 @@ void bind_problem(py::module_& m) {
       .def_readonly("kept_through", &Family::kept_through)
       .def_readonly("count_now", &Family::count_now)
       .def_readonly("count_max", &Family::count_max)
+      .def_readonly("twin", &Family::twin)
       .def_readonly("only_shrinks", &Family::only_shrinks)
       .def_readonly("pool", &Family::pool);
   py::class_<PlanningProblem>(m, "PlanningProblem", "What the refined provisioner minimises.")

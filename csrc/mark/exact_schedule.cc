@@ -12,6 +12,9 @@ namespace {
 constexpr std::int64_t kTransitionsMax =
     400'000;  // families times transitions between states: about half a millisecond
 
+// Sums in another order are no better: of equal paths the first wins, which keeps what runs.
+constexpr double kRounding = 1e-14;
+
 std::size_t index(int value) { return static_cast<std::size_t>(value); }
 
 // More than covers the highest load alone is of no use, unless it runs already.
@@ -22,6 +25,9 @@ int most_useful(const PlanningProblem& problem, const Family& family) {
   double least = kInfeasible;
   for (int step = family.first; step < problem.steps; ++step) {
     least = std::min(least, family.rows_per_s[index(step)]);
+  }
+  if (least <= 0) {
+    return family.count_max;
   }
   const auto& forecast = problem.forecast_rows_per_s;
   const double load = *std::max_element(forecast.begin(), forecast.end());
@@ -113,7 +119,7 @@ std::optional<Schedule> exact_schedule(const PlanningProblem& problem) {
         }
         const Schedule* previous = step == 0 ? nullptr : &columns[before].schedule;
         const double usd = so_far + schedule.column_usd(step) + schedule.transition_usd(previous, step);
-        if (usd < best.usd) {
+        if (usd < best.usd * (1 - kRounding)) {
           best = {usd, before};
         }
       }

@@ -1,5 +1,6 @@
 #include "mark/local_search.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -15,7 +16,11 @@ constexpr double kManyMax = 1000;
 class LocalSearch {
  public:
   LocalSearch(Schedule& schedule, std::int64_t& looks)
-      : schedule_(schedule), looks_(looks), negligible_usd_(kNegligibleShare * (1e-6 + schedule.cost().usd)) {
+      : schedule_(schedule),
+        looks_(looks),
+        negligible_usd_(kNegligibleShare * (1e-6 + schedule.cost().usd)),
+        most_rows_per_s_(*std::max_element(schedule.problem().forecast_rows_per_s.begin(),
+                                           schedule.problem().forecast_rows_per_s.end())) {
     find_useful();
   }
 
@@ -29,12 +34,13 @@ class LocalSearch {
  private:
   const Family& family(int f) const { return schedule_.problem().families[static_cast<std::size_t>(f)]; }
   double capacity(int f) const { return family(f).rows_per_s.back(); }
+  double capacity_at_first(int f) const { return family(f).rows_per_s[static_cast<std::size_t>(family(f).first)]; }
 
-  // Families that a move may bring in: not those that another is never worse than.
+  // Families that a move may bring in: not those that another is never worse than and never lacks.
   void find_useful() {
     const int families = static_cast<int>(schedule_.problem().families.size());
     for (int f = 0; f < families; ++f) {
-      bool useful = capacity(f) > 0;
+      bool useful = capacity_at_first(f) > 0;
       for (int other = 0; other < families && useful; ++other) {
         useful = other == f || !never_worse(other, f);
       }
@@ -48,7 +54,7 @@ class LocalSearch {
     const Family& a = family(f);
     const Family& b = family(other);
     const bool plain = a.group < 0 && b.group < 0 && a.pool < 0 && !a.only_shrinks && !b.only_shrinks &&
-                       a.first <= b.first && a.count_max >= b.count_max;
+                       a.first <= b.first && a.count_max * capacity(f) >= most_rows_per_s_;
     if (!plain || a.usd_per_step > b.usd_per_step || a.start_usd > b.start_usd || capacity(f) < capacity(other)) {
       return false;
     }
@@ -146,6 +152,7 @@ class LocalSearch {
   Schedule& schedule_;
   std::int64_t& looks_;
   double negligible_usd_;
+  double most_rows_per_s_;
   std::vector<int> useful_;
 };
 

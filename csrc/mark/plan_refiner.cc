@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "mark/local_search.h"
@@ -46,11 +48,15 @@ class Explanation {
     PlannedChange change = plain(count);
     const int end = problem_.steps;
     change.usd = count * (end - family_.first) * family_.usd_per_step;
+    const double extra_usd = schedule_.usd(move_of(number_, 1), family_.first, end);
+    if (extra_usd == kInfeasible) {
+      return change;  // its pool carries as much as it may
+    }
     change.has_alternative = true;
     change.alternative_offering = family_.offering;
     change.alternative_count = 1;
     change.alternative_runs = true;
-    change.alternative_extra_usd = schedule_.usd(move_of(number_, 1), family_.first, end);
+    change.alternative_extra_usd = std::max(0.0, extra_usd);
     return change;
   }
 
@@ -117,9 +123,11 @@ void keep_to(int moves_max, RefinedPlan& plan) {
   const auto cut = [&](std::vector<PlannedChange>& changes) {
     bool complete = true;
     for (PlannedChange& change : changes) {
-      complete = complete && change.count <= moves_max;
-      change.count = std::min(change.count, moves_max);
-      moves_max -= change.count;
+      const int count = std::min(change.count, moves_max);
+      complete = complete && count == change.count;
+      change.usd *= static_cast<double>(count) / change.count;
+      change.count = count;
+      moves_max -= count;
     }
     std::erase_if(changes, [](const PlannedChange& change) { return change.count == 0; });
     return complete;
@@ -130,30 +138,47 @@ void keep_to(int moves_max, RefinedPlan& plan) {
   cut(plan.retire);
 }
 
+// As many more of a family as are wanted and there is room for; they are wanted no more.
+void take_wanted(Schedule& schedule, int f, std::vector<int>& wanted) {
+  const PlanningProblem& problem = schedule.problem();
+  const Family& family = problem.families[index(f)];
+  int most = family.count_max;
+  for (int step = family.first; step < problem.steps; ++step) {
+    const int here = schedule.count(f, step);
+    const int more = std::clamp(std::min(wanted[index(step)], most - here), 0, schedule.room(f, step));
+    if (more > 0) {
+      schedule.apply(move_of(f, more), step, step + 1);
+    }
+    most = family.only_shrinks ? here + more : most;
+    wanted[index(step)] -= more;
+  }
+}
+
 }  // namespace
 
 Schedule schedule_of(const PlanningProblem& problem, const std::vector<std::vector<int>>& counts) {
   Schedule schedule(problem, Schedule::Running::kGoes);
-  for (int offering = 0; offering < static_cast<int>(counts.size()); ++offering) {
-    std::vector<int> wanted = counts[index(offering)];
-    wanted.resize(index(problem.steps), wanted.empty() ? 0 : wanted.back());
-    for (int f = 0; f < static_cast<int>(problem.families.size()); ++f) {
-      const Family& family = problem.families[index(f)];
-      if (family.offering != offering) {
-        continue;
-      }
-      for (int step = problem.steps - 1; step >= family.first; --step) {
-        // What only shrinks must be there before, if it is to be there later.
-        const int later = family.only_shrinks && step + 1 < problem.steps ? schedule.count(f, step + 1) : 0;
-        const int here = schedule.count(f, step);
-        const int more = std::clamp(std::max(wanted[index(step)], later), here, family.count_max) - here;
-        if (more > 0 && schedule.allows(move_of(f, more), step)) {
-          schedule.apply(move_of(f, more), step, step + 1);
-        }
-        wanted[index(step)] -= std::min(wanted[index(step)], schedule.count(f, step));
-      }
+  std::vector<std::vector<int>> wanted = counts;
+  for (std::vector<int>& each : wanted) {
+    each.resize(index(problem.steps), each.empty() ? 0 : each.back());
+  }
+  const int families = static_cast<int>(problem.families.size());
+  const auto wanted_of = [&](int f) {
+    const std::size_t offering = index(problem.families[index(f)].offering);
+    return offering < wanted.size() ? &wanted[offering] : nullptr;
+  };
+  for (int f = 0; f < families; ++f) {
+    for (int step = 0; step < problem.steps && wanted_of(f) != nullptr; ++step) {
+      int& here = (*wanted_of(f))[index(step)];
+      here -= std::min(here, schedule.count(f, step));  // what must be kept
     }
   }
+  for (int f = 0; f < families; ++f) {
+    if (wanted_of(f) != nullptr) {
+      take_wanted(schedule, f, *wanted_of(f));
+    }
+  }
+  schedule.lengthen_lives();
   return schedule;
 }
 
@@ -174,8 +199,10 @@ RefinedPlan plan_of(const Schedule& schedule, int moves_max) {
     const Explanation explanation(schedule, family, f);
     const int present = schedule.count(f, family.first);
     if (family.group >= 0) {
-      if (present > 0) plan.keep.push_back(explanation.of_present(present));
-      if (present < family.count_now) plan.retire.push_back(explanation.of_retired(family.count_now - present));
+      // What boots may be of no use and still not be retired yet.
+      const int stays = family.kept_through > 0 ? family.count_now : present;
+      if (stays > 0) plan.keep.push_back(explanation.of_present(stays));
+      if (stays < family.count_now) plan.retire.push_back(explanation.of_retired(family.count_now - stays));
     } else if (family.from_now && present > 0) {
       plan.launch.push_back(explanation.of_present(present));
     }
@@ -195,11 +222,15 @@ RefinedPlan plan_of(const Schedule& schedule, int moves_max) {
 
 RefinedPlan refined_plan(const PlanningProblem& problem, const std::vector<std::vector<int>>& last_counts,
                          int moves_max) {
+  if (moves_max < 0) {
+    throw std::invalid_argument("moves_max is " + std::to_string(moves_max) + "; it must not be negative");
+  }
   std::vector<Schedule> given;
   if (!last_counts.empty()) {
     given.push_back(schedule_of(problem, last_counts));
     std::int64_t looks = 20'000;
     improve(given.front(), looks);
+    if (!given.front().keeps_min_life()) given.clear();
   }
   SearchResult found = cheapest_schedule(problem, given);
   const bool keeps_last = !given.empty() && [&] {

@@ -11,7 +11,7 @@ namespace mark {
 namespace {
 
 constexpr double kSecondsPerHour = 3600;
-constexpr int kCountMax = 1 << 30;
+constexpr int kCountMax = 1 << 30;  // sums and differences of counts stay integers
 
 void check(bool holds, const std::string& message) {
   if (!holds) {
@@ -26,9 +26,10 @@ void check_offering(const Offering& offering) {
   check(usable(offering.capacity_rows_per_s),
         "offering " + offering.name + ": its capacity must be finite, not negative");
   check(usable(offering.launch_overhead_s) && usable(offering.boot_s) && usable(offering.unavailable_until_s) &&
-            usable(offering.interruptions_per_hour) && offering.credits_s >= 0,
+            usable(offering.interruptions_per_hour),
         "offering " + offering.name +
-            ": boot, launch overhead, unavailable_until, interruptions and credits must be finite, not negative");
+            ": boot, launch overhead, unavailable_until and interruptions must be finite, not negative");
+  check(offering.credits_s >= 0, "offering " + offering.name + ": its credits must not be negative");
   check(offering.available >= 0, "offering " + offering.name + ": available must not be negative");
   check(offering.pool_share_max > 0 && offering.pool_share_max <= 1 && offering.baseline_share >= 0 &&
             offering.baseline_share <= 1,
@@ -54,8 +55,9 @@ void check_inputs(const std::vector<Offering>& offerings, const std::vector<Inst
           "a running group names offering " + std::to_string(group.offering) + ", which does not exist");
     check(group.count >= 0 && group.count <= kCountMax,
           "a running group has " + std::to_string(group.count) + " instances; a count must lie between 0 and 2^30");
-    check(usable(group.ready_in_s) && usable(group.kept_for_s) && group.credits_s >= 0,
-          "ready_in_s, kept_for_s and credits_s of a running group must be finite, not negative");
+    check(usable(group.ready_in_s) && usable(group.kept_for_s),
+          "ready_in_s and kept_for_s of a running group must be finite, not negative");
+    check(group.credits_s >= 0, "credits_s of a running group must not be negative");
   }
 }
 
@@ -72,7 +74,7 @@ class Compiler {
     problem_.serverless_usd_per_row = params.serverless.usd_per_million_rows / 1e6;
     problem_.min_life_steps = std::max(1, steps_of(params.min_life_s));
     problem_.must_cover = params.miss_usd_per_million_rows == 0;
-    problem_.miss_usd_per_row = problem_.must_cover ? covering_price() : params.miss_usd_per_million_rows / 1e6;
+    problem_.miss_usd_per_row = params.miss_usd_per_million_rows / 1e6;
   }
 
   PlanningProblem run() {
@@ -83,6 +85,9 @@ class Compiler {
       add_launches(static_cast<int>(offering));
     }
     check_feasible();
+    if (problem_.must_cover) {
+      problem_.miss_usd_per_row = covering_price();
+    }
     return std::move(problem_);
   }
 
@@ -94,14 +99,14 @@ class Compiler {
     return static_cast<int>(std::min(std::ceil(seconds / problem_.step_s - 1e-9), static_cast<double>(problem_.steps)));
   }
 
-  // What a row costs on the dearest offering that serves for one step, and more: a miss is never worth it.
+  // What a row costs on the dearest instances that serve for one step, and more: a miss is never worth it.
   double covering_price() const {
     double most = problem_.serverless_usd_per_row;
-    for (const Offering& each : offerings_) {
-      if (each.capacity_rows_per_s > 0) {
-        const double paid_s = each.launch_overhead_s + problem_.step_s;
-        most = std::max(
-            most, each.price_usd_per_hour / kSecondsPerHour * paid_s / (each.capacity_rows_per_s * problem_.step_s));
+    for (const Family& family : problem_.families) {
+      for (const double rows_per_s : family.rows_per_s) {
+        if (rows_per_s > 0) {
+          most = std::max(most, (family.start_usd + family.usd_per_step) / (rows_per_s * problem_.step_s));
+        }
       }
     }
     return 100 * std::max(most, 1e-9);
@@ -153,10 +158,11 @@ class Compiler {
   void add_running(int group) {
     const InstanceGroup& running = groups_[static_cast<std::size_t>(group)];
     const Offering& each = offering(running.offering);
-    const int ready = steps_of(running.ready_in_s);
-    if (running.count == 0 || ready >= problem_.steps) {
-      return;  // nothing to decide: what boots beyond the horizon stays
+    if (running.count == 0) {
+      return;
     }
+    // A boot beyond the horizon counts for its last step, as it did when it was launched for it.
+    const int ready = std::min(steps_of(running.ready_in_s), problem_.steps - 1);
     problem_.families.push_back({.offering = running.offering,
                                  .group = group,
                                  .rows_per_s = capacity_of(each, ready, std::min(running.credits_s, each.credits_s)),
@@ -186,15 +192,18 @@ class Compiler {
         .start_usd = each.price_usd_per_hour / kSecondsPerHour * each.launch_overhead_s + params_.switching_usd,
         .first = ready,
         .from_now = now,
-        .count_max = each.available,
+        .count_max = std::min(each.available, kCountMax),
         .pool = pool_of(each)};
     if (std::isinf(each.credits_s) || each.baseline_share >= 1) {
       problem_.families.push_back(std::move(family));
       return;
     }
     // Burstables launched now have their credits; of those launched later only the baseline is counted on.
+    const int index_now = static_cast<int>(problem_.families.size());
     if (now) {
       Family fresh = family;
+      fresh.twin = each.baseline_share > 0 ? index_now + 1 : -1;
+      family.twin = index_now;
       fresh.rows_per_s = capacity_of(each, ready, each.credits_s);
       fresh.only_shrinks = true;
       problem_.families.push_back(std::move(fresh));
@@ -207,8 +216,13 @@ class Compiler {
 
   void check_feasible() const {
     const std::vector<double>& forecast = problem_.forecast_rows_per_s;
-    const bool any_load = std::any_of(forecast.begin(), forecast.end(), [](double rate) { return rate > 0; });
-    if (!any_load || !problem_.families.empty() || problem_.serverless_rows_per_s_max > 0) {
+    const auto positive = [](double rate) { return rate > 0; };
+    const bool any_load = std::any_of(forecast.begin(), forecast.end(), positive);
+    const bool any_capacity =
+        std::any_of(problem_.families.begin(), problem_.families.end(), [&](const Family& family) {
+          return std::any_of(family.rows_per_s.begin(), family.rows_per_s.end(), positive);
+        });
+    if (!any_load || any_capacity || problem_.serverless_rows_per_s_max > 0) {
       return;
     }
     std::string reasons;
@@ -224,6 +238,9 @@ class Compiler {
     }
     if (each.available == 0) {
       return "no more of it may be launched (max_count)";
+    }
+    if (each.baseline_share <= 0 && each.unavailable_until_s <= 0) {
+      return "has no credits for a whole step, and serves nothing without";
     }
     return "unavailable for " + std::to_string(std::lround(each.unavailable_until_s)) +
            " s, and not ready within the horizon after that";

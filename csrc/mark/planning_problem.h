@@ -21,7 +21,7 @@ struct PlanningParams {
 //
 // A family of running instances (group >= 0) begins with count_now and only shrinks; of those that still boot, what
 // they cost until they are ready is spent. A family of launches begins with none. Of burstables, whose capacity depends
-// on their age, those launched now are a family that only shrinks, too.
+// on their age, those launched now are a family that only shrinks, too, and the twin of those launched later.
 struct Family {
   int offering = 0;
   int group = -1;                  // index into the groups; -1: launches
@@ -33,6 +33,7 @@ struct Family {
   int kept_through = 0;            // running ones stay in all steps before this one
   int count_now = 0;               // running ones
   int count_max = 0;
+  int twin = -1;  // index of the family that has the same offering and shares count_max with this one; -1: none
   bool only_shrinks = false;
   int pool = -1;  // index into the pools; -1: without a limit
 };
@@ -64,8 +65,9 @@ struct PlanningProblem {
 };
 
 // Throws std::invalid_argument on a negative or non-finite number, an unknown offering index, an empty forecast or
-// catalogue, more running than exist, or when load is to be covered and nothing ever could: the message names each
-// offering and the constraint that it fails.
+// catalogue, or when there is load and nothing could ever serve any of it: the message names each offering and the
+// constraint that it fails. How many may exist is the caller's to check: an offering says how many more may be
+// launched.
 PlanningProblem compile_problem(const std::vector<Offering>& offerings, const std::vector<InstanceGroup>& groups,
                                 const std::vector<double>& forecast_rows_per_s, const PlanningParams& params);
 

@@ -16,6 +16,24 @@ constexpr double kUncoveredUsd = 1e9;
 
 std::size_t index(int value) { return static_cast<std::size_t>(value); }
 
+int change_of(const Move& move, int family) {
+  int change = 0;
+  for (int i = 0; i < move.size; ++i) {
+    change += move.parts[index(i)].family == family ? move.parts[index(i)].change : 0;
+  }
+  return change;
+}
+
+// Of those that are there at a step, how many started less than a minimum life ago.
+template <class Count>
+int started_lately(const PlanningProblem& problem, const Family& family, int step, Count count) {
+  int started = 0;
+  for (int at = std::max(family.first, step - problem.min_life_steps + 1); at <= step; ++at) {
+    started += std::max(0, count(at) - (at > family.first ? count(at - 1) : 0));
+  }
+  return started;
+}
+
 }  // namespace
 
 Move move_of(int family, int change) { return {.parts = {{{family, change}}}, .size = 1}; }
@@ -50,7 +68,8 @@ Schedule::Schedule(const PlanningProblem& problem, Running running)
       overflow_(index(problem.steps), 0.0),
       pool_served_(problem.pools.size(), std::vector<double>(index(problem.steps), 0.0)),
       spare_(index(problem.steps), 0.0),
-      family_spare_(problem.families.size(), 0.0) {
+      family_spare_(problem.families.size(), 0.0),
+      waiting_(index(problem.steps), 0.0) {
   negligible_rows_per_s_ =
       kNegligibleShare * *std::max_element(problem.forecast_rows_per_s.begin(), problem.forecast_rows_per_s.end());
   for (int step = 0; step < problem.steps; ++step) {
@@ -147,7 +166,8 @@ bool Schedule::covers_all() const {
 }
 
 // Where everything is covered, a move may take away no more than what is spare where the families it takes from are.
-// And what it does not save by the step, it would have to save by starts.
+// And what it does not save by the step, it would have to save by starts. Capacities only fall: burstables spend their
+// credits.
 bool Schedule::may_save(const Move& move) const {
   if (!covers_all()) {
     return true;
@@ -158,8 +178,8 @@ bool Schedule::may_save(const Move& move) const {
   for (int i = 0; i < move.size; ++i) {
     const Move::Part& part = move.parts[index(i)];
     const Family& each = family(part.family);
-    start_usd = std::max(start_usd, each.start_usd);
-    rows_per_s += part.change * each.rows_per_s.back();
+    start_usd += std::abs(part.change) * each.start_usd;
+    rows_per_s += part.change * (part.change > 0 ? each.rows_per_s[index(each.first)] : each.rows_per_s.back());
     if (part.change < 0) {
       spare = std::min(spare, family_spare_[index(part.family)]);
     }
@@ -175,6 +195,40 @@ double Schedule::usd_per_step(const Move& move) const {
   return usd;
 }
 
+bool Schedule::in_bounds(const Move& move, const Move::Part& part, int step) const {
+  const Family& each = family(part.family);
+  const int count = counts_[at(part.family, step)] + part.change;
+  if (count < 0 || count > each.count_max || step < each.first || (part.change < 0 && step < each.kept_through)) {
+    return false;
+  }
+  if (part.change > 0 && each.twin >= 0 &&
+      count + counts_[at(each.twin, step)] + change_of(move, each.twin) > each.count_max) {
+    return false;
+  }
+  if (part.change < 0 || each.pool < 0) {
+    return true;
+  }
+  double served = pool_served_[index(each.pool)][index(step)];
+  for (int i = 0; i < move.size; ++i) {
+    const Family& other = family(move.parts[index(i)].family);
+    served += other.pool == each.pool ? move.parts[index(i)].change * other.rows_per_s[index(step)] : 0.0;
+  }
+  return each.rows_per_s[index(step)] <= 0 ||
+         served <= problem_->pools[index(each.pool)].rows_per_s[index(step)] * (1 + kNegligibleShare);
+}
+
+int Schedule::room(int f, int step) const {
+  const Family& each = family(f);
+  const int twins = each.twin >= 0 ? counts_[at(each.twin, step)] : 0;
+  double room = step < each.first ? 0 : each.count_max - counts_[at(f, step)] - twins;
+  if (each.pool >= 0 && each.rows_per_s[index(step)] > 0) {
+    const double limit = problem_->pools[index(each.pool)].rows_per_s[index(step)] * (1 + kNegligibleShare);
+    room = std::min(room,
+                    std::floor((limit - pool_served_[index(each.pool)][index(step)]) / each.rows_per_s[index(step)]));
+  }
+  return static_cast<int>(std::max(0.0, room));
+}
+
 // What the move changes at one step, but for starts; kInfeasible where it breaks a bound there.
 double Schedule::step_usd(const Move& move, int step) const {
   double usd = 0;
@@ -182,19 +236,11 @@ double Schedule::step_usd(const Move& move, int step) const {
   for (int i = 0; i < move.size; ++i) {
     const Move::Part& part = move.parts[index(i)];
     const Family& each = family(part.family);
-    const int count = counts_[at(part.family, step)] + part.change;
-    if (count < 0 || count > each.count_max || step < each.first || (part.change < 0 && step < each.kept_through)) {
+    if (!in_bounds(move, part, step)) {
       return kInfeasible;
     }
-    const double change = part.change * each.rows_per_s[index(step)];
-    if (each.pool >= 0 && change > 0) {
-      const double limit = problem_->pools[index(each.pool)].rows_per_s[index(step)];
-      if (pool_served_[index(each.pool)][index(step)] + change > limit * (1 + 1e-9)) {
-        return kInfeasible;
-      }
-    }
     usd += part.change * each.usd_per_step;
-    served += change;
+    served += part.change * each.rows_per_s[index(step)];
   }
   return usd + overflow_usd(step, served) - overflow_[index(step)];
 }
@@ -226,6 +272,10 @@ std::array<Schedule::Walker, 3> Schedule::walkers(const Move& move) const {
     const Move::Part& part = move.parts[index(i)];
     const Family& each = family(part.family);
     walkers[index(i)] = {&counts_[at(part.family, 0)], each.rows_per_s.data(), &each, part.change};
+    if (each.twin >= 0) {
+      walkers[index(i)].twin_counts = &counts_[at(each.twin, 0)];
+      walkers[index(i)].twin_change = change_of(move, each.twin);
+    }
   }
   return walkers;
 }
@@ -252,9 +302,8 @@ Stretch Schedule::scan(const Move& move, StepUsd step_usd) const {
   double prefix = 0;
   double opening = kInfeasible;
   int opened = from;
-  int run = from;                    // begin of the run of feasible steps
-  std::array<double, 16> waiting{};  // begin(a) - prefix(a) of the last steps, until a life ago
-  const int wait = std::min(least_length(move), static_cast<int>(waiting.size())) - 1;
+  int run = from;  // begin of the run of feasible steps
+  const int wait = least_length(move) - 1;
   for (int step = from; step < problem_->steps; ++step) {
     const double usd = step_usd(parts, step);
     if (usd == kInfeasible) {
@@ -266,11 +315,11 @@ Stretch Schedule::scan(const Move& move, StepUsd step_usd) const {
     for (int i = 0; i < move.size; ++i) {
       begin_usd += parts[index(i)].begin_usd(step);
     }
-    waiting[index(step % 16)] = begin_usd;
+    waiting_[index(step)] = begin_usd;
     prefix += usd;
     const int begin = step - wait;
-    if (begin >= run && waiting[index(begin % 16)] < opening) {
-      opening = waiting[index(begin % 16)];
+    if (begin >= run && waiting_[index(begin)] < opening) {
+      opening = waiting_[index(begin)];
       opened = begin;
     }
     if (opening == kInfeasible) {
@@ -339,14 +388,10 @@ bool Schedule::keeps_min_life(const Move& move, int first, int end) const {
       continue;
     }
     const auto count = [&](int step) {
-      return step < each.first ? 0 : counts_[at(part.family, step)] + (step >= first && step < end ? part.change : 0);
+      return counts_[at(part.family, step)] + (step >= first && step < end ? part.change : 0);
     };
     for (int step = each.first; step < problem_->steps; ++step) {
-      int started = 0;
-      for (int before = std::max(each.first, step - problem_->min_life_steps + 1); before <= step; ++before) {
-        started += std::max(0, count(before) - count(before - 1));
-      }
-      if (started > count(step)) {
+      if (started_lately(*problem_, each, step, count) > count(step)) {
         return false;
       }
     }
@@ -364,6 +409,19 @@ bool Schedule::keeps_min_life() const {
     }
   }
   return true;
+}
+
+void Schedule::lengthen_lives() {
+  for (int f = 0; f < static_cast<int>(problem_->families.size()) && problem_->min_life_steps > 1; ++f) {
+    const auto count = [&](int step) { return counts_[at(f, step)]; };
+    for (int step = family(f).first; step < problem_->steps && family(f).group < 0; ++step) {
+      const int lacking = started_lately(*problem_, family(f), step, count) - count(step);
+      const int more = std::min(lacking, room(f, step));
+      if (more > 0) {
+        apply(move_of(f, more), step, step + 1);
+      }
+    }
+  }
 }
 
 void Schedule::apply(const Move& move, int first, int end) {

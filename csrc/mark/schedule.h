@@ -40,7 +40,9 @@ struct ScheduleCost {
 // A point of a PlanningProblem's space; the problem must outlive it.
 //
 // Invariants
-//   - counts keep to the families' bounds: none before `first`, at most count_max, never growing where only_shrinks;
+//   - counts keep to the families' bounds: none before `first`, at most count_max (with the twin's), never growing
+//   where
+//     only_shrinks;
 //   - served_ and pool_served_ are the sums over the counts, and overflow_ is what the rest costs.
 class Schedule {
  public:
@@ -59,16 +61,19 @@ class Schedule {
   bool fulfilled(int step) const { return left(step) <= negligible_rows_per_s_; }
   ScheduleCost cost() const;
 
-  // A bound that looks at no step: whether the move could save anything at all.
+  // A bound that looks at no step: where it is false, no stretch of the move saves anything.
   bool may_save(const Move& move) const;
 
-  // The steps over which the move costs least, alone or merged with what is there. O(steps).
+  // The steps over which the move costs least, alone or merged with what is there. Stretches that would leave load
+  // which is covered count as none, and none is found where a minimum life forbids the best. O(steps).
   Stretch cheapest(const Move& move) const;
   // What the move costs over these steps; kInfeasible when it breaks a bound. O(steps).
   double usd(const Move& move, int first, int end) const;
   void apply(const Move& move, int first, int end);
   // Whether the move breaks no bound at this step, whatever is there before and after.
   bool allows(const Move& move, int step) const { return step_usd(move, step) != kInfeasible; }
+  // How many more of a family are allowed at a step.
+  int room(int family, int step) const;
 
   // What the counts of one step cost there, and what they cost to begin when the step before had those of `before`;
   // null before the first step. kInfeasible where a family would grow that may not.
@@ -77,6 +82,8 @@ class Schedule {
   // Takes the counts of one step from another schedule of the same problem.
   void take_column(const Schedule& from, int step);
   bool keeps_min_life() const;
+  // Keeps what is launched for its minimum life, as far as there is room.
+  void lengthen_lives();
 
   // The first step from which one more of a family must be there so that it is at `step`: earlier than `step` where the
   // family only shrinks.
@@ -89,12 +96,15 @@ class Schedule {
     const double* rows_per_s = nullptr;
     const Family* family = nullptr;
     int change = 0;
+    const int* twin_counts = nullptr;
+    int twin_change = 0;
 
     double begin_usd(int step) const;  // what it costs, in starts, that the change begins at this step
     double end_usd(int step) const;    // or ends before it
     bool in_bounds(int step) const {
       const int count = counts[step] + change;
-      return count >= 0 && count <= family->count_max && (change > 0 || step >= family->kept_through);
+      const int twins = twin_counts == nullptr || change < 0 ? 0 : twin_counts[step] + twin_change;
+      return count >= 0 && count + twins <= family->count_max && (change > 0 || step >= family->kept_through);
     }
   };
 
@@ -105,6 +115,7 @@ class Schedule {
   const Family& family(int index) const { return problem_->families[static_cast<std::size_t>(index)]; }
   double overflow_usd(int step, double served) const;
   double step_usd(const Move& move, int step) const;
+  bool in_bounds(const Move& move, const Move::Part& part, int step) const;
   std::array<Walker, 3> walkers(const Move& move) const;
   template <class StepUsd>
   Stretch scan(const Move& move, StepUsd step_usd) const;
@@ -127,6 +138,7 @@ class Schedule {
   mutable bool overflows_ = true;             // whether load is left that some family could serve
   mutable std::vector<double> spare_;         // rows per second served in vain, by step; negative where some lack
   mutable std::vector<double> family_spare_;  // the most at the steps where the family is present, by family
+  mutable std::vector<double> waiting_;       // of a scan, by step
 };
 
 // A move of equal changes, for short.

@@ -41,11 +41,12 @@ Schedule best_combination(const std::vector<Schedule>& schedules) {
     at = paths[static_cast<std::size_t>(step)][at].before;
     combined.take_column(schedules[at], step - 1);
   }
-  if (combined.keeps_min_life()) {
-    return combined;
-  }
-  return *std::min_element(schedules.begin(), schedules.end(),
-                           [](const Schedule& a, const Schedule& b) { return a.cost().better_than(b.cost()); });
+  // The path counts steps that are not covered, the cost of a schedule what they miss.
+  const Schedule& single =
+      *std::min_element(schedules.begin(), schedules.end(),
+                        [](const Schedule& a, const Schedule& b) { return a.cost().better_than(b.cost()); });
+  const bool better = combined.keeps_min_life() && !single.cost().better_than(combined.cost());
+  return better ? combined : single;
 }
 
 }  // namespace mark

@@ -53,6 +53,10 @@ class Search {
     looks_ -= last_looks;
     std::vector<Schedule> found = starts();
     found.insert(found.end(), given.begin(), given.end());
+    std::erase_if(found, [](const Schedule& schedule) { return !schedule.keeps_min_life(); });
+    if (found.empty()) {
+      found.emplace_back(problem_, Schedule::Running::kStays);
+    }
     Schedule combined = best_combination(found);
     improve(combined, looks_);
     std::stable_sort(found.begin(), found.end(), cheaper);

@@ -40,7 +40,8 @@ int equal_choices(const Schedule& schedule, const Family& family, int step, int 
   return static_cast<int>(std::clamp(fewest, 1.0, static_cast<double>(family.count_max)));
 }
 
-// The end with the least dollars per row for one more of the family, from `step` on and up to `latest`.
+// The end with the least dollars per row for one more of the family, from `step` on and up to `latest`, or to the end
+// of its minimum life.
 Choice cheapest_end(const Schedule& schedule, int f, int step, int earliest, int latest) {
   const PlanningProblem& problem = schedule.problem();
   const Family& family = problem.families[index(f)];
@@ -51,6 +52,11 @@ Choice cheapest_end(const Schedule& schedule, int f, int step, int earliest, int
     if (!schedule.allows(one, at)) {
       return best;
     }
+  }
+  if (family.group < 0) {
+    const int life_end = std::min(problem.steps, first + problem.min_life_steps);
+    earliest = std::max(earliest, life_end);
+    latest = std::max(latest, life_end);
   }
   double rows = 0;
   for (int end = step + 1; end <= latest && schedule.allows(one, end - 1); ++end) {
@@ -107,6 +113,20 @@ Schedule greedy(const PlanningProblem& problem, bool looks_ahead) {
     }
   }
   return schedule;
+}
+
+// As many of them as there is room for at each step, and of those that only shrink no more than at the step before.
+void add(Schedule& schedule, int f, int count, int first, int end) {
+  const Family& family = schedule.problem().families[index(f)];
+  for (int step = first; step < end; ++step) {
+    int here = std::min(count, schedule.room(f, step));
+    if (family.only_shrinks && step > family.first) {
+      here = std::min(here, schedule.count(f, step - 1) - schedule.count(f, step));
+    }
+    if (here > 0) {
+      schedule.apply(move_of(f, here), step, step + 1);
+    }
+  }
 }
 
 // How long a gap may be so that paying through it costs no more than another start.
@@ -166,10 +186,9 @@ Schedule single_family(const PlanningProblem& problem, int f) {
     }
   }
   for (int step = family.first; step < problem.steps; ++step) {
-    if (counts[index(step)] > 0) {
-      schedule.apply(move_of(f, counts[index(step)]), step, step + 1);
-    }
+    add(schedule, f, counts[index(step)], step, step + 1);
   }
+  schedule.lengthen_lives();
   return schedule;
 }
 
@@ -199,7 +218,8 @@ std::vector<Item> items_of(const PlanningProblem& problem) {
   return items;
 }
 
-constexpr int kUnits = 4096;       // of load, in the dynamic programme
+constexpr int kUnits = 4096;  // of load, in the dynamic programme
+constexpr double kRounding = 1e-9;
 constexpr double kInstances = 48;  // of the largest kind, that it decides over: beyond that the cheapest row wins
 
 struct Part {
@@ -207,9 +227,13 @@ struct Part {
   int count = 0;
 };
 
-// At least `load` from items, some of them used already. Capacities are rounded down to units, prices are exact.
-std::vector<int> least_cover(const std::vector<Item>& items, const std::vector<int>& used, double load) {
-  const double unit = load / kUnits;
+// At least `load` from items, some of them used already. Prices are exact, capacities are rounded to units: down, so
+// that it surely covers; or up, so that it is the optimum if it does.
+std::vector<int> least_cover(const std::vector<Item>& items, const std::vector<int>& used, double load, bool up) {
+  const auto units_of = [&](const Part& part) {
+    const double units = part.count * items[part.item].rows_per_s * kUnits / load;
+    return static_cast<int>(std::min(up ? std::ceil(units - kRounding) : std::floor(units + kRounding), 1.0 * kUnits));
+  };
   std::vector<double> usd(kUnits + 1, std::numeric_limits<double>::infinity());
   usd[0] = 0;
   std::vector<Part> parts;
@@ -220,7 +244,7 @@ std::vector<int> least_cover(const std::vector<Item>& items, const std::vector<i
     for (int size = 1; left > 0; size *= 2) {  // as a sum of powers of two, each taken or not
       const Part part{item, std::min(size, left)};
       left -= part.count;
-      const auto units = static_cast<int>(std::floor(part.count * items[item].rows_per_s / unit + 1e-9));
+      const int units = units_of(part);
       taken.emplace_back(kUnits + 1, false);
       for (int at = kUnits; at >= 1 && units > 0; --at) {
         const double with = usd[index(std::max(0, at - units))] + part.count * items[item].usd;
@@ -237,11 +261,18 @@ std::vector<int> least_cover(const std::vector<Item>& items, const std::vector<i
   for (std::size_t part = parts.size(); part-- > 0;) {
     if (at > 0 && taken[part][index(at)]) {
       counts[parts[part].item] += parts[part].count;
-      const double rows_per_s = parts[part].count * items[parts[part].item].rows_per_s;
-      at = std::max(0, at - static_cast<int>(std::floor(rows_per_s / unit + 1e-9)));
+      at = std::max(0, at - units_of(parts[part]));
     }
   }
   return counts;
+}
+
+double rows_per_s_of(const std::vector<Item>& items, const std::vector<int>& counts) {
+  double rows_per_s = 0;
+  for (std::size_t item = 0; item < items.size(); ++item) {
+    rows_per_s += counts[item] * items[item].rows_per_s;
+  }
+  return rows_per_s;
 }
 
 }  // namespace
@@ -261,17 +292,19 @@ Schedule flat_cover(const PlanningProblem& problem) {
     load -= counts[item] * items[item].rows_per_s;
   }
   if (load > 0 && !items.empty()) {
-    const std::vector<int> rest = least_cover(items, counts, load);
+    std::vector<int> rest = least_cover(items, counts, load, true);
+    if (rows_per_s_of(items, rest) < load * (1 - kRounding)) {
+      rest = least_cover(items, counts, load, false);
+    }
     std::transform(counts.begin(), counts.end(), rest.begin(), counts.begin(), std::plus<>());
   }
   Schedule schedule(problem, Schedule::Running::kGoes);
   for (std::size_t item = 0; item < items.size(); ++item) {
     const Family& family = problem.families[index(items[item].family)];
     const int from = std::max(family.first, family.kept_through);
-    if (counts[item] > 0 && from < problem.steps) {
-      schedule.apply(move_of(items[item].family, counts[item]), from, problem.steps);
-    }
+    add(schedule, items[item].family, counts[item], from, problem.steps);
   }
+  schedule.lengthen_lives();
   return schedule;
 }
 
@@ -347,11 +380,10 @@ Schedule cover_of_each_step(const PlanningProblem& problem) {
   for (int step = 0; step < problem.steps; ++step) {
     const std::vector<int> counts = steady.cover(forecast[index(step)]);
     for (int f = 0; f < static_cast<int>(counts.size()); ++f) {
-      if (counts[index(f)] > 0 && step >= problem.families[index(f)].first) {
-        schedule.apply(move_of(f, counts[index(f)]), step, step + 1);
-      }
+      add(schedule, f, counts[index(f)], step, step + 1);
     }
   }
+  schedule.lengthen_lives();
   return schedule;
 }
 

@@ -16,12 +16,13 @@ Schedule greedy_with_look_ahead(const PlanningProblem& problem);
 // is worth is bridged.
 Schedule single_family(const PlanningProblem& problem, int family);
 
-// As many of each family as a single step of the highest load needs at least cost, exactly (a covering knapsack by
-// dynamic programming over the load), for the whole horizon: the optimum where the forecast is flat.
+// As many of each family as a single step of the highest load needs at least cost (a covering knapsack by dynamic
+// programming over the load), for the whole horizon: the optimum where the forecast is flat and a few instances cover
+// it, and within the rounding of capacities to a 4096th of the load where many do.
 Schedule flat_cover(const PlanningProblem& problem);
 
-// For each step the cheapest cover of its load alone, as if launches cost nothing: exact step by step, with no look
-// ahead.
+// For each step the cheapest cover of its load alone, as if launches cost nothing, with no look ahead: to a 4096th of
+// the highest load.
 Schedule cover_of_each_step(const PlanningProblem& problem);
 
 }  // namespace mark

@@ -17,7 +17,8 @@ Offering offering(double price_usd_per_hour, double capacity_rows_per_s, double 
           .price_usd_per_hour = price_usd_per_hour,
           .capacity_rows_per_s = capacity_rows_per_s,
           .launch_overhead_s = launch_overhead_s,
-          .available = 5000};
+          .available = 5000,
+          .pool = {}};
 }
 
 Instance running(std::uint64_t id, double ready_in_s = 0) {
