@@ -100,8 +100,10 @@ std::optional<Schedule> exact_schedule(const PlanningProblem& problem) {
   if (!small_enough(problem, most)) {
     return std::nullopt;
   }
+  const std::vector<std::vector<int>> states = all_states(most);
   std::vector<Column> columns;
-  for (const std::vector<int>& state : all_states(most)) {
+  columns.reserve(states.size());
+  for (const std::vector<int>& state : states) {
     columns.push_back(column_of(problem, state));
   }
   std::vector<std::vector<Best>> paths(index(problem.steps), std::vector<Best>(columns.size()));

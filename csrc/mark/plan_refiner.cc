@@ -132,9 +132,13 @@ void keep_to(int moves_max, RefinedPlan& plan) {
     std::erase_if(changes, [](const PlannedChange& change) { return change.count == 0; });
     return complete;
   };
-  const auto dearer = [](const PlannedChange& a, const PlannedChange& b) { return a.usd * b.count > b.usd * a.count; };
+  const auto dearer = [](const PlannedChange& a, const PlannedChange& b) {
+    const double a_usd = a.usd / a.count;
+    const double b_usd = b.usd / b.count;
+    return a_usd != b_usd ? a_usd > b_usd : a.group < b.group;
+  };
   moves_max = cut(plan.launch) ? moves_max : 0;
-  std::stable_sort(plan.retire.begin(), plan.retire.end(), dearer);
+  std::sort(plan.retire.begin(), plan.retire.end(), dearer);
   cut(plan.retire);
 }
 

@@ -161,14 +161,15 @@ class Compiler {
     if (running.count == 0) {
       return;
     }
-    // A boot beyond the horizon counts for its last step, as it did when it was launched for it.
-    const int ready = std::min(steps_of(running.ready_in_s), problem_.steps - 1);
+    // What boots beyond the horizon is left alone, and counts for its last step as it did when it was launched for it.
+    const int boots = steps_of(running.ready_in_s);
+    const int ready = std::min(boots, problem_.steps - 1);
     problem_.families.push_back({.offering = running.offering,
                                  .group = group,
                                  .rows_per_s = capacity_of(each, ready, std::min(running.credits_s, each.credits_s)),
                                  .usd_per_step = usd_per_step(each),
                                  .first = ready,
-                                 .kept_through = steps_of(running.kept_for_s),
+                                 .kept_through = boots < problem_.steps ? steps_of(running.kept_for_s) : problem_.steps,
                                  .count_now = running.count,
                                  .count_max = running.count,
                                  .only_shrinks = true,

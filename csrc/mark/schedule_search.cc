@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -59,7 +60,10 @@ class Search {
     }
     Schedule combined = best_combination(found);
     improve(combined, looks_);
-    std::stable_sort(found.begin(), found.end(), cheaper);
+    // By insertion: which of two is cheaper is not transitive within rounding, and a library's sort relies on it.
+    for (auto each = found.begin(); each != found.end(); ++each) {
+      std::rotate(std::upper_bound(found.begin(), each, *each, cheaper), each, std::next(each));
+    }
     for (Schedule& schedule : found) {
       improve(schedule, looks_);
     }

@@ -202,6 +202,13 @@ struct Item {
   int count_max = 0;
 };
 
+// Of equal ones the first family comes first: where a running and a new one cost the same, the running one.
+bool cheaper_row(const Item& a, const Item& b) {
+  const double a_usd = a.usd / a.rows_per_s;
+  const double b_usd = b.usd / b.rows_per_s;
+  return a_usd != b_usd ? a_usd < b_usd : a.family < b.family;
+}
+
 std::vector<Item> items_of(const PlanningProblem& problem) {
   std::vector<Item> items;
   for (int f = 0; f < static_cast<int>(problem.families.size()); ++f) {
@@ -212,9 +219,7 @@ std::vector<Item> items_of(const PlanningProblem& problem) {
       items.push_back({f, rows_per_s, family.start_usd + (problem.steps - family.first) * family.usd_per_step, count});
     }
   }
-  // Where a running and a new one cost the same, the running one comes first.
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item& a, const Item& b) { return a.usd / a.rows_per_s < b.usd / b.rows_per_s; });
+  std::sort(items.begin(), items.end(), cheaper_row);
   return items;
 }
 
@@ -321,8 +326,7 @@ class SteadyCover {
         largest_ = std::max(largest_, family.rows_per_s.back());
       }
     }
-    std::stable_sort(items_.begin(), items_.end(),
-                     [](const Item& a, const Item& b) { return a.usd / a.rows_per_s < b.usd / b.rows_per_s; });
+    std::sort(items_.begin(), items_.end(), cheaper_row);
     unit_ = std::min(load_max, kInstances * largest_) / kUnits;
     chosen_.assign(kUnits + 1, 0);
     std::vector<double> usd(kUnits + 1, std::numeric_limits<double>::infinity());

@@ -99,6 +99,7 @@ inline PlanningProblem random_problem(int seed, const Kinds& kinds = {}) {
   offerings.back().baseline_share = 1;
   std::vector<double> forecast;
   const int steps = numbers.between(1, kinds.steps_max);
+  forecast.reserve(static_cast<std::size_t>(steps));
   for (int step = 0; step < steps; ++step) {
     forecast.push_back(numbers.between(0, kinds.rate_max));
   }

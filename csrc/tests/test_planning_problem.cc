@@ -18,7 +18,7 @@ Offering offering(const std::string& name = "small") {
   return {.name = name, .price_usd_per_hour = 60, .capacity_rows_per_s = 10, .available = 5, .pool = {}};
 }
 
-PlanningProblem compiled(const Offering& each, std::vector<double> forecast = {10, 10, 10}) {
+PlanningProblem compiled(const Offering& each, const std::vector<double>& forecast = {10, 10, 10}) {
   return compile_problem({each}, {}, forecast, {});
 }
 
@@ -152,6 +152,7 @@ TEST_CASE("a boot beyond the horizon counts for its last step, of a launch and o
   const PlanningProblem problem = compile_problem({slow}, {{.offering = 0, .count = 2, .ready_in_s = 1e6}}, {5, 5}, {});
   REQUIRE(problem.families.size() == 2);
   CHECK(problem.families[0].first == 1);
+  CHECK(problem.families[0].kept_through == 2);
   CHECK(problem.families[1].first == 1);
 }
 

@@ -30,11 +30,11 @@ bool hardly_worse(const ScheduleCost& cost, const ScheduleCost& other) {
 // The best of all counts whatever, one by one.
 ScheduleCost best_of_all(const PlanningProblem& problem) {
   Counts counts(problem.families.size(), std::vector<int>(static_cast<std::size_t>(problem.steps), 0));
-  std::optional<ScheduleCost> best;
+  ScheduleCost best{.missed_rows = kInfeasible};
   const std::function<void(std::size_t, std::size_t)> choose = [&](std::size_t family, std::size_t step) {
     if (family == counts.size()) {
       const ScheduleCost cost = plain_cost(problem, counts);
-      if (feasible(problem, counts) && (!best || cost.better_than(*best))) best = cost;
+      if (feasible(problem, counts) && (best.missed_rows == kInfeasible || cost.better_than(best))) best = cost;
       return;
     }
     if (step == counts[family].size()) {
@@ -49,7 +49,7 @@ ScheduleCost best_of_all(const PlanningProblem& problem) {
     counts[family][step] = 0;
   };
   choose(0, 0);
-  return *best;
+  return best;
 }
 
 TEST_CASE("the exact schedule is the best of all that there are") {
@@ -88,6 +88,7 @@ TEST_CASE("a combination is possible and no worse than any of its parts") {
       CAPTURE(seed);
       const PlanningProblem problem = random_problem(seed, {.min_life = min_life});
       std::vector<Schedule> parts;
+      parts.reserve(4);
       for (int i = 0; i < 4; ++i) parts.push_back(random_schedule(problem, 10 * seed + i));
       const Schedule combined = best_combination(parts);
       CHECK(feasible(problem, counts_of(combined)));

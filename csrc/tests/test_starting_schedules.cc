@@ -100,7 +100,7 @@ TEST_CASE("a single kind bridges a gap that is cheaper to pay through than anoth
 }
 
 TEST_CASE("what runs stays until a single kind is ready") {
-  Offering fast = offering(1, 10);
+  const Offering fast = offering(1, 10);
   Offering slow = offering(0.1, 10);
   slow.boot_s = 120;
   const PlanningProblem problem = compile_problem({fast, slow}, {{.offering = 0, .count = 1}}, {10, 10, 10, 10}, {});

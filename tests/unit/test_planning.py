@@ -85,18 +85,14 @@ def horizon_usd(rates: tuple[float, ...], offerings: tuple[Offering, ...]) -> fl
 
 
 def test_a_launch_says_the_step_that_needs_it_its_price_and_the_best_rejected_alternative() -> None:
-    rates = (0.0, 10.0, 40.0)
-
-    (launch,) = planned(rates).launch
+    (launch,) = planned((0.0, 20.0, 40.0)).launch
 
     assert (launch.offering, launch.count, launch.group, launch.binding_step) == ("large", 1, -1, 2)
     # Two steps, and the boot that is billed.
     assert launch.usd == pytest.approx(0.03 * 3)
+    assert launch.reason == "in the cheapest schedule, $0.0900 over the horizon"
     assert launch.alternative == "4 new small"
-    assert launch.reason == (
-        "launch 1 x large for step 2, $0.0900 over the horizon; the best alternative, 4 new small, "
-        f"costs ${launch.alternative_extra_usd:.4f} more for each"
-    )
+    assert launch.alternative_extra_usd == pytest.approx(4 * 0.01 * 3 - 0.09)
 
 
 def test_the_extra_dollars_of_an_alternative_are_the_difference_of_two_plans() -> None:
@@ -112,7 +108,6 @@ def test_what_has_no_alternative_says_so() -> None:
     (launch,) = planned((0.0, 10.0), offerings=(SMALL,)).launch
 
     assert (launch.alternative, launch.alternative_extra_usd) == ("", 0.0)
-    assert launch.reason.endswith("; there is no alternative")
 
 
 def test_to_do_without_is_an_alternative_where_serverless_takes_the_rest() -> None:
@@ -125,12 +120,15 @@ def test_to_do_without_is_an_alternative_where_serverless_takes_the_rest() -> No
     assert launch.alternative_extra_usd == pytest.approx(5 * 600 * 100e-6 - 6 * 0.01)
 
 
-def test_a_running_instance_that_stays_names_the_new_one_that_would_replace_it() -> None:
-    (keep,) = planned((10.0, 10.0), RunningGroup("small", 1)).keep
+def test_a_running_instance_that_stays_names_the_new_one_that_could_replace_it() -> None:
+    at_once = replace(LARGE, boot_s=0)
 
-    assert (keep.offering, keep.group, keep.count) == ("small", 0, 1)
-    assert keep.usd == pytest.approx(0.02)
-    assert keep.reason.startswith("keep 1 x small for step 0, $0.0200 over the horizon; ")
+    (keep,) = planned((10.0, 10.0), RunningGroup("small", 1), offerings=(SMALL, at_once)).keep
+
+    assert (keep.offering, keep.group, keep.count, keep.binding_step) == ("small", 0, 1, 0)
+    assert keep.usd == pytest.approx(2 * 0.01)
+    assert keep.alternative == "1 new large"
+    assert keep.alternative_extra_usd == pytest.approx(2 * 0.03 - 2 * 0.01)
 
 
 def test_a_retirement_says_what_the_instances_would_cost() -> None:
@@ -140,7 +138,7 @@ def test_a_retirement_says_what_the_instances_would_cost() -> None:
     assert retire.usd == pytest.approx(2 * 3 * 0.01)
     assert retire.alternative == "to keep it"
     assert retire.alternative_extra_usd == pytest.approx(3 * 0.01)
-    assert retire.reason == "retire 2 x small: no step needs it; keeping one costs $0.0300 more"
+    assert retire.reason == "no step needs it"
 
 
 def test_a_retirement_from_a_pool_that_is_full_has_no_alternative_in_infinite_dollars() -> None:
@@ -150,7 +148,6 @@ def test_a_retirement_from_a_pool_that_is_full_has_no_alternative_in_infinite_do
 
     assert all(math.isfinite(change.alternative_extra_usd) for change in plan.retire)
     assert counted(plan.retire) == {"spot": 3}
-    assert "inf" not in plan.retire[0].reason
 
 
 def test_moves_that_are_put_off_are_not_paid_for() -> None:
@@ -158,7 +155,7 @@ def test_moves_that_are_put_off_are_not_paid_for() -> None:
 
     assert launch.count == 1
     assert launch.usd == pytest.approx(3 * 0.01)
-    assert "$0.0300 over the horizon" in launch.reason
+    assert launch.reason.endswith("$0.0300 over the horizon")
 
 
 # --- what counts as a cost
@@ -190,20 +187,18 @@ def test_burstables_are_counted_on_for_as_long_as_their_credits_last() -> None:
     )
     offerings, capacities = (SMALL, burstable), {"small": 10.0, "burstable": 10.0}
 
-    brief = planned((0.0, *[10.0] * 3), offerings=offerings, capacities=capacities)
-    lasting = planned((0.0, *[10.0] * 20), offerings=offerings, capacities=capacities)
+    plan = planned((0.0, *[10.0] * 9), offerings=offerings, capacities=capacities)
 
-    assert counted(brief.launch) == {"burstable": 1}
-    assert counted(lasting.launch) == {"small": 1}
+    assert counted(plan.launch) == {"burstable": 1}
+    assert plan.counts["burstable"] == (0, 1, 1, 1, 0, 0, 0, 0, 0, 0)
+    assert plan.counts["small"] == (0, 0, 0, 0, 1, 1, 1, 1, 1, 1)
 
 
 def test_a_running_burstable_that_has_spent_its_credits_is_replaced_in_time() -> None:
     burstable = replace(SMALL, name="burstable", market=Market.BURSTABLE, baseline_share=0.1, credits_s=600)
     offerings, capacities = (SMALL, burstable), {"small": 10.0, "burstable": 10.0}
 
-    plan = planned(
-        (10.0,) * 4, RunningGroup("burstable", 1, credits_s=60), offerings=offerings, capacities=capacities
-    )
+    plan = planned((10.0,) * 4, RunningGroup("burstable", 1, credits_s=60), offerings=offerings, capacities=capacities)
 
     assert sum(change.count for change in plan.launch) == 1
     assert plan.missed_rows == 0
@@ -226,14 +221,10 @@ def test_serverless_takes_a_short_peak_that_no_launch_is_worth() -> None:
 
     plan = planned(peak, RunningGroup("small", 1), serverless=lambda_)
 
-    assert plan.launch == ()
-    assert plan.missed_rows == 0
+    assert plan.counts == {"small": (1, 1, 1, 1), "large": (0, 0, 0, 0)}
     # Four minutes of an instance, and 1200 requests.
     assert plan.cost_usd_horizon == pytest.approx(4 * 0.01 + 1200 * 20e-6)
-    assert counted(planned(peak, RunningGroup("small", 1)).launch) == {}
-    assert planned(peak, RunningGroup("small", 1)).counts["small"][2] + planned(
-        peak, RunningGroup("small", 1)
-    ).counts["large"][2] > 1
+    assert planned(peak, RunningGroup("small", 1)).cost_usd_horizon > plan.cost_usd_horizon
 
 
 def test_serverless_takes_no_more_than_its_concurrency() -> None:
@@ -326,16 +317,16 @@ def test_a_boot_beyond_the_horizon_is_not_launched_again_and_again() -> None:
     assert (again.launch, again.retire, counted(again.keep)) == ((), (), {"small": 1})
 
 
-def test_the_last_plan_is_kept_where_another_is_hardly_better() -> None:
-    twin = replace(SMALL, name="twin", price_usd_per_hour=0.599)
+def test_of_equal_plans_the_last_is_kept() -> None:
+    twin = replace(SMALL, name="twin")
     offerings, capacities = (SMALL, twin), {"small": 10.0, "twin": 10.0}
-    last = planned((0.0, 10.0), offerings=(SMALL,))
+    last = planned((0.0, *[10.0] * 9), offerings=(twin,), capacities=capacities)
 
     fresh = planned((0.0, *[10.0] * 9), offerings=offerings, capacities=capacities)
     kept = planned((0.0, *[10.0] * 9), offerings=offerings, capacities=capacities, last=last)
 
-    assert counted(fresh.launch) == {"twin": 1}
-    assert counted(kept.launch) == {"small": 1}
+    assert counted(fresh.launch) == {"small": 1}
+    assert counted(kept.launch) == {"twin": 1}
 
 
 # --- what is refused
@@ -414,11 +405,15 @@ def test_an_offering_given_twice_is_refused() -> None:
         planned((10.0,), offerings=(SMALL, SMALL))
 
 
-@pytest.mark.parametrize("option", ["switching_usd", "min_life_s", "miss_usd_per_million_rows"])
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
-def test_options_that_make_no_sense_are_refused(option: str, value: float) -> None:
-    with pytest.raises(PlanningError, match=option.removesuffix("_per_million_rows").removeprefix("miss_") or option):
-        planned((10.0,), **{option: value})
+def test_prices_and_lives_that_make_no_sense_are_refused(value: float) -> None:
+    for options in (
+        PlanningOptions(switching_usd=value),
+        PlanningOptions(min_life_s=value),
+        PlanningOptions(miss_usd_per_million_rows=value),
+    ):
+        with pytest.raises(PlanningError, match="min_life_s, switching_usd, and the prices"):
+            plan_fleet(OFFERINGS, CAPACITIES, (), forecast(10.0), options)
 
 
 def test_a_negative_number_of_moves_is_refused() -> None:

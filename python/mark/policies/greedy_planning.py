@@ -8,8 +8,9 @@ import numpy as np
 
 from mark import _core
 from mark.domain.fleet_plan import FleetPlan, PlannedChange, RunningGroup
+from mark.domain.offering import Offering
 from mark.errors import PlanningError
-from mark.policies.planning_inputs import PlanningInputs, planning_problem
+from mark.policies.planning_inputs import PlanningInputs, available, planning_problem
 from mark.policies.provisioning import lead_steps_of
 
 __all__ = ["greedy_plan"]
@@ -40,7 +41,7 @@ def greedy_plan(inputs: PlanningInputs) -> FleetPlan:
                     price_usd_per_hour=each.price_usd_per_hour,
                     capacity_rows_per_s=inputs.capacities.get(each.name, 0.0),
                     launch_overhead_s=each.billed_boot_s,
-                    available=0 if unavailable_s.get(each.name, 0.0) > 0 else max(0, each.max_count - alive[each.name]),
+                    available=0 if unavailable_s.get(each.name, 0.0) > 0 else available(each, alive[each.name]),
                 )
                 for each in inputs.offerings
             ],
@@ -75,8 +76,7 @@ def _greedy_plan(inputs: PlanningInputs, plan: _core.Plan, group_of: Mapping[int
     problem = planning_problem(inputs.offerings, inputs.capacities, after, inputs.forecast, inputs.options)
     usd, missed_rows = _core.greedy_cost(problem)
     started_usd = sum(
-        change.count * by_name[change.offering].price_usd_per_hour * by_name[change.offering].billed_boot_s / 3600
-        for change in launch
+        change.count * (_start_usd(by_name[change.offering]) + inputs.options.switching_usd) for change in launch
     )
     return FleetPlan(
         policy="greedy",
@@ -91,6 +91,10 @@ def _greedy_plan(inputs: PlanningInputs, plan: _core.Plan, group_of: Mapping[int
             for name in inputs.names
         },
     )
+
+
+def _start_usd(offering: Offering) -> float:
+    return offering.price_usd_per_hour * offering.billed_boot_s / 3600
 
 
 def _counted(

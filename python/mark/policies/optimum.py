@@ -19,7 +19,7 @@ from mark.domain.fleet_plan import FleetPlan, RunningGroup
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
 from mark.errors import ConfigError
-from mark.policies.planning_inputs import PlanningInputs, PlanningOptions, check_running, planning_problem
+from mark.policies.planning_inputs import PlanningInputs, PlanningOptions, check_inputs, planning_problem
 
 __all__ = ["OptimalGap", "Optimum", "optimal_gap", "optimal_schedule"]
 
@@ -87,7 +87,7 @@ def optimal_gap(
         PlanningError: as `plan_fleet`.
         ConfigError: SciPy is not installed.
     """
-    check_running(PlanningInputs(offerings, capacities, running, forecast, options))
+    check_inputs(PlanningInputs(offerings, capacities, running, forecast, options))
     optimum = optimal_schedule(planning_problem(offerings, capacities, running, forecast, options))
     least_usd = optimum.usd if optimum.proven else optimum.bound_usd
     equal_rows = 2 * _EQUALLY_MISSED_SHARE * max(1.0, plan.missed_rows)
@@ -203,6 +203,7 @@ class _ScheduleProgram:
         self._program = _Program()
         self._counts = [self._add_family(family) for family in self._families]
         self._missed = [self._add_load(step, float(rate)) for step, rate in enumerate(problem.forecast_rows_per_s)]
+        self._add_twins()
         self._add_pools()
 
     def fewest_missed(self, time_limit_s: float) -> _Solution:
@@ -282,6 +283,13 @@ class _ScheduleProgram:
             self._program.add_row([(serverless, 1.0), (exhausted, -serverless_max)], 0.0, math.inf)
             self._program.add_row([(exhausted, load), (missed, -1.0)], 0.0, math.inf)
         return missed
+
+    def _add_twins(self) -> None:
+        for family, columns in zip(self._families, self._counts, strict=True):
+            if family.twin >= 0:
+                twins = self._counts[family.twin]
+                for step in columns.keys() & twins.keys():
+                    self._program.add_row([(columns[step], 1.0), (twins[step], 1.0)], 0.0, family.count_max)
 
     def _add_pools(self) -> None:
         for number, limits in enumerate(self._problem.pool_limits_rows_per_s):

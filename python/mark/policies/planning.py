@@ -13,7 +13,7 @@ from mark.domain.fleet_plan import FleetPlan, PlannedChange, RunningGroup
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
 from mark.policies.greedy_planning import greedy_plan
-from mark.policies.planning_inputs import PlanningInputs, PlanningOptions, check_running, planning_problem
+from mark.policies.planning_inputs import PlanningInputs, PlanningOptions, check_inputs, planning_problem
 
 __all__ = ["PlanningOptions", "plan_fleet", "planning_problem"]
 
@@ -39,7 +39,7 @@ def plan_fleet(
     """
     options = options or PlanningOptions()
     inputs = PlanningInputs(offerings, capacities, running, forecast, options)
-    check_running(inputs)
+    check_inputs(inputs)
     if options.policy == "greedy":
         return greedy_plan(inputs)
     problem = planning_problem(offerings, capacities, running, forecast, options)

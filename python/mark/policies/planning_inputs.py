@@ -15,7 +15,10 @@ from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering, Serverless
 from mark.errors import PlanningError
 
-__all__ = ["PlanningInputs", "PlanningOptions", "check_running", "planning_problem"]
+__all__ = ["PlanningInputs", "PlanningOptions", "available", "check_inputs", "planning_problem"]
+
+# What the core counts with.
+_COUNT_MAX = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def _core_offering(
         price_usd_per_hour=offering.price_usd_per_hour,
         capacity_rows_per_s=capacities.get(offering.name, 0.0),
         launch_overhead_s=offering.billed_boot_s,
-        available=max(0, offering.max_count - alive),
+        available=available(offering, alive),
     )
     made.set_life(
         boot_s=offering.boot_s,
@@ -115,6 +118,11 @@ def _core_offering(
     made.set_pool(offering.pool, offering.pool_share_max)
     made.set_credits(baseline_share=offering.baseline_share, credits_s=offering.credits_s)
     return made
+
+
+def available(offering: Offering, alive: int) -> int:
+    """How many more may be launched, in numbers that the core can hold."""
+    return max(0, min(offering.max_count, _COUNT_MAX) - alive)
 
 
 def _core_group(group: RunningGroup, offering: int) -> _core.InstanceGroup:
@@ -127,12 +135,25 @@ def _core_group(group: RunningGroup, offering: int) -> _core.InstanceGroup:
     )
 
 
-def check_running(inputs: PlanningInputs) -> None:
-    """Refuse names that are given twice or unknown, and more running instances than may exist.
+def check_inputs(inputs: PlanningInputs) -> None:
+    """Refuse what no policy can plan with: the core refuses the rest.
 
     Raises:
-        PlanningError: naming the offering.
+        PlanningError: naming what is wrong, and the offering that it is wrong with.
     """
+    step_s, moves_max = inputs.forecast.step_s, inputs.options.moves_max
+    if not 0 < step_s < math.inf:
+        raise PlanningError(f"step_s must be positive and finite, not {step_s}")
+    if moves_max is not None and moves_max < 0:
+        raise PlanningError(f"moves_max is {moves_max}; it must not be negative")
+    for each in inputs.offerings:
+        if not each.boot_s < math.inf:
+            raise PlanningError(f"offering {each.name}: boot_s must be finite, not {each.boot_s}")
+    _check_running(inputs)
+
+
+def _check_running(inputs: PlanningInputs) -> None:
+    """Refuse names that are given twice or unknown, and more running instances than may exist."""
     names = inputs.names
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
@@ -146,8 +167,8 @@ def check_running(inputs: PlanningInputs) -> None:
         if group.count < 0:
             raise PlanningError(f"running {group.offering}: a count of {group.count} makes no sense")
         totals[group.offering] = totals.get(group.offering, 0) + group.count
-        if totals[group.offering] > offering.max_count:
+        if totals[group.offering] > min(offering.max_count, _COUNT_MAX):
             raise PlanningError(
                 f"running {group.offering}: {totals[group.offering]} is more than exist: max_count is "
-                f"{offering.max_count}"
+                f"{min(offering.max_count, _COUNT_MAX)}"
             )

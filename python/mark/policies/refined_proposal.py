@@ -71,13 +71,6 @@ def propose_refined(
         return RefinedProposal(Proposal((), (), uncovered_per_s), None)
     alike = list(groups.values())
     keeps = [Keep(instance.id, change.why) for change in plan.keep for instance in alike[change.group][: change.count]]
-    decided = {change.group for change in (*plan.keep, *plan.retire)}
-    keeps += [
-        Keep(instance.id, "it boots beyond the horizon")
-        for group, members in enumerate(alike)
-        if group not in decided
-        for instance in members
-    ]
     purchases = [Purchase(change.offering, change.why) for change in plan.launch for _ in range(change.count)]
     uncovered_per_s = _uncovered_per_s(plan, offerings, capacities, forecast)
     return RefinedProposal(Proposal(tuple(keeps), tuple(purchases), uncovered_per_s), plan)
