@@ -15,10 +15,13 @@
 namespace mark {
 namespace {
 
-// Looks at steps that a search may take. A plan of few long steps gets more for each: it is made less often, and a
-// larger part of it is carried out before the next.
-constexpr std::int64_t kLooksMax = 600'000;
-constexpr std::int64_t kLooksTimesSteps = 9'000'000;
+// Looks at steps that a search may take: in proportion to the time until the next plan, and to the share of this one
+// that is carried out before it. About a third of a millisecond for sixty steps of a minute.
+constexpr double kLooks = 120'000;  // times step_s, over steps
+constexpr double kLooksMin = 30'000;
+constexpr double kLooksMax = 1'500'000;
+// Looking ahead pays where an instance is a large part of the fleet: up to so many of the largest kind.
+constexpr double kSmallFleet = 64;
 constexpr std::int64_t kLastShare = 8;  // an eighth is kept for the last improvement
 constexpr int kShakesInVainMax = 64;
 constexpr std::size_t kEliteMax = 8;
@@ -38,10 +41,13 @@ class Sequence {
   std::uint64_t state_ = 1;
 };
 
+std::int64_t looks_of(const PlanningProblem& problem) {
+  return static_cast<std::int64_t>(std::clamp(kLooks * problem.step_s / problem.steps, kLooksMin, kLooksMax));
+}
+
 class Search {
  public:
-  explicit Search(const PlanningProblem& problem)
-      : problem_(problem), looks_(std::min(kLooksMax, kLooksTimesSteps / problem.steps)) {
+  explicit Search(const PlanningProblem& problem) : problem_(problem), looks_(looks_of(problem)) {
     for (int f = 0; f < static_cast<int>(problem.families.size()); ++f) {
       if (problem.families[static_cast<std::size_t>(f)].group < 0) {
         launches_.push_back(f);
@@ -77,8 +83,10 @@ class Search {
 
  private:
   std::vector<Schedule> starts() const {
-    std::vector<Schedule> found{greedy_in_order_of_time(problem_), greedy_with_look_ahead(problem_),
-                                cover_of_each_step(problem_)};
+    std::vector<Schedule> found{greedy_in_order_of_time(problem_), cover_of_each_step(problem_)};
+    if (is_small()) {
+      found.push_back(greedy_with_look_ahead(problem_));
+    }
     std::optional<Schedule> best_single;
     for (const int f : launches_) {
       Schedule single = single_family(problem_, f);
@@ -95,6 +103,16 @@ class Search {
       found.push_back(flat_cover(problem_));
     }
     return found;
+  }
+
+  bool is_small() const {
+    double largest = 0;
+    for (const int f : launches_) {
+      const Family& family = problem_.families[static_cast<std::size_t>(f)];
+      largest = std::max(largest, family.rows_per_s[static_cast<std::size_t>(family.first)]);
+    }
+    const auto& forecast = problem_.forecast_rows_per_s;
+    return *std::max_element(forecast.begin(), forecast.end()) <= kSmallFleet * largest;
   }
 
   // One instance more somewhere gives the moves room that they do not have at a local optimum.
