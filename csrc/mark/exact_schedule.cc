@@ -94,6 +94,7 @@ struct Best {
 
 std::optional<Schedule> exact_schedule(const PlanningProblem& problem) {
   std::vector<int> most;
+  most.reserve(problem.families.size());
   for (const Family& family : problem.families) {
     most.push_back(most_useful(problem, family));
   }
