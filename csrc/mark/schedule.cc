@@ -178,7 +178,9 @@ bool Schedule::may_save(const Move& move) const {
   for (int i = 0; i < move.size; ++i) {
     const Move::Part& part = move.parts[index(i)];
     const Family& each = family(part.family);
-    start_usd += std::abs(part.change) * each.start_usd;
+    // Of a family that is nowhere, each that comes pays its start.
+    const bool pays = part.change > 0 && family_spare_[index(part.family)] == -kInfeasible;
+    start_usd += (pays ? -part.change : std::abs(part.change)) * each.start_usd;
     rows_per_s += part.change * (part.change > 0 ? each.rows_per_s[index(each.first)] : each.rows_per_s.back());
     if (part.change < 0) {
       spare = std::min(spare, family_spare_[index(part.family)]);
