@@ -21,7 +21,7 @@ constexpr double kLooks = 120'000;  // times step_s, over steps
 constexpr double kLooksMin = 30'000;
 constexpr double kLooksMax = 1'500'000;
 // Looking ahead pays where an instance is a large part of the fleet: up to so many of the largest kind.
-constexpr double kSmallFleet = 64;
+constexpr double kSmallFleet = 8;
 constexpr std::int64_t kLastShare = 8;  // an eighth is kept for the last improvement
 constexpr int kShakesInVainMax = 64;
 constexpr std::size_t kEliteMax = 8;
