@@ -196,7 +196,8 @@ def test_a_plan_takes_two_milliseconds(benchmark: BenchmarkFixture, instances: i
     plan_ms = median_ms([partial(_core.refined_plan, problem) for problem in problems])
     whole_ms = median_ms([partial(plan_whole, case) for case in cases])
     benchmark.extra_info.update(plan_ms=plan_ms, plan_fleet_ms=whole_ms)
-    assert instances > 1_000 or plan_ms < MEDIAN_MS_MAX
+    # Run once among the tests, on whatever machine, a time is no answer.
+    assert benchmark.disabled or instances > 1_000 or plan_ms < MEDIAN_MS_MAX
 
 
 def solved(problem: _core.PlanningProblem, limit_s: float) -> tuple[float, Optimum]:
