@@ -16,8 +16,8 @@ namespace mark {
 namespace {
 
 // Looks at steps that a search may take: in proportion to the time until the next plan, and to the share of this one
-// that is carried out before it. About a third of a millisecond for sixty steps of a minute.
-constexpr double kLooks = 120'000;  // times step_s, over steps
+// that is carried out before it. About a quarter of a millisecond for sixty steps of a minute.
+constexpr double kLooks = 90'000;  // times step_s, over steps
 constexpr double kLooksMin = 30'000;
 constexpr double kLooksMax = 1'500'000;
 // Looking ahead pays where an instance is a large part of the fleet: up to so many of the largest kind.
