@@ -71,6 +71,16 @@ def test_where_nothing_can_be_had_nothing_is_proposed() -> None:
     assert found.proposal.uncovered_per_s == 7.0
 
 
+def test_what_runs_is_kept_when_no_plan_can_be_made() -> None:
+    useless = {"small": 0.0}
+
+    found = propose_refined((SMALL,), useless, (instance("a", 10),), forecast(5.0, 7.0), 1000 * S, OPTIONS)
+
+    assert found.plan is None
+    assert [keep.instance for keep in found.proposal.keeps] == ["a"]
+    assert "small: does not meet the SLO by itself" in found.proposal.keeps[0].reason
+
+
 def test_a_plan_moves_on_with_time_until_nothing_of_it_is_left() -> None:
     plan = FleetPlan("refined", (), (), (), 0.0, 0.0, 0.0, {"small": (1, 2, 3)})
 

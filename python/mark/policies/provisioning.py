@@ -18,7 +18,7 @@ from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
 
-__all__ = ["Keep", "Proposal", "Purchase", "lead_steps_of", "peak_sized_fleet", "propose"]
+__all__ = ["Keep", "Proposal", "Purchase", "lead_steps_of", "peak_sized_fleet", "propose", "ready_in_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,17 @@ def propose(
                 offering.name,
                 price_usd_per_hour=offering.price_usd_per_hour,
                 capacity_rows_per_s=capacities.get(offering.name, 0.0),
-                launch_overhead_s=offering.boot_s,
+                launch_overhead_s=offering.billed_boot_s,
                 available=0 if offering.name in unavailable else max(0, offering.max_count - alive[offering.name]),
             )
             for offering in offerings
         ],
         [
-            _core.PlanningInstance(number, order[instance.offering], _ready_in_s(instance, offerings, order, now_ns))
+            _core.PlanningInstance(
+                number,
+                order[instance.offering],
+                ready_in_s(instance, offerings[order[instance.offering]].boot_s, now_ns),
+            )
             for number, instance in enumerate(instances, start=1)
         ],
         np.asarray(forecast.rates_per_s, dtype=np.float64),
@@ -133,7 +137,7 @@ def peak_sized_fleet(
             fleets.append({offering.name: max(1, count)})
     flat = Forecast(step_s=3600.0, rates_per_s=(peak_rows_per_s,), forecaster="peak")
     # For ever: what a launch costs once does not count.
-    at_rest = [replace(offering, boot_s=0.0) for offering in offerings]
+    at_rest = [replace(offering, boot_s=0.0, launch_overhead_s=0.0) for offering in offerings]
     greedy = propose(at_rest, capacities, (), flat, 0)
     if greedy.uncovered_per_s == 0 and greedy.purchases:
         fleets.append(dict(Counter(purchase.offering for purchase in greedy.purchases)))
@@ -142,10 +146,10 @@ def peak_sized_fleet(
     return min(fleets, key=usd_per_hour)
 
 
-def _ready_in_s(instance: Instance, offerings: Sequence[Offering], order: Mapping[str, int], now_ns: int) -> float:
+def ready_in_s(instance: Instance, boot_s: float, now_ns: int) -> float:
+    """Seconds until an instance serves, as far as its offering's boot time says; 0 when it does."""
     if instance.state is InstanceState.READY:
         return 0.0
-    boot_s = offerings[order[instance.offering]].boot_s
     return max(0.0, boot_s - (now_ns - instance.launched_at_ns) / 1e9)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mark.domain.fleet import Instance, InstanceState
+from mark.domain.fleet import Instance
 from mark.domain.fleet_plan import FleetPlan, RunningGroup
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
 from mark.errors import PlanningError
 from mark.policies.planning import plan_fleet
 from mark.policies.planning_inputs import PlanningOptions
-from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of
+from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of, ready_in_s
 
 __all__ = ["RefinedProposal", "moved_on", "propose_refined"]
 
@@ -31,16 +31,7 @@ def moved_on(plan: FleetPlan, steps: int) -> FleetPlan | None:
     if steps >= min((len(counts) for counts in plan.counts.values()), default=0):
         return None
     counts = {name: counts[steps:] + counts[-1:] * steps for name, counts in plan.counts.items()}
-    return FleetPlan(
-        policy=plan.policy,
-        launch=plan.launch,
-        retire=plan.retire,
-        keep=plan.keep,
-        cost_usd_per_hour=plan.cost_usd_per_hour,
-        cost_usd_horizon=plan.cost_usd_horizon,
-        missed_rows=plan.missed_rows,
-        counts=counts,
-    )
+    return replace(plan, counts=counts)
 
 
 def propose_refined(
@@ -62,13 +53,14 @@ def propose_refined(
         options: prices, what cannot be launched now, and the plan before.
     """
     groups = _groups(offerings, instances, forecast.step_s, now_ns)
-    running = [RunningGroup(offering, len(alike), ready_in_s) for (offering, ready_in_s), alike in groups.items()]
+    running = [RunningGroup(offering, len(alike), left_s) for (offering, left_s), alike in groups.items()]
     try:
         plan = plan_fleet(offerings, capacities, running, forecast, options)
-    except PlanningError:
-        # Nothing runs and nothing can be launched for now: there is nothing to choose from.
+    except PlanningError as error:
+        # Most likely nothing runs and nothing can be launched. Whatever it is, what runs is not given up for it.
+        everything = tuple(Keep(instance.id, f"no plan can be made: {error}") for instance in instances)
         uncovered_per_s = max(forecast.rates_per_s, default=0.0)
-        return RefinedProposal(Proposal((), (), uncovered_per_s), None)
+        return RefinedProposal(Proposal(everything, (), uncovered_per_s), None)
     alike = list(groups.values())
     keeps = [Keep(instance.id, change.why) for change in plan.keep for instance in alike[change.group][: change.count]]
     purchases = [Purchase(change.offering, change.why) for change in plan.launch for _ in range(change.count)]
@@ -96,9 +88,6 @@ def _groups(
     boot_s = {offering.name: offering.boot_s for offering in offerings}
     groups: dict[tuple[str, float], list[Instance]] = {}
     for instance in sorted(instances, key=lambda instance: (instance.launched_at_ns, instance.id)):
-        ready_in_s = 0.0
-        if instance.state is not InstanceState.READY:
-            left_s = max(0.0, boot_s[instance.offering] - (now_ns - instance.launched_at_ns) / 1e9)
-            ready_in_s = math.ceil(left_s / step_s) * step_s
-        groups.setdefault((instance.offering, ready_in_s), []).append(instance)
+        left_s = ready_in_s(instance, boot_s[instance.offering], now_ns)
+        groups.setdefault((instance.offering, math.ceil(left_s / step_s) * step_s), []).append(instance)
     return groups
