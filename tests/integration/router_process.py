@@ -76,8 +76,12 @@ class RouterProcess:
     @property
     def workers(self) -> list[psutil.Process]:
         """Worker processes that live now."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "mark.worker" in child.cmdline()]
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while we looked
+                if "mark.worker" in child.cmdline():
+                    found.append(child)
+        return found
 
     def stop(self, signum: signal.Signals = signal.SIGTERM, timeout_s: float = 20.0) -> int:
         """Signal the router and wait for it; its exit code."""
