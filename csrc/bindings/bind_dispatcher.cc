@@ -67,14 +67,14 @@ void bind_params(py::module_& m) {
   const DispatcherParams defaults;
   py::class_<DispatcherParams>(m, "DispatcherParams")
       .def(py::init([](std::int64_t rt_max_ns, int rows_max, int queue_requests_max, std::int64_t queue_bytes_max,
-                       std::int64_t margin_ns, bool admission) {
-             return DispatcherParams{DurationNs{rt_max_ns}, rows_max, queue_requests_max, queue_bytes_max,
-                                     DurationNs{margin_ns}, admission};
+                       std::int64_t margin_ns, bool admission, std::int64_t burst_latency_ns) {
+             return DispatcherParams{DurationNs{rt_max_ns}, rows_max,  queue_requests_max,          queue_bytes_max,
+                                     DurationNs{margin_ns}, admission, DurationNs{burst_latency_ns}};
            }),
            py::arg("rt_max_ns"), py::kw_only(), py::arg("rows_max") = defaults.rows_max,
            py::arg("queue_requests_max") = defaults.queue_requests_max,
            py::arg("queue_bytes_max") = defaults.queue_bytes_max, py::arg("margin_ns") = ns_of(defaults.margin),
-           py::arg("admission") = defaults.admission);
+           py::arg("admission") = defaults.admission, py::arg("burst_latency_ns") = ns_of(defaults.burst_latency));
   py::class_<WorkerSpec>(m, "WorkerSpec")
       .def(py::init([](const mark::LatencyProfile& profile, int rows_max, int batches_in_flight_max) {
              return WorkerSpec{profile, rows_max, batches_in_flight_max};

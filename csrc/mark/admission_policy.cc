@@ -13,13 +13,13 @@ Admission AdmissionPolicy::admit(const Request& request, TimeNs now) const {
   if (!queue_.has_room_for(request.bytes)) {
     return Admission::kQueueFull;
   }
-  if (predicts_ && balancer_.ready() > 0) {
+  if (params_.predicts && balancer_.ready() > 0) {
     const std::optional<DurationNs> service = service_of(request);
     if (!service || now + backlog(now) + *service > request.deadline) {
       return Admission::kPredictedMiss;
     }
   }
-  return Admission::kAccepted;
+  return balancer_.ready() == 0 && bursts() ? Admission::kPredictedMiss : Admission::kAccepted;
 }
 
 std::optional<DurationNs> AdmissionPolicy::service_of(const Request& request) const {
@@ -28,9 +28,27 @@ std::optional<DurationNs> AdmissionPolicy::service_of(const Request& request) co
   return balancer_.fastest(std::max(request.rows, together));
 }
 
+bool AdmissionPolicy::is_doomed(const LiveRequest& head, TimeNs now) const {
+  if (now >= doomed_from(head)) {
+    return true;
+  }
+  const TimeNs deadline = head.request.deadline;
+  if (!bursts() || now < deadline - params_.burst_latency) {
+    return false;
+  }
+  const std::optional<DurationNs> alone = balancer_.fastest(head.request.rows);
+  return !alone || now + balancer_.until_free(now) + *alone > deadline;
+}
+
+TimeNs AdmissionPolicy::look_again_at(const LiveRequest& head, TimeNs now) const {
+  const TimeNs last_call = head.request.deadline - params_.burst_latency;
+  return bursts() && now < last_call ? std::min(last_call, doomed_from(head)) : doomed_from(head);
+}
+
+// The first instant from which a request is given up whatever the workers do.
 TimeNs AdmissionPolicy::doomed_from(const LiveRequest& head) const {
   const TimeNs deadline = head.request.deadline;
-  if (!predicts_ || balancer_.ready() == 0) {
+  if (!params_.predicts || balancer_.ready() == 0) {
     return deadline;
   }
   const std::optional<DurationNs> alone = balancer_.fastest(head.request.rows);
@@ -45,12 +63,12 @@ bool AdmissionPolicy::can_afford(const BatchCandidate& candidate) const {
   const std::chrono::duration<double> service = candidate.worker->profile.predict(rows);
   const double share = rows / service.count() / candidate.worker->rows_per_s();
   const std::chrono::duration<double> queued{static_cast<double>(queue_.rows()) / (share * balancer_.rows_per_s())};
-  return share >= 1 || queued <= rt_max_;
+  return share >= 1 || queued <= params_.rt_max;
 }
 
 DurationNs AdmissionPolicy::backlog(TimeNs now) const {
   if (balancer_.ready() == 0) {
-    return queue_.empty() ? DurationNs::zero() : rt_max_;
+    return queue_.empty() ? DurationNs::zero() : params_.rt_max;
   }
   // The cap keeps the conversion to nanoseconds within its type.
   const std::chrono::duration<double> queued{static_cast<double>(queue_.rows()) / balancer_.rows_per_s()};

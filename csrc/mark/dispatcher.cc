@@ -34,7 +34,12 @@ DispatcherParams checked(const DispatcherParams& params) {
   require(params.queue_bytes_max >= 1, "dispatcher: queue_bytes_max must be 1 or more");
   require(params.margin >= DurationNs::zero() && params.margin < params.rt_max,
           "dispatcher: margin must be 0 or more and smaller than rt_max");
+  require(params.burst_latency >= DurationNs::zero(), "dispatcher: burst_latency must be 0 or more");
   return params;
+}
+
+AdmissionParams admission_params(const DispatcherParams& params) {
+  return {.rt_max = params.rt_max, .burst_latency = params.burst_latency, .predicts = params.admission};
 }
 
 Outcome outcome_of(Admission refusal) {
@@ -62,7 +67,7 @@ class Dispatcher::State {
         arrivals_(params.rt_max),
         policy_(params.margin),
         balancer_(policy_, params.rows_max),
-        admission_(queue_, balancer_, params.rt_max, params.admission),
+        admission_(queue_, balancer_, admission_params(params)),
         launching_(queue_, balancer_, policy_, admission_, arrivals_) {}
 
   Admission submit(const Request& request, TimeNs now);
@@ -115,7 +120,7 @@ void Dispatcher::State::plan_wakeup() {
   if (queue_.empty()) {
     wakeup_.reset();
   } else {
-    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.doomed_from(queue_.head()));
+    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.look_again_at(queue_.head(), now_));
   }
 }
 
@@ -144,7 +149,7 @@ Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
 void Dispatcher::State::drop_doomed(std::vector<Drop>& drops) {
   while (!queue_.empty()) {
     const LiveRequest& head = queue_.head();
-    if (now_ < admission_.doomed_from(head)) {
+    if (!admission_.is_doomed(head, now_)) {
       return;
     }
     drop(head.request.id, now_ < head.request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired, drops);

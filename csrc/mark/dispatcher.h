@@ -20,6 +20,10 @@ struct DispatcherParams {
   std::int64_t queue_bytes_max = std::int64_t{256} * 1024 * 1024;  // bound on queued payload bytes
   DurationNs margin{};    // kept between predicted finish and deadline, for the way back to the client
   bool admission = true;  // refuse at the door what no ready worker can finish in time
+  // Of a serverless function that takes what the dispatcher refuses and drops; zero when there is none. With one,
+  // nothing waits for a worker that is not there yet, and a queued request that its workers would answer late is given
+  // up while the function still answers in time.
+  DurationNs burst_latency{};
 };
 
 struct WorkerSpec {

@@ -14,7 +14,7 @@ NextStep LaunchPolicy::next(TimeNs now) {
   if (queue_.empty()) {
     return wait;
   }
-  wake_by(wait, admission_.doomed_from(queue_.head()));
+  wake_by(wait, admission_.look_again_at(queue_.head(), now));
   if (!balancer_.any_free()) {
     return wait;
   }

@@ -1,0 +1,72 @@
+// What became of the simulated requests, in all and by the time at which they arrived.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "mark/latency_histogram.h"
+#include "mark/types.h"
+
+namespace mark {
+
+// How a simulated request ended; each ends once.
+enum class Ending : std::uint8_t {
+  kInstance,    // answered in time by an instance
+  kServerless,  // answered in time by a function
+  kRefused,     // not answered: refused at the door, given up in the queue, or lost
+  kLate,        // answered after its deadline
+};
+inline constexpr int kEndings = 4;
+
+// Thread safety: none.
+class Tally {
+ public:
+  // By minute or whatever `bin` is, from 0 on.
+  explicit Tally(DurationNs bin) : bin_(bin) {}
+
+  void offered(TimeNs arrival) {
+    ++offered_;
+    ++at(offered_by_bin_, arrival);
+  }
+  void burst(TimeNs arrival) { ++at(burst_by_bin_, arrival); }
+  void answered(Ending ending, TimeNs arrival, TimeNs now) {
+    latency_.record(now - arrival);
+    ended(ending, arrival);
+  }
+  void refused(TimeNs arrival) { ended(Ending::kRefused, arrival); }
+
+  std::uint64_t offered() const { return offered_; }
+  std::uint64_t ended(Ending ending) const { return ended_[static_cast<std::size_t>(ending)]; }
+  const std::vector<std::uint64_t>& offered_by_bin() const { return offered_by_bin_; }
+  const std::vector<std::uint64_t>& in_time_by_bin() const { return in_time_by_bin_; }
+  const std::vector<std::uint64_t>& burst_by_bin() const { return burst_by_bin_; }
+  const LatencyHistogram& latency() const { return latency_; }
+
+ private:
+  void ended(Ending ending, TimeNs arrival) {
+    ++ended_[static_cast<std::size_t>(ending)];
+    if (ending == Ending::kInstance || ending == Ending::kServerless) {
+      ++at(in_time_by_bin_, arrival);
+    }
+  }
+
+  std::uint64_t& at(std::vector<std::uint64_t>& counts, TimeNs arrival) const {
+    const auto bin = static_cast<std::size_t>(arrival.time_since_epoch() / bin_);
+    if (bin >= counts.size()) {
+      counts.resize(bin + 1);
+    }
+    return counts[bin];
+  }
+
+  DurationNs bin_;
+  std::uint64_t offered_ = 0;
+  std::array<std::uint64_t, kEndings> ended_{};
+  std::vector<std::uint64_t> offered_by_bin_;
+  std::vector<std::uint64_t> in_time_by_bin_;
+  std::vector<std::uint64_t> burst_by_bin_;  // sent to functions
+  LatencyHistogram latency_;
+};
+
+}  // namespace mark
