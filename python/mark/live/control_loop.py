@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mark._core import WorkerSpec
-from mark.controlplane.controller import Controller, Snapshot
+from mark.controlplane.controller import Controller
+from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.artifact import ModelArtifact
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import Instance, InstanceId
 from mark.domain.plan import Decision, Launch
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.dispatch_loop import DispatchLoop
@@ -33,7 +34,7 @@ class ControlLoopParams:
         step_s: the planner runs once in this time.
         observe_s: the load is sampled, and the cloud looked at, at least once in this time.
         unavailable_s: an offering that was refused, or whose instance died while it booted, is left alone this long;
-            twice as long after each further failure, up to ten times.
+            longer after each further failure (`FleetView.refused`).
     """
 
     step_s: float
@@ -68,13 +69,10 @@ class ControlLoop:
         self._dispatch = dispatch
         self._specs = specs
         self._worker_ids = worker_ids
-        self._instances: dict[InstanceId, Instance] = {}
+        self._fleet = FleetView(self._model)
         self._linked: dict[InstanceId, int] = {}
-        self._draining: set[InstanceId] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failures: dict[str, int] = {}
-        self._changed = asyncio.Event()
-        self._ever_ready = False
+        self._unavailable_s = 0.0
 
     @property
     def capacities(self) -> Mapping[str, float]:
@@ -84,12 +82,12 @@ class ControlLoop:
     @property
     def instances(self) -> list[Instance]:
         """Every instance ever rented for this model, as last seen."""
-        return list(self._instances.values())
+        return self._fleet.instances
 
     @property
     def draining(self) -> frozenset[InstanceId]:
         """Instances that take no more batches and are about to be given back."""
-        return frozenset(self._draining)
+        return self._fleet.draining
 
     async def run(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
         """Observe and tick until cancelled.
@@ -98,11 +96,12 @@ class ControlLoop:
             ModelLoadError: the first instance ended before it ever answered; its own words are in the message.
         """
         next_tick_ns, changes = clock.now_ns(), 0
+        self._unavailable_s = params.unavailable_s
         try:
             while True:
-                await self._observe(clock, params)
+                await self._observe(clock)
                 if clock.now_ns() >= next_tick_ns:
-                    await self._tick(clock, recorder, params)
+                    await self._tick(clock, recorder)
                     next_tick_ns += round(params.step_s * 1e9)
                 wait_s = min(params.observe_s, max(0.0, (next_tick_ns - clock.now_ns()) / 1e9))
                 changes = await asyncio.to_thread(self._cloud.wait_for_change, changes, wait_s)
@@ -111,7 +110,7 @@ class ControlLoop:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _observe(self, clock: Clock, params: ControlLoopParams) -> None:
+    async def _observe(self, clock: Clock) -> None:
         self._controller.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
         await self._end_hung()
         try:
@@ -119,32 +118,25 @@ class ControlLoop:
         except CloudError as error:
             _log.warning("%s: the cloud does not say what runs, so what was seen last holds: %s", self._model, error)
             return
-        for instance in seen:
-            if instance.model != self._model:
-                continue
-            before = self._instances.get(instance.id)
-            self._instances[instance.id] = instance
-            if before is None or before.state is not instance.state:
-                await self._moved(before, instance, clock, params)
+        for change in self._fleet.see(seen):
+            await self._moved(change, clock)
 
-    async def _moved(self, before: Instance | None, after: Instance, clock: Clock, params: ControlLoopParams) -> None:
-        if after.state is InstanceState.READY and after.address is not None:
-            self._ever_ready = True
-            self._failures.pop(after.offering, None)
+    async def _moved(self, change: FleetChange, clock: Clock) -> None:
+        after = change.instance
+        if change.is_ready and after.address is not None:
             worker = self._linked[after.id] = self._worker_ids()
             signature = self._artifact.signature
             link = WorkerLink(after.address, signature.name, signature.version)
             self._dispatch.add_worker(worker, link, self._specs[after.offering])
-        elif after.state is InstanceState.GONE and after.id not in self._draining:
-            booted = before is not None and before.state is InstanceState.READY
-            if not booted and not self._ever_ready:
+        elif change.is_lost:
+            if not change.booted and not self._fleet.ever_ready:
                 raise ModelLoadError(f"model {self._model} does not start on offering {after.offering}: {after.detail}")
             _log.warning("%s: instance %s (%s) is gone: %s", self._model, after.id, after.offering, after.detail)
             worker_or_none = self._linked.pop(after.id, None)
             if worker_or_none is not None:
                 await self._dispatch.remove_worker(worker_or_none)
-            if not booted:
-                self._refused(after.offering, clock, params)
+            if not change.booted:
+                self._refused(after.offering, clock)
 
     async def _end_hung(self) -> None:
         """Give instances back whose worker takes batches and does not answer; the next tick replaces them."""
@@ -155,44 +147,38 @@ class ControlLoop:
             await self._dispatch.remove_worker(worker)
             self._retire(instance)
 
-    async def _tick(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
-        alive = [instance for instance in self._instances.values() if instance.state is not InstanceState.GONE]
-        snapshot = Snapshot(
-            now_ns=clock.now_ns(),
-            instances=tuple(instance for instance in alive if instance.id not in self._draining),
-            draining=tuple(instance for instance in alive if instance.id in self._draining),
-        )
+    async def _tick(self, clock: Clock, recorder: Recorder) -> None:
+        snapshot = self._fleet.snapshot(clock.now_ns())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         decision = await asyncio.to_thread(self._controller.tick, snapshot)
         recorder.record(decision, self._model)
-        await self._apply(decision, clock, params)
+        await self._apply(decision, clock)
 
-    async def _apply(self, decision: Decision, clock: Clock, params: ControlLoopParams) -> None:
+    async def _apply(self, decision: Decision, clock: Clock) -> None:
         for action in decision.actions:
             if isinstance(action, Launch):
-                await self._launch(action, clock, params)
+                await self._launch(action, clock)
             else:
                 self._retire(action.instance)
 
-    async def _launch(self, action: Launch, clock: Clock, params: ControlLoopParams) -> None:
+    async def _launch(self, action: Launch, clock: Clock) -> None:
         try:
             launched = await asyncio.to_thread(self._cloud.launch, action.offering, self._artifact, action.token)
         except (InsufficientCapacity, QuotaExceeded) as error:
             _log.warning("%s: no %s to be had: %s", self._model, action.offering, error)
-            self._refused(action.offering, clock, params)
+            self._refused(action.offering, clock)
         except CloudError as error:
             _log.error("%s: launching %s failed: %s", self._model, action.offering, error)
-            self._refused(action.offering, clock, params)
+            self._refused(action.offering, clock)
         else:
-            self._instances.setdefault(launched.id, launched)
+            self._fleet.launched(launched)
 
-    def _refused(self, offering: str, clock: Clock, params: ControlLoopParams) -> None:
-        failures = self._failures[offering] = self._failures.get(offering, 0) + 1
-        pause_s = params.unavailable_s * min(10, 2 ** (failures - 1))
+    def _refused(self, offering: str, clock: Clock) -> None:
+        pause_s = self._fleet.refused(offering, self._unavailable_s)
         self._controller.offering_unavailable(offering, clock.now_ns() + round(pause_s * 1e9))
 
     def _retire(self, instance: InstanceId) -> None:
-        self._draining.add(instance)
+        self._fleet.drain(instance)
         task = asyncio.get_running_loop().create_task(self._give_back(instance))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,123 @@
+"""What a control loop knows of the instances of its model: those that it saw, drains, and could not get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mark.controlplane.controller import Snapshot
+from mark.domain.fleet import Instance, InstanceId, InstanceState
+
+__all__ = ["FleetChange", "FleetView"]
+
+_PAUSES_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FleetChange:
+    """An instance that moved on.
+
+    Attributes:
+        instance: as it is now.
+        booted: it had been ready before.
+        wanted: nobody drains it: when it is gone, that is news.
+    """
+
+    instance: Instance
+    booted: bool
+    wanted: bool
+
+    @property
+    def is_ready(self) -> bool:
+        """It serves from now on."""
+        return self.instance.state is InstanceState.READY
+
+    @property
+    def is_lost(self) -> bool:
+        """It is gone, and nobody asked for it."""
+        return self.instance.state is InstanceState.GONE and self.wanted
+
+
+class FleetView:
+    """Turns what a cloud lists into news, and news into what the controller looks at.
+
+    Shared by the live control loop and the simulator's. Knows no clock, cloud or thread.
+
+    Thread safety: none.
+
+    Invariant: `_alive` holds exactly the instances that were last seen pending or ready.
+    """
+
+    def __init__(self, model: str) -> None:
+        """Make a view of the instances of one model; others' are none of its business."""
+        self._model = model
+        self._instances: dict[InstanceId, Instance] = {}
+        self._alive: dict[InstanceId, Instance] = {}
+        self._draining: set[InstanceId] = set()
+        self._failures: dict[str, int] = {}
+        self._ever_ready = False
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Every instance ever rented for the model, as last seen."""
+        return list(self._instances.values())
+
+    @property
+    def draining(self) -> frozenset[InstanceId]:
+        """Instances that take no more batches and are about to be given back."""
+        return frozenset(self._draining)
+
+    @property
+    def ever_ready(self) -> bool:
+        """Whether any instance was ever ready."""
+        return self._ever_ready
+
+    def see(self, instances: Iterable[Instance]) -> list[FleetChange]:
+        """Take note of instances as the cloud sees them now: those whose state is not what it was."""
+        changes = []
+        for instance in instances:
+            before = self._instances.get(instance.id)
+            if instance.model != self._model or instance == before:
+                continue
+            self._keep(instance)
+            if before is not None and before.state is instance.state:
+                continue
+            booted = before is not None and before.state is InstanceState.READY
+            changes.append(FleetChange(instance, booted, wanted=instance.id not in self._draining))
+        return changes
+
+    def launched(self, instance: Instance) -> None:
+        """Take note of an instance that was just rented; whether it is news is for `see` to say."""
+        if instance.id not in self._instances:
+            self._keep(instance)
+
+    def drain(self, instance: InstanceId) -> None:
+        """It is never planned with again."""
+        self._draining.add(instance)
+
+    def refused(self, offering: str, pause_s: float) -> float:
+        """The offering was not to be had, or its instance died while it booted: how long to leave it alone.
+
+        `pause_s`, twice as long after each further failure, up to ten times; from the beginning once one was ready.
+        """
+        failures = self._failures[offering] = self._failures.get(offering, 0) + 1
+        return pause_s * min(_PAUSES_MAX, 1 << min(failures - 1, 8))
+
+    def snapshot(self, now_ns: int) -> Snapshot:
+        """What the controller looks at."""
+        alive = self._alive.values()
+        return Snapshot(
+            now_ns=now_ns,
+            instances=tuple(instance for instance in alive if instance.id not in self._draining),
+            draining=tuple(instance for instance in alive if instance.id in self._draining),
+        )
+
+    def _keep(self, instance: Instance) -> None:
+        self._instances[instance.id] = instance
+        if instance.state is InstanceState.GONE:
+            self._alive.pop(instance.id, None)
+            return
+        self._alive[instance.id] = instance
+        if instance.state is InstanceState.READY:
+            self._ever_ready = True
+            self._failures.pop(instance.offering, None)
