@@ -34,6 +34,20 @@ py::array_t<T> array_of(const std::vector<T>& values) {
   return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
+// How many requests arrive in each window: what a simulation of that seed will see.
+py::array_t<std::uint64_t> count_arrivals(std::uint64_t seed, const Times& ends_ns, const Rates& rates_per_s,
+                                          std::int64_t window_ns) {
+  if (window_ns < 1) throw py::value_error("window_ns must be positive");
+  const auto ends = span_of(ends_ns);
+  std::vector<std::uint64_t> counts(ends.empty() ? 0 : static_cast<std::size_t>((ends.back() - 1) / window_ns) + 1);
+  mark::ArrivalStream arrivals(seed);
+  arrivals.offer_rates(ends, span_of(rates_per_s));
+  for (; arrivals.next() != mark::TimeNs::max(); arrivals.pop()) {
+    ++counts[static_cast<std::size_t>(ns_of(arrivals.next()) / window_ns)];
+  }
+  return array_of(counts);
+}
+
 void bind_parts(py::module_& m) {
   py::class_<CreditParams>(m, "CreditParams", "How a burstable instance runs on credits.")
       .def(py::init([](double baseline_share, double credits_s, double credits_max_s, bool unlimited) {
@@ -83,13 +97,15 @@ void bind_parts(py::module_& m) {
 void bind_driving(py::class_<Simulation>& bound) {
   bound
       .def(py::init([](const DispatcherParams& dispatcher, std::uint64_t seed, double service_variation,
-                       std::int64_t bin_ns, bool keeps_batches, const std::optional<FunctionPoolParams>& functions) {
-             const SimulationParams params{seed, service_variation, DurationNs{bin_ns}, keeps_batches};
+                       std::int64_t bin_ns, std::int64_t counted_from_ns, bool keeps_batches,
+                       const std::optional<FunctionPoolParams>& functions) {
+             const SimulationParams params{seed, service_variation, DurationNs{bin_ns}, time_of(counted_from_ns),
+                                           keeps_batches};
              return Simulation(dispatcher, params, functions);
            }),
            py::arg("dispatcher"), py::kw_only(), py::arg("seed") = 0, py::arg("service_variation") = 0.0,
-           py::arg("bin_ns") = std::int64_t{60'000'000'000}, py::arg("keeps_batches") = false,
-           py::arg("functions") = std::nullopt)
+           py::arg("bin_ns") = std::int64_t{60'000'000'000}, py::arg("counted_from_ns") = std::int64_t{0},
+           py::arg("keeps_batches") = false, py::arg("functions") = std::nullopt)
       .def(
           "offer_rates",
           [](Simulation& simulation, const Times& ends_ns, const Rates& rates_per_s) {
@@ -144,6 +160,7 @@ py::list batches_of(const Simulation& simulation) {
 
 void bind_results(py::class_<Simulation>& bound) {
   bound.def_property_readonly("now_ns", [](const Simulation& simulation) { return ns_of(simulation.now()); })
+      .def_property_readonly("arrived", &Simulation::arrived)
       .def_property_readonly("offered", [](const Simulation& simulation) { return simulation.tally().offered(); })
       .def(
           "ended", [](const Simulation& simulation, Ending ending) { return simulation.tally().ended(ending); },
@@ -200,4 +217,6 @@ void bind_simulation(py::module_& m) {
   py::class_<Simulation> bound(m, "Simulation", "Drives the real dispatcher in virtual time.");
   bind_driving(bound);
   bind_results(bound);
+  m.def("count_arrivals", &count_arrivals, py::arg("seed"), py::arg("ends_ns"), py::arg("rates_per_s"),
+        py::arg("window_ns"));
 }

@@ -36,7 +36,7 @@ Simulation::Simulation(DispatcherParams dispatcher, const SimulationParams& para
       dispatcher_(with_functions(dispatcher, functions)),
       arrivals_(params.seed),
       random_(params.seed ^ kServiceSeed),
-      tally_(params.bin) {
+      tally_(params.bin, params.counted_from) {
   check(params);
   if (functions) {
     functions_.emplace(*functions, now_);
@@ -88,7 +88,7 @@ void Simulation::arrive() {
   Slot& entry = slots_[slot];
   entry.arrival = now_;
   entry.deadline = now_ + rt_max_;
-  entry.ordinal = tally_.offered();
+  entry.ordinal = arrived_++;
   arrivals_.pop();
   tally_.offered(now_);
   const Request request{.id = RequestId::of(slot, entry.generation), .deadline = entry.deadline};

@@ -23,6 +23,7 @@ struct SimulationParams {
   std::uint64_t seed = 0;
   double service_variation = 0;  // of the time of a batch: about its standard deviation over its mean; 0: none
   DurationNs bin = std::chrono::minutes{1};  // of the tally
+  TimeNs counted_from{};                     // what arrives before is not in the tally
   bool keeps_batches = false;                // remembers every batch, for comparison with live serving
 };
 
@@ -67,6 +68,7 @@ class Simulation {
   double credits_s(WorkerId worker);        // that a burstable one has now
   double surplus_s(WorkerId worker) const;  // that an unlimited one used without having credits
 
+  std::uint64_t arrived() const { return arrived_; }  // in all, before counted_from too
   const Tally& tally() const { return tally_; }
   const FunctionPool* functions() const { return functions_ ? &*functions_ : nullptr; }
   const std::vector<SimulatedBatch>& batches() const { return batches_; }
@@ -114,6 +116,7 @@ class Simulation {
   std::optional<BurstPolicy> bursting_;
   Tally tally_;
   TimeNs now_{};
+  std::uint64_t arrived_ = 0;
   std::unordered_map<WorkerId, Truth> workers_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;

@@ -23,19 +23,31 @@ inline constexpr int kEndings = 4;
 // Thread safety: none.
 class Tally {
  public:
-  // By minute or whatever `bin` is, from 0 on.
-  explicit Tally(DurationNs bin) : bin_(bin) {}
+  // By minute or whatever `bin` is. Requests that arrive before `begin` are not counted: they only set the scene.
+  Tally(DurationNs bin, TimeNs begin) : bin_(bin), begin_(begin) {}
 
   void offered(TimeNs arrival) {
-    ++offered_;
-    ++at(offered_by_bin_, arrival);
+    if (arrival >= begin_) {
+      ++offered_;
+      ++at(offered_by_bin_, arrival);
+    }
   }
-  void burst(TimeNs arrival) { ++at(burst_by_bin_, arrival); }
+  void burst(TimeNs arrival) {
+    if (arrival >= begin_) {
+      ++at(burst_by_bin_, arrival);
+    }
+  }
   void answered(Ending ending, TimeNs arrival, TimeNs now) {
-    latency_.record(now - arrival);
-    ended(ending, arrival);
+    if (arrival >= begin_) {
+      latency_.record(now - arrival);
+      ended(ending, arrival);
+    }
   }
-  void refused(TimeNs arrival) { ended(Ending::kRefused, arrival); }
+  void refused(TimeNs arrival) {
+    if (arrival >= begin_) {
+      ended(Ending::kRefused, arrival);
+    }
+  }
 
   std::uint64_t offered() const { return offered_; }
   std::uint64_t ended(Ending ending) const { return ended_[static_cast<std::size_t>(ending)]; }
@@ -53,7 +65,7 @@ class Tally {
   }
 
   std::uint64_t& at(std::vector<std::uint64_t>& counts, TimeNs arrival) const {
-    const auto bin = static_cast<std::size_t>(arrival.time_since_epoch() / bin_);
+    const auto bin = static_cast<std::size_t>((arrival - begin_) / bin_);
     if (bin >= counts.size()) {
       counts.resize(bin + 1);
     }
@@ -61,6 +73,7 @@ class Tally {
   }
 
   DurationNs bin_;
+  TimeNs begin_;
   std::uint64_t offered_ = 0;
   std::array<std::uint64_t, kEndings> ended_{};
   std::vector<std::uint64_t> offered_by_bin_;

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mark import app
 from mark.cloud.catalog import SCENARIO_NAMES, catalog, scenario, with_prices, with_spot
-from mark.config import Config, ModelConfig, load_config
+from mark.config import Config, load_config, model_of
 from mark.domain.fleet_plan import RunningGroup
 from mark.domain.offering import Offering
 from mark.domain.scenario import Scenario
@@ -80,7 +80,7 @@ def _of_file(config: str, model: str | None) -> Scenario:
 
 
 def _scenario_of(path: str, config: Config, name: str | None) -> Scenario:
-    model = _model_of(path, config, name)
+    model = model_of(path, config, name)
     if model.source is None:
         raise ConfigError(f"{path}: model {model.name!r} is served by workers that are not rented; nothing to plan")
     missing = [offering.name for offering in config.offerings if offering.name not in model.profiles]
@@ -98,14 +98,3 @@ def _scenario_of(path: str, config: Config, name: str | None) -> Scenario:
         step_s=model.controller.step_s,
         horizon_steps=model.controller.horizon_steps,
     )
-
-
-def _model_of(path: str, config: Config, name: str | None) -> ModelConfig:
-    models = {model.name: model for model in config.models}
-    if name is None and len(models) == 1:
-        return config.models[0]
-    if name is None:
-        raise ConfigError(f"{path}: has several models; choose one by --model: {', '.join(models)}")
-    if name not in models:
-        raise ConfigError(f"--model {name}: {path} has no such model; known are {', '.join(models)}")
-    return models[name]

@@ -13,10 +13,11 @@ from mark.controlplane.reconciler import Reconciler
 from mark.domain.fleet import Instance
 from mark.domain.fleet_plan import FleetPlan
 from mark.domain.forecast import Forecast
-from mark.domain.offering import Offering
+from mark.domain.offering import Offering, Serverless
 from mark.domain.plan import Action, Decision, Launch, Retire
+from mark.policies.interruption import bridge
 from mark.policies.planning import PlanningOptions
-from mark.policies.provisioning import Keep, Proposal, Purchase, propose
+from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of, propose
 from mark.policies.refined_proposal import moved_on, propose_refined
 from mark.ports import Forecaster
 
@@ -36,6 +37,7 @@ class ControllerParams:
         horizon_steps: how far the forecast reaches.
         cooldown_s: an instance is retired when it was not needed for this long.
         min_instances: kept even without load.
+        standbys: offerings that only bridge interruptions, and are not planned with otherwise.
         policy: "refined" searches for the cheapest schedule over the horizon, "greedy" is MArk's Algorithm 1.
     """
 
@@ -44,6 +46,7 @@ class ControllerParams:
     horizon_steps: int = 60
     cooldown_s: float = 300.0
     min_instances: int = 1
+    standbys: frozenset[str] = frozenset()
     policy: Literal["greedy", "refined"] = "refined"
 
     def __post_init__(self) -> None:
@@ -59,8 +62,9 @@ class Snapshot:
 
     Attributes:
         now_ns: the time.
-        instances: those of this model that run or boot, and are not being drained.
-        draining: those that are being drained; they serve no new load, but still count towards max_count.
+        instances: those of this model that run or boot, and stay.
+        draining: those that are being drained, or that the cloud will take away: they are not planned with, but still
+            count towards max_count.
     """
 
     now_ns: int
@@ -81,6 +85,7 @@ class Controller:
         capacities: Mapping[str, float],
         forecaster: Forecaster,
         params: ControllerParams,
+        serverless: Serverless | None = None,
     ) -> None:
         """Make a controller.
 
@@ -90,7 +95,9 @@ class Controller:
             capacities: rows per second that one instance of each offering serves under the SLO; 0 where it cannot.
             forecaster: turns the load that was seen into the load to provision for.
             params: rhythm and bounds.
+            serverless: takes what instances do not serve, at its price; None for nothing. `greedy` knows none.
         """
+        self._serverless = serverless
         self._offerings = tuple(offerings)
         self._capacities = dict(capacities)
         self._forecaster = forecaster
@@ -98,6 +105,7 @@ class Controller:
         self._arrivals = Arrivals(params.step_s, params.window_s, _STEPS_KEPT)
         self._reconciler = Reconciler(*deployment, params.cooldown_s, params.min_instances)
         self._unavailable_until_ns: dict[str, int] = {}
+        self._forecast: Forecast | None = None  # of the last tick
         self._last: tuple[int, FleetPlan] | None = None  # when the last plan was made, and the plan
 
     @property
@@ -117,7 +125,9 @@ class Controller:
         """Decide what to launch and what to retire now."""
         params, now_ns = self._params, snapshot.now_ns
         forecast = self._forecaster.forecast(self._arrivals.maxima_per_s(), params.step_s, params.horizon_steps)
+        self._forecast = forecast
         unavailable = {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
+        unavailable |= params.standbys
         occupied = Counter(instance.offering for instance in snapshot.draining)
         unavailable |= {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
         offerings = [
@@ -139,6 +149,19 @@ class Controller:
             reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
         )
 
+    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
+        """What to launch at once because the cloud will take instances away; the next tick plans for good."""
+        names = self._params.standbys
+        standbys = [offering for offering in self._offerings if offering.name in names]
+        purchases = bridge(standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon())
+        return self._reconciler.launches(purchases)
+
+    def _load_soon(self) -> float:
+        """The highest load until what is planned now serves."""
+        if self._forecast is None:
+            return self._arrivals.last_per_s()
+        return max(self._forecast.rates_per_s[: 1 + lead_steps_of(self._offerings, self._params.step_s)])
+
     def _propose(
         self, offerings: Sequence[Offering], snapshot: Snapshot, forecast: Forecast, unavailable: set[str]
     ) -> Proposal:
@@ -150,8 +173,14 @@ class Controller:
             name: max(self._params.step_s, (self._unavailable_until_ns.get(name, 0) - now_ns) / 1e9)
             for name in unavailable
         }
+        unavailable_s |= dict.fromkeys(self._params.standbys, self._params.step_s * self._params.horizon_steps)
         # The cool-down keeps instances for longer than any cloud bills at least.
-        options = PlanningOptions(min_life_s=0.0, unavailable_s=unavailable_s, last=self._last_plan(now_ns))
+        options = PlanningOptions(
+            serverless=self._serverless,
+            min_life_s=0.0,
+            unavailable_s=unavailable_s,
+            last=self._last_plan(now_ns),
+        )
         refined = propose_refined(offerings, self._capacities, instances, forecast, now_ns, options)
         self._last = None if refined.plan is None else (now_ns, refined.plan)
         return refined.proposal

@@ -18,24 +18,35 @@ class FleetChange:
     """An instance that moved on.
 
     Attributes:
+        before: as it was seen last; None when it is new.
         instance: as it is now.
-        booted: it had been ready before.
         wanted: nobody drains it: when it is gone, that is news.
     """
 
+    before: Instance | None
     instance: Instance
-    booted: bool
     wanted: bool
+
+    @property
+    def booted(self) -> bool:
+        """It had been ready before."""
+        return self.before is not None and self.before.state is InstanceState.READY
 
     @property
     def is_ready(self) -> bool:
         """It serves from now on."""
-        return self.instance.state is InstanceState.READY
+        return self.instance.state is InstanceState.READY and not self.booted
 
     @property
     def is_lost(self) -> bool:
         """It is gone, and nobody asked for it."""
         return self.instance.state is InstanceState.GONE and self.wanted
+
+    @property
+    def is_noticed(self) -> bool:
+        """It lives, and the cloud has said that it will take it away."""
+        noticed_before = self.before is not None and self.before.taken_at_ns is not None
+        return self.instance.taken_at_ns is not None and not noticed_before and self.instance.ended_at_ns is None
 
 
 class FleetView:
@@ -73,17 +84,16 @@ class FleetView:
         return self._ever_ready
 
     def see(self, instances: Iterable[Instance]) -> list[FleetChange]:
-        """Take note of instances as the cloud sees them now: those whose state is not what it was."""
+        """Take note of instances as the cloud sees them now: those that moved on, or are about to be taken."""
         changes = []
         for instance in instances:
             before = self._instances.get(instance.id)
             if instance.model != self._model or instance == before:
                 continue
             self._keep(instance)
-            if before is not None and before.state is instance.state:
-                continue
-            booted = before is not None and before.state is InstanceState.READY
-            changes.append(FleetChange(instance, booted, wanted=instance.id not in self._draining))
+            same = before is not None and before.state is instance.state and before.taken_at_ns == instance.taken_at_ns
+            if not same:
+                changes.append(FleetChange(before, instance, wanted=instance.id not in self._draining))
         return changes
 
     def launched(self, instance: Instance) -> None:
@@ -105,12 +115,12 @@ class FleetView:
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """What the controller looks at."""
-        alive = self._alive.values()
-        return Snapshot(
-            now_ns=now_ns,
-            instances=tuple(instance for instance in alive if instance.id not in self._draining),
-            draining=tuple(instance for instance in alive if instance.id in self._draining),
-        )
+        staying: list[Instance] = []
+        leaving: list[Instance] = []
+        for instance in self._alive.values():
+            leaves = instance.id in self._draining or instance.taken_at_ns is not None
+            (leaving if leaves else staying).append(instance)
+        return Snapshot(now_ns, tuple(staying), tuple(leaving))
 
     def _keep(self, instance: Instance) -> None:
         self._instances[instance.id] = instance

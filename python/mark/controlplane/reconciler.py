@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.plan import Action, Launch, Retire
-from mark.policies.provisioning import Proposal
+from mark.policies.provisioning import Proposal, Purchase
 
 __all__ = ["Reconciler"]
 
@@ -49,15 +49,7 @@ class Reconciler:
             load_per_s: rows per second that are offered now.
             capacities: rows per second of one instance, by offering.
         """
-        self._decisions += 1
-        launches: list[Action] = [
-            Launch(
-                purchase.offering,
-                token=f"{self._cluster}/{self._model}/{self._decisions}/{ordinal}",
-                reason=purchase.reason,
-            )
-            for ordinal, purchase in enumerate(proposal.purchases)
-        ]
+        launches = self.launches(proposal.purchases)
         kept = {keep.instance for keep in proposal.keeps}
         self._unneeded_since = {
             instance.id: self._unneeded_since.get(instance.id, now_ns)
@@ -65,6 +57,18 @@ class Reconciler:
             if instance.id not in kept
         }
         return (*launches, *self._retire(instances, now_ns, load_per_s, capacities))
+
+    def launches(self, purchases: Sequence[Purchase]) -> tuple[Launch, ...]:
+        """Launches with tokens of their own."""
+        self._decisions += 1
+        return tuple(
+            Launch(
+                purchase.offering,
+                token=f"{self._cluster}/{self._model}/{self._decisions}/{ordinal}",
+                reason=purchase.reason,
+            )
+            for ordinal, purchase in enumerate(purchases)
+        )
 
     def _retire(
         self, instances: Sequence[Instance], now_ns: int, load_per_s: float, capacities: Mapping[str, float]

@@ -31,6 +31,7 @@ class Instance:
         launched_at_ns: when billing began.
         ready_at_ns: when it first answered; None while pending.
         ended_at_ns: when billing ended; None while it lives.
+        taken_at_ns: when the cloud takes it away, once it gave notice of that; None as long as it did not.
         address: gRPC target of its worker; None while pending.
         detail: why it is gone, in a line; empty otherwise.
     """
@@ -42,5 +43,6 @@ class Instance:
     launched_at_ns: int
     ready_at_ns: int | None = None
     ended_at_ns: int | None = None
+    taken_at_ns: int | None = None
     address: str | None = None
     detail: str = ""

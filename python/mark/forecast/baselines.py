@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mark.domain.forecast import Forecast
 
-__all__ = ["MovingMaximum"]
+__all__ = ["MovingMaximum", "SeasonalQuantile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,60 @@ class MovingMaximum:
         recent = maxima_per_s[-self.window_steps :]
         rate = self.headroom * float(recent.max()) if len(recent) else 0.0
         return Forecast(step_s=step_s, rates_per_s=(rate,) * horizon_steps, forecaster="moving maximum")
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonalQuantile:
+    """How much higher than usual the load went at this phase of earlier periods. Implements `mark.ports.Forecaster`.
+
+    The rate of a step is the level of now, the median of the last steps, times a quantile of the ratios of the same
+    phase, each ratio being the highest rate near that phase of a period over that period's own median. A burst neither
+    raises the level nor is taken to last; a load that has risen for good does after half of `level_steps`.
+
+    Attributes:
+        level: of the quantile, in (0, 1]; 1 asks for the highest.
+        period_steps: steps of a period.
+        periods: how many it looks back on.
+        spread_steps: a phase is this many steps wide to either side.
+        level_steps: steps whose median is the level of now.
+        headroom: what every rate is multiplied by.
+    """
+
+    level: float
+    period_steps: int = 60
+    periods: int = 12
+    spread_steps: int = 1
+    level_steps: int = 10
+    headroom: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level <= 1 or min(self.period_steps, self.periods, self.level_steps) < 1:
+            raise ValueError("level must lie in (0, 1], period_steps, periods and level_steps be positive")
+        if self.spread_steps < 0 or not (self.headroom > 0 and math.isfinite(self.headroom)):
+            raise ValueError("spread_steps must not be negative, headroom positive")
+
+    def forecast(self, maxima_per_s: npt.NDArray[np.float64], step_s: float, horizon_steps: int) -> Forecast:
+        """A rate for every step; 0 before anything was seen, and the level alone before a period was."""
+        level_per_s = float(np.median(maxima_per_s[-self.level_steps :])) if len(maxima_per_s) else 0.0
+        ratios = self._ratios(maxima_per_s, horizon_steps)
+        rates = tuple(float(rate) for rate in self.headroom * level_per_s * ratios)
+        return Forecast(step_s=step_s, rates_per_s=rates, forecaster="seasonal quantile")
+
+    def _ratios(self, maxima_per_s: npt.NDArray[np.float64], horizon_steps: int) -> npt.NDArray[np.float64]:
+        """One for each step of the horizon, at least 1; the first is of the step that runs now."""
+        period, spread = self.period_steps, self.spread_steps
+        periods = min(self.periods, (len(maxima_per_s) - 1 - spread) // period)
+        if periods < 1:
+            return np.ones(horizon_steps)
+        now = len(maxima_per_s) - 1
+        found = []
+        for back in range(1, periods + 1):
+            first = now - back * period
+            index = first + np.arange(-spread, horizon_steps + spread)
+            # What is not over yet is as unknown as the horizon: the period before stands in for it.
+            index -= period * np.maximum(0, -((now - 1 - index) // period))
+            values = maxima_per_s[np.clip(index, 0, now)]
+            highest = np.lib.stride_tricks.sliding_window_view(values, 2 * spread + 1).max(axis=1)
+            usual = float(np.median(maxima_per_s[max(0, first) : first + period]))
+            found.append(highest / usual if usual > 0 else np.ones(horizon_steps))
+        return np.maximum(1.0, np.quantile(np.array(found), self.level, axis=0))

@@ -65,6 +65,8 @@ def propose_refined(
     keeps = [Keep(instance.id, change.why) for change in plan.keep for instance in alike[change.group][: change.count]]
     purchases = [Purchase(change.offering, change.why) for change in plan.launch for _ in range(change.count)]
     uncovered_per_s = _uncovered_per_s(plan, offerings, capacities, forecast)
+    if options.serverless is not None:
+        uncovered_per_s = max(0.0, uncovered_per_s - options.serverless.requests_per_s_max)
     return RefinedProposal(Proposal(tuple(keeps), tuple(purchases), uncovered_per_s), plan)
 
 

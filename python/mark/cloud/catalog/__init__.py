@@ -5,6 +5,7 @@ from __future__ import annotations
 from mark.cloud.catalog.entry import Burstable, Catalog, CatalogEntry
 from mark.cloud.catalog.lookup import CATALOG_NAMES, catalog
 from mark.cloud.catalog.paper import SCENARIO_NAMES, scenario
+from mark.cloud.catalog.paper_service import PaperService, paper_service
 from mark.cloud.catalog.pricing import with_prices, with_spot
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "Burstable",
     "Catalog",
     "CatalogEntry",
+    "PaperService",
     "catalog",
+    "paper_service",
     "scenario",
     "with_prices",
     "with_spot",

@@ -1,0 +1,256 @@
+"""The policies that can be simulated: which offerings, which controller, which request path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from mark import _core
+from mark.app.simulated_scenario import SimulatedScenario
+from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
+from mark.controlplane.controller import Controller, ControllerParams
+from mark.domain.offering import Market, Offering, Serverless
+from mark.errors import ConfigError
+from mark.forecast.baselines import MovingMaximum, SeasonalQuantile
+from mark.policies.provisioning import peak_sized_fleet
+from mark.policies.target_tracking import TargetTracking
+from mark.ports import Forecaster
+from mark.sim.roles import FleetController
+
+__all__ = ["POLICIES", "PolicyInputs", "SimulatedPolicy", "policy_of"]
+
+_SAGEMAKER_PRICE_FACTOR = 1.4  # of an ML instance over the same of EC2; assumed, as in the paper's data
+_SAGEMAKER_OVER_PROVISION = 2.0  # as the paper's baseline is configured
+_REACTIVE_TARGET_SHARE = 0.7  # of its capacity that an instance is to be used; a usual target
+_ACCELERATED = ("p", "g", "inf", "trn")
+_HEADROOM = 1.1
+_COOLDOWN_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPolicy:
+    """One policy on one scenario, ready to be simulated.
+
+    Attributes:
+        offerings: what it may rent.
+        capacities: requests per second of each, as it reckons with them.
+        controller: decides.
+        serverless: what takes single requests; None for nothing.
+        batching: whether requests share batches.
+        admission: whether what cannot be answered in time is refused.
+        notes: in words, what the policy assumes.
+    """
+
+    offerings: tuple[Offering, ...]
+    capacities: Mapping[str, float]
+    controller: FleetController
+    serverless: Serverless | None
+    batching: bool = True
+    admission: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInputs:
+    """What a policy is made from.
+
+    Attributes:
+        simulated: the scenario.
+        peak_per_s: the highest rate of the load.
+        true_future: a forecaster that knows it.
+    """
+
+    simulated: SimulatedScenario
+    peak_per_s: float
+    true_future: Forecaster
+
+
+def policy_of(name: str, inputs: PolicyInputs) -> SimulatedPolicy:
+    """The policy of a name, for a scenario.
+
+    Raises:
+        ConfigError: the scenario has not what the policy needs.
+    """
+    return _POLICIES[name](inputs)
+
+
+def _mark(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless)
+
+
+def _mark_spot(inputs: PolicyInputs) -> SimulatedPolicy:
+    simulated = inputs.simulated
+    if not simulated.spot:
+        raise ConfigError(f"mark-spot: {simulated.scenario.name} offers nothing on spot")
+    more = (*simulated.spot, *simulated.standbys)
+    rates = {**simulated.scenario.capacities, **{each.name: _capacity(simulated, each.name) for each in more}}
+    offerings = (*simulated.scenario.offerings, *more)
+    return _marks(inputs, offerings, rates, simulated.scenario.serverless)
+
+
+def _mark_no_batching(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario, profiles = inputs.simulated.scenario, inputs.simulated.profiles
+    singles = {name: 1000.0 / profiles[name].points[0].latency_ms for name in scenario.capacities}
+    rates = {name: min(rate, singles[name]) for name, rate in scenario.capacities.items()}
+    return replace(_marks(inputs, scenario.offerings, rates, scenario.serverless), batching=False)
+
+
+def _mark_no_serverless(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    return _marks(inputs, scenario.offerings, scenario.capacities, None)
+
+
+def _mark_no_forecast(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    forecaster = MovingMaximum(window_steps=1, headroom=_HEADROOM)
+    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, forecaster)
+
+
+def _oracle(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, inputs.true_future)
+
+
+def _marks(
+    inputs: PolicyInputs,
+    offerings: tuple[Offering, ...],
+    capacities: Mapping[str, float],
+    serverless: Serverless | None,
+    forecaster: Forecaster | None = None,
+) -> SimulatedPolicy:
+    """The controller of live serving."""
+    simulated = inputs.simulated
+    standbys = frozenset(offering.name for offering in offerings if offering in simulated.standbys)
+    params = _controller_params(simulated, standbys)
+    made = forecaster or _forecaster(simulated, offerings, capacities, serverless)
+    controller = Controller(("simulated", simulated.scenario.name), offerings, capacities, made, params, serverless)
+    return SimulatedPolicy(offerings, capacities, controller, serverless)
+
+
+def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -> ControllerParams:
+    if simulated.model is None:
+        scenario = simulated.scenario
+        return ControllerParams(
+            step_s=scenario.step_s, horizon_steps=scenario.horizon_steps, cooldown_s=_COOLDOWN_S, standbys=standbys
+        )
+    given = simulated.model.controller
+    return ControllerParams(
+        step_s=given.step_s,
+        window_s=given.window_s,
+        horizon_steps=given.horizon_steps,
+        cooldown_s=given.cooldown_s,
+        min_instances=given.min_instances,
+        standbys=standbys,
+        policy=given.policy,
+    )
+
+
+def _forecaster(
+    simulated: SimulatedScenario,
+    offerings: tuple[Offering, ...],
+    capacities: Mapping[str, float],
+    serverless: Serverless | None,
+) -> Forecaster:
+    if simulated.model is not None:
+        given = simulated.model.controller
+        return MovingMaximum(window_steps=given.maximum_of_steps, headroom=given.headroom)
+    return SeasonalQuantile(level=_level(offerings, capacities, serverless), headroom=_HEADROOM)
+
+
+def _level(
+    offerings: tuple[Offering, ...], capacities: Mapping[str, float], serverless: Serverless | None
+) -> float:
+    """The newsvendor's ratio: how sure to be, given what too little costs and what too much does."""
+    if serverless is None:
+        return 1.0
+    least = min(
+        offering.price_usd_per_hour / 3600 / capacities[offering.name]
+        for offering in offerings
+        if capacities.get(offering.name, 0.0) > 0
+    )
+    return max(0.01, 1 - least / (serverless.usd_per_million_requests / 1e6))
+
+
+def _sagemaker(inputs: PolicyInputs) -> SimulatedPolicy:
+    simulated = inputs.simulated
+    plain, rate = _best_single(simulated, cpu_only=True, batching=False)
+    dearer = replace(plain, price_usd_per_hour=plain.price_usd_per_hour * _SAGEMAKER_PRICE_FACTOR)
+    tracking = TargetTracking(rate / _SAGEMAKER_OVER_PROVISION)
+    controller = CountController(TrackedCount(plain.name, tracking), {plain.name: rate}, simulated.scenario.step_s)
+    notes = (
+        f"sagemaker: {plain.name} at {_SAGEMAKER_PRICE_FACTOR} times its price, {_SAGEMAKER_OVER_PROVISION:g} times "
+        "over-provisioned, no batching; what has expired in its queue is not computed, which is kinder than it is",
+    )
+    return SimulatedPolicy((dearer,), {plain.name: rate}, controller, None, batching=False, admission=False, notes=notes)
+
+
+def _reactive(inputs: PolicyInputs) -> SimulatedPolicy:
+    simulated = inputs.simulated
+    best, rate = _best_single(simulated, cpu_only=False, batching=True)
+    tracking = TargetTracking(rate * _REACTIVE_TARGET_SHARE)
+    controller = CountController(TrackedCount(best.name, tracking), {best.name: rate}, simulated.scenario.step_s)
+    notes = (f"reactive: {best.name} at EC2's price, each to be used to {_REACTIVE_TARGET_SHARE:.0%}, with batching",)
+    return SimulatedPolicy((best,), {best.name: rate}, controller, None, notes=notes)
+
+
+def _peak_static(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    fleet = peak_sized_fleet(scenario.offerings, scenario.capacities, inputs.peak_per_s * _HEADROOM)
+    controller = CountController(FixedCounts(fleet), scenario.capacities, scenario.step_s)
+    words = ", ".join(f"{count} {name}" for name, count in fleet.items())
+    return SimulatedPolicy(
+        scenario.offerings, scenario.capacities, controller, None, notes=(f"peak-static: {words} all the time",)
+    )
+
+
+def _serverless_only(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    if scenario.serverless is None:
+        raise ConfigError(f"serverless-only: {scenario.name} has no serverless that meets its SLO")
+    controller = CountController(FixedCounts({}), {}, scenario.step_s)
+    return SimulatedPolicy(scenario.offerings, scenario.capacities, controller, scenario.serverless)
+
+
+def _best_single(simulated: SimulatedScenario, *, cpu_only: bool, batching: bool) -> tuple[Offering, float]:
+    """The offering that serves a request at the least price, alone, and how many a second it serves."""
+    rates = {}
+    for offering in simulated.scenario.offerings:
+        rate = simulated.scenario.capacities[offering.name]
+        accelerated = offering.name.startswith(_ACCELERATED) and "." in offering.name
+        if rate <= 0 or (cpu_only and accelerated):
+            continue
+        alone = 1000.0 / simulated.profiles[offering.name].points[0].latency_ms
+        rates[offering] = rate if batching else min(rate, alone)
+    if not rates:
+        raise ConfigError(f"{simulated.scenario.name}: no CPU offering meets the SLO")
+    best = min(rates, key=lambda offering: offering.price_usd_per_hour / rates[offering])
+    return best, rates[best]
+
+
+def _capacity(simulated: SimulatedScenario, name: str) -> float:
+    """Requests per second of a spot offering or a standby: of its type on demand, or alone."""
+    plain = name.partition("/")[0]
+    known = simulated.scenario.capacities.get(plain)
+    if known is not None:
+        return known
+    profile = simulated.profiles[name]
+    slo_ns = round((simulated.scenario.slo.rt_max_ms - simulated.margin_ms) * 1e6)
+    core = _core.LatencyProfile(profile.rows, profile.latencies_ns)
+    return _core.capacity_rows_per_s(core, slo_ns, simulated.rows_max[name])
+
+
+_POLICIES: dict[str, Callable[[PolicyInputs], SimulatedPolicy]] = {
+    "mark": _mark,
+    "mark-spot": _mark_spot,
+    "mark-no-batching": _mark_no_batching,
+    "mark-no-serverless": _mark_no_serverless,
+    "mark-no-forecast": _mark_no_forecast,
+    "oracle": _oracle,
+    "sagemaker": _sagemaker,
+    "reactive": _reactive,
+    "peak-static": _peak_static,
+    "serverless-only": _serverless_only,
+}
+POLICIES = tuple(_POLICIES)

@@ -1,0 +1,174 @@
+"""What is simulated: a scenario, and how fast its instances really are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mark import _core
+from mark.app.parts import capacities
+from mark.cloud.catalog import SCENARIO_NAMES, catalog, paper_service, scenario
+from mark.config import ModelConfig, load_config, model_of
+from mark.domain.offering import Market, Offering
+from mark.domain.profile import Profile, ProfilePoint
+from mark.domain.scenario import Scenario
+from mark.errors import ConfigError
+
+__all__ = ["P99_OVER_MEAN", "SERVICE_VARIATION", "SimulatedScenario", "simulated_scenario"]
+
+# Assumed: BATCH (SC 2020) measured less than 0.1 for image models.
+SERVICE_VARIATION = 0.05
+# A lognormal's 99th percentile over its mean.
+P99_OVER_MEAN = math.exp(2.3263 * SERVICE_VARIATION - SERVICE_VARIATION**2 / 2)
+PAPER_REQUESTS_PER_MINUTE = 4000.0  # about the mean of the paper's Twitter trace
+_MARGIN_MS = 2.0
+# Assumed: how often the cloud takes a spot instance. The paper interrupts by hand.
+_INTERRUPTIONS_PER_HOUR = 0.05
+_SPOT_ZONES = ("a", "b", "c")
+_POOL_SHARE_MAX = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedScenario:
+    """A scenario with what a simulation needs beyond what a plan needs.
+
+    Attributes:
+        scenario: promise, offerings on demand, their capacities, serverless.
+        profiles: p99 of a batch by its rows, by offering; of `spot` and `standbys`, too.
+        rows_max: of one batch, by offering.
+        spot: offerings that the cloud may take away, for the policies that use them.
+        standbys: burstables that bridge that.
+        margin_ms: kept between predicted finish and deadline.
+        trace_mean_per_s: what the mean of a trace is brought to; None: traces are taken as they are.
+        model: the configuration's model; None for a built-in scenario.
+    """
+
+    scenario: Scenario
+    profiles: Mapping[str, Profile]
+    rows_max: Mapping[str, int]
+    spot: tuple[Offering, ...] = ()
+    standbys: tuple[Offering, ...] = ()
+    margin_ms: float = _MARGIN_MS
+    trace_mean_per_s: float | None = None
+    model: ModelConfig | None = None
+
+    def specs(self, rows_max: Mapping[str, int]) -> dict[str, _core.WorkerSpec]:
+        """How workers of each offering may be used, with so many rows at most."""
+        return {
+            name: _core.WorkerSpec(_core.LatencyProfile(profile.rows, profile.latencies_ns), rows_max=rows_max[name])
+            for name, profile in self.profiles.items()
+        }
+
+
+def simulated_scenario(name: str, model: str | None) -> SimulatedScenario:
+    """A built-in scenario by its name, or a model of a configuration file.
+
+    Raises:
+        ConfigError: there is no such thing, or it does not say enough to simulate.
+    """
+    if name in SCENARIO_NAMES:
+        if model is not None:
+            raise ConfigError(f"--model {model}: {name} is one model; leave --model out")
+        return _of_paper(name)
+    path = Path(name)
+    if not path.exists() and path.suffix not in {".yaml", ".yml"}:
+        try:
+            scenario(name)  # it knows the nearest name
+        except ConfigError as error:
+            raise ConfigError(f"{error}; nor is there a file of that name") from error
+    return _of_file(name, model)
+
+
+def _of_paper(name: str) -> SimulatedScenario:
+    service, planned = paper_service(name), scenario(name)
+    profiles = {
+        offering: Profile(tuple(ProfilePoint(rows, mean_ms * P99_OVER_MEAN) for rows, mean_ms in points))
+        for offering, points in service.batch_means_ms.items()
+    }
+    rates = dict(planned.capacities)
+    for offering in service.extra:
+        rates[offering.name] = 1000.0 / service.batch_means_ms[offering.name][0][1]
+    # What cannot answer a single request in time must not be planned with.
+    slow = [each for each in rates if profiles[each].points[0].latency_ms + _MARGIN_MS > planned.slo.rt_max_ms]
+    rates |= dict.fromkeys(slow, 0.0)
+    offerings = (*planned.offerings, *(each for each in service.extra if each.market is not Market.BURSTABLE))
+    spot = tuple(each for offering in planned.offerings for each in _spot_of(offering))
+    for each in spot:
+        plain = each.name.partition("/")[0]
+        rates[each.name], profiles[each.name] = rates[plain], profiles[plain]
+    notes = [*planned.notes, *service.notes, *_NOTES]
+    if slow:
+        notes.append(f"not used, for a single request takes longer than the SLO allows: {', '.join(slow)}")
+    return SimulatedScenario(
+        scenario=replace(
+            planned,
+            offerings=offerings,
+            capacities={offering.name: rates[offering.name] for offering in offerings},
+            serverless=service.serverless,
+            notes=tuple(notes),
+        ),
+        profiles=profiles,
+        rows_max={offering: profile.points[-1].rows for offering, profile in profiles.items()},
+        spot=spot,
+        standbys=tuple(each for each in service.extra if each.market is Market.BURSTABLE),
+        trace_mean_per_s=PAPER_REQUESTS_PER_MINUTE / 60 * service.twitter_scale,
+    )
+
+
+_NOTES = (
+    f"assumed: batch times vary by {SERVICE_VARIATION:.0%}; profiles are their 99th percentile",
+    f"assumed: a spot instance is taken every {1 / _INTERRUPTIONS_PER_HOUR:.0f} hours, half of a zone's pool at once",
+    "the run is preceded by half an hour at its first rate, which is not counted",
+)
+
+
+def _spot_of(offering: Offering) -> list[Offering]:
+    """The offering on spot in each zone, each zone a pool of its own; nothing where it has no spot price."""
+    entry = catalog("aws-2018").entry(offering.name)
+    if entry is None or entry.spot_high_usd_per_hour is None:
+        return []
+    return [
+        replace(
+            offering,
+            name=f"{offering.name}/spot-{zone}",
+            market=Market.SPOT,
+            price_usd_per_hour=entry.spot_high_usd_per_hour,
+            interruptions_per_hour=_INTERRUPTIONS_PER_HOUR,
+            pool=f"{offering.name}@{zone}",
+            pool_share_max=_POOL_SHARE_MAX,
+        )
+        for zone in _SPOT_ZONES
+    ]
+
+
+def _of_file(path: str, name: str | None) -> SimulatedScenario:
+    config = load_config(Path(path))
+    model = model_of(path, config, name)
+    missing = [offering.name for offering in config.offerings if offering.name not in model.profiles]
+    if model.source is None or missing:
+        lacks = f"has no profile for {', '.join(missing)}" if missing else "is served by workers that are not rented"
+        raise ConfigError(f"{path}: model {model.name!r} {lacks}; a simulation needs a profile for each offering")
+    profiles = model.as_profiles()
+    offered = tuple(offering.as_offering() for offering in config.offerings)
+    rates = capacities(model, profiles)
+    rented = tuple(each for each in offered if each.market is Market.ON_DEMAND)
+    return SimulatedScenario(
+        scenario=Scenario(
+            name=f"{model.name} of {path}",
+            slo=model.as_slo(),
+            offerings=rented or offered,
+            capacities={each.name: rates[each.name] for each in rented or offered},
+            serverless=None,
+            step_s=model.controller.step_s,
+            horizon_steps=model.controller.horizon_steps,
+            notes=_NOTES[:1] + _NOTES[2:],
+        ),
+        profiles=profiles,
+        rows_max=dict.fromkeys(profiles, model.batching.rows_max),
+        spot=tuple(each for each in offered if each.market is Market.SPOT),
+        standbys=tuple(each for each in offered if each.market is Market.BURSTABLE),
+        margin_ms=model.batching.margin_ms,
+        model=model,
+    )

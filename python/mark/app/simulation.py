@@ -1,0 +1,161 @@
+"""Simulates a policy on a load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mark import _core
+from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
+from mark.app.simulated_scenario import P99_OVER_MEAN, SERVICE_VARIATION, SimulatedScenario, simulated_scenario
+from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
+from mark.domain.load import Load
+from mark.domain.offering import Market, Offering, Serverless
+from mark.domain.simulation_report import SimulationReport
+from mark.forecast.true_future import TrueFuture
+from mark.sim import World, WorldParams
+from mark.sim.load_feed import offered_counts
+from mark.sim.report import report_of
+from mark.testing import ManualClock
+from mark.workload.trace_load import TraceLoad, mean_per_s
+
+__all__ = ["POLICIES", "SimulationQuestion", "run", "simulate"]
+
+# Lambda, as the paper and AWS describe it: a cold start is billed for about 2.9 s, an idle function is gone after 45
+# minutes, a thousand may start at once and 500 a minute after that; durations are billed by 100 ms (2018).
+_COLD_START_NS = 2_500_000_000
+_COLD_STARTS_PER_S = 500 / 60
+_IDLE_MAX_NS = 45 * 60 * 1_000_000_000
+_PING_INTERVAL_NS = 5 * 60 * 1_000_000_000
+_BILLED_QUANTUM_NS = 100_000_000
+_USD_PER_FUNCTION_REQUEST = 0.2e-6
+_KEPT_WARM = 100  # assumed: pinged every five minutes, so that a burst finds them
+_WARMUP_S = 1800.0
+_WINDOW_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationQuestion:
+    """What is simulated, whatever the policy.
+
+    Attributes:
+        scenario: name of a built-in one, or path of a configuration file.
+        model: which of the file's models; None where it has but one.
+        trace: the load, as a trace file.
+        seed: makes arrivals and interruptions reproducible.
+        hours: how much of the trace, from its beginning; None for all of it.
+        scale: what its rates are multiplied by; None for what the scenario says, or nothing.
+    """
+
+    scenario: str
+    model: str | None
+    trace: Path
+    seed: int
+    hours: float | None
+    scale: float | None
+
+
+def run(
+    question: SimulationQuestion, policy: str, on_progress: Callable[[float], None] | None = None
+) -> SimulationReport:
+    """Simulate one policy.
+
+    Args:
+        question: the scenario and the load.
+        policy: one of `POLICIES`.
+        on_progress: called now and then with the simulated seconds that are done.
+
+    Raises:
+        ConfigError: the scenario or the trace cannot be used.
+    """
+    simulated = simulated_scenario(question.scenario, question.model)
+    scale = question.scale
+    if scale is None:
+        wanted = simulated.trace_mean_per_s
+        scale = 1.0 if wanted is None else wanted / mean_per_s(question.trace)
+    load = TraceLoad(question.trace, scale=scale, hours=question.hours)
+    return simulate(simulated, load, policy, seed=question.seed, on_progress=on_progress)
+
+
+def simulate(
+    simulated: SimulatedScenario,
+    load: Load,
+    policy: str,
+    *,
+    seed: int = 0,
+    behaviour: CloudBehaviour | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> SimulationReport:
+    """Simulate one policy on any load.
+
+    Raises:
+        ConfigError: the scenario has not what the policy needs, or the load cannot be read.
+    """
+    began_s = time.perf_counter()
+    clock = ManualClock()
+    made = policy_of(policy, _inputs(simulated, load, seed, clock))
+    cloud = SimulatedCloud(made.offerings, clock, behaviour, seed)
+    world = World(_world_params(simulated, made, seed), load, cloud, clock, made.controller)
+    duration_s = world.run(on_progress=on_progress)
+    world.settle()
+    report = report_of(world, (simulated.scenario.name, policy), duration_s, time.perf_counter() - began_s)
+    return replace(report, notes=(*simulated.scenario.notes, *made.notes))
+
+
+def _inputs(simulated: SimulatedScenario, load: Load, seed: int, clock: ManualClock) -> PolicyInputs:
+    warmup_s, window_s, step_s = _WARMUP_S, _WINDOW_S, simulated.scenario.step_s
+    counts = offered_counts(load, warmup_s, seed, window_s)
+    windows = max(1, round(step_s / window_s))
+    counts = np.pad(counts, (0, -len(counts) % windows))
+    maxima = counts.reshape(-1, windows).max(axis=1) / window_s
+    return PolicyInputs(simulated, float(maxima.max(initial=0.0)), TrueFuture(maxima, clock))
+
+
+def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int) -> WorldParams:
+    scenario = simulated.scenario
+    rows_max = dict(simulated.rows_max) if made.batching else dict.fromkeys(simulated.rows_max, 1)
+    return WorldParams(
+        dispatcher=_core.DispatcherParams(
+            scenario.slo.rt_max_ns,
+            rows_max=max(rows_max.values()),
+            margin_ns=round(simulated.margin_ms * 1e6),
+            admission=made.admission,
+        ),
+        rt_max_ms=scenario.slo.rt_max_ms,
+        specs=simulated.specs(rows_max),
+        capacities=made.capacities,
+        credits={each.name: _credits(each) for each in made.offerings if each.market is Market.BURSTABLE},
+        functions=None if made.serverless is None else _functions(made.serverless),
+        service_variation=SERVICE_VARIATION,
+        step_s=scenario.step_s,
+        window_s=_WINDOW_S,
+        warmup_s=_WARMUP_S,
+        seed=seed,
+    )
+
+
+def _credits(offering: Offering) -> _core.CreditParams:
+    share, credits_s = offering.baseline_share, offering.credits_s
+    return _core.CreditParams(baseline_share=share, credits_s=credits_s, credits_max_s=share * 24 * 3600)
+
+
+def _functions(serverless: Serverless) -> _core.FunctionPoolParams:
+    latency_ns = round(serverless.latency_ms * P99_OVER_MEAN * 1e6)
+    params = _core.FunctionPoolParams(latency_ns, concurrency_max=serverless.concurrency_max)
+    params.set_starts(
+        cold_start_ns=_COLD_START_NS, burst=float(serverless.concurrency_max), per_s=_COLD_STARTS_PER_S
+    )
+    kept_warm = min(_KEPT_WARM, serverless.concurrency_max)
+    params.set_warmth(idle_max_ns=_IDLE_MAX_NS, keep_warm=kept_warm, ping_interval_ns=_PING_INTERVAL_NS)
+    per_request = serverless.usd_per_million_requests / 1e6
+    fee = min(_USD_PER_FUNCTION_REQUEST, per_request)
+    params.set_price(
+        usd_per_request=fee,
+        usd_per_s=(per_request - fee) / (serverless.latency_ms / 1e3),
+        billed_quantum_ns=_BILLED_QUANTUM_NS,
+    )
+    return params

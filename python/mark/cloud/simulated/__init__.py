@@ -1,0 +1,8 @@
+"""A cloud in virtual time: prices, boot times, spot interruptions, sold-out offerings and credits, drawn by seed."""
+
+from __future__ import annotations
+
+from mark.cloud.simulated.behaviour import CloudBehaviour, SoldOut
+from mark.cloud.simulated.cloud import SimulatedCloud
+
+__all__ = ["CloudBehaviour", "SimulatedCloud", "SoldOut"]

@@ -1,0 +1,205 @@
+"""A cloud in virtual time. Whoever moves its clock asks it when something happens next."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from mark.cloud.simulated.behaviour import CloudBehaviour
+from mark.cloud.simulated.billing import Billing
+from mark.cloud.simulated.interruptions import Interruptions, pool_of
+from mark.domain.artifact import ModelArtifact
+from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.offering import Market, Offering
+from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
+from mark.ports import Clock
+
+__all__ = ["SimulatedCloud"]
+
+
+class SimulatedCloud:
+    """Rents instances that exist in numbers only. Implements `mark.ports.Cloud`.
+
+    Boot times, and which spot instances are taken when, are drawn by seed: the same calls at the same times give the
+    same cloud.
+
+    Thread safety: none.
+
+    Invariants:
+        - an instance's state only moves forward, and each move increments `_changes`;
+        - `_due` holds the instants at which a live instance becomes ready or is taken.
+    """
+
+    def __init__(
+        self, offerings: Sequence[Offering], clock: Clock, behaviour: CloudBehaviour | None = None, seed: int = 0
+    ) -> None:
+        self._offerings = {offering.name: offering for offering in offerings}
+        self._clock = clock
+        self._behaviour = behaviour or CloudBehaviour()
+        self._random = random.Random(f"cloud {seed}")
+        self._interruptions = Interruptions(
+            offerings, self._behaviour.taken_share, random.Random(f"interruptions {seed}")
+        )
+        self._billing = Billing(self._behaviour.billed_s_min)
+        self._instances: dict[InstanceId, Instance] = {}
+        self._alive: dict[InstanceId, Instance] = {}
+        self._tokens: dict[str, InstanceId] = {}
+        self._numbers = itertools.count(1)
+        self._due: list[tuple[int, int, InstanceId]] = []
+        self._changed: dict[InstanceId, None] = {}  # since the last take_changed, in that order
+        self._sold_out_until_ns: dict[str, int] = {}
+        self._changes = 0
+        self._interrupted = 0
+        self._closed = False
+
+    @property
+    def interrupted(self) -> int:
+        """Spot instances that were taken away, or are about to be."""
+        return self._interrupted
+
+    def offerings(self) -> Sequence[Offering]:
+        """What can be rented."""
+        return tuple(self._offerings.values())
+
+    def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
+        """Rent an instance; see `mark.ports.Cloud.launch`."""
+        self.catch_up()
+        if token in self._tokens:
+            return self._instances[self._tokens[token]]
+        wanted = self._check(offering)
+        now_ns = self._clock.now_ns()
+        identity = InstanceId(f"{offering}-{next(self._numbers)}")
+        instance = Instance(identity, offering, artifact.signature.name, InstanceState.PENDING, launched_at_ns=now_ns)
+        ready_at_ns = now_ns + round(self._boot_s(wanted) * 1e9)
+        self._tokens[token] = identity
+        self._put(instance)
+        heapq.heappush(self._due, (ready_at_ns, self._changes, identity))
+        self._billing.opened(instance, wanted, ready_at_ns)
+        return instance
+
+    def terminate(self, instance: InstanceId) -> None:
+        """Give an instance back; see `mark.ports.Cloud.terminate`."""
+        self.catch_up()
+        if instance in self._alive:
+            self._end(instance, "terminated", self._clock.now_ns())
+
+    def list_instances(self) -> Sequence[Instance]:
+        """Every instance ever rented, oldest first."""
+        self.catch_up()
+        return tuple(self._instances.values())
+
+    def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
+        """The number of changes so far, at once."""
+        self.catch_up()
+        return self._changes
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.catch_up()
+        for identity in list(self._alive):
+            self._end(identity, "terminated", self._clock.now_ns())
+        self._closed = True
+
+    def next_change_ns(self) -> int | None:
+        """When an instance changes next, if nobody calls anything until then."""
+        due = [self._due[0][0]] if self._due else []
+        interruption_ns = self._interruptions.next_ns()
+        return min([*due, *([] if interruption_ns is None else [interruption_ns])], default=None)
+
+    def take_changed(self) -> list[Instance]:
+        """The instances that changed since the last call, as they are now."""
+        self.catch_up()
+        changed = [self._instances[identity] for identity in self._changed]
+        self._changed.clear()
+        return changed
+
+    def interrupt(self, instances: Iterable[InstanceId]) -> None:
+        """Give notice to instances: they are taken away when the notice is over."""
+        for identity in instances:
+            self._give_notice(identity, self._clock.now_ns())
+
+    def sell_out(self, name: str, until_ns: int) -> None:
+        """Sell nothing of an offering or a pool until then."""
+        self._sold_out_until_ns[name] = max(until_ns, self._sold_out_until_ns.get(name, 0))
+
+    def bill(self, market: Market, usd: float) -> None:
+        """Add something to the bill that is no instance's time."""
+        self._billing.add(market, usd)
+
+    def usd(self, market: Market) -> float:
+        """Dollars spent on a market until now."""
+        return self._billing.usd(market, self._clock.now_ns())
+
+    def catch_up(self) -> None:
+        """Let everything happen that is due by now."""
+        now_ns = self._clock.now_ns()
+        while (at_ns := self.next_change_ns()) is not None and at_ns <= now_ns:
+            if self._due and self._due[0][0] == at_ns:
+                self._happen(heapq.heappop(self._due)[2], at_ns)
+            else:
+                self._interrupt_pool(self._interruptions.pop(), at_ns)
+
+    def _happen(self, identity: InstanceId, at_ns: int) -> None:
+        instance = self._alive.get(identity)
+        if instance is None:
+            return
+        if instance.taken_at_ns is not None and instance.taken_at_ns <= at_ns:
+            self._end(identity, "taken away by the cloud", at_ns)
+        elif instance.state is InstanceState.PENDING:
+            self._put(replace(instance, state=InstanceState.READY, ready_at_ns=at_ns, address=f"simulated:{identity}"))
+
+    def _interrupt_pool(self, pool: str, at_ns: int) -> None:
+        for identity, instance in list(self._alive.items()):
+            offering = self._offerings[instance.offering]
+            in_pool = offering.market is Market.SPOT and pool_of(offering) == pool
+            if in_pool and self._random.random() < self._behaviour.taken_share:
+                self._give_notice(identity, at_ns)
+        pause_s = self._random.uniform(0.5, 1.5) * self._behaviour.sold_out_after_s
+        self.sell_out(pool, at_ns + round(pause_s * 1e9))
+
+    def _give_notice(self, identity: InstanceId, now_ns: int) -> None:
+        instance = self._alive.get(identity)
+        if instance is not None and instance.taken_at_ns is None:
+            taken_at_ns = now_ns + round(self._behaviour.notice_s * 1e9)
+            self._put(replace(instance, taken_at_ns=taken_at_ns))
+            heapq.heappush(self._due, (taken_at_ns, self._changes, identity))
+            self._interrupted += 1
+
+    def _check(self, name: str) -> Offering:
+        if self._closed:
+            raise CloudError("the cloud is closed")
+        wanted = self._offerings.get(name)
+        if wanted is None:
+            raise CloudError(f"no offering {name!r}; there are {', '.join(self._offerings)}")
+        alive = Counter(instance.offering for instance in self._alive.values())
+        if alive[name] >= wanted.max_count:
+            raise QuotaExceeded(f"offering {name}: max_count {wanted.max_count} is reached")
+        if self._is_sold_out(wanted):
+            raise InsufficientCapacity(f"offering {name}: sold out")
+        return wanted
+
+    def _is_sold_out(self, offering: Offering) -> bool:
+        now_ns, names = self._clock.now_ns(), {offering.name, pool_of(offering)}
+        if any(now_ns < self._sold_out_until_ns.get(name, now_ns) for name in names):
+            return True
+        return any(gap.name in names and gap.from_s <= now_ns / 1e9 < gap.until_s for gap in self._behaviour.sold_out)
+
+    def _boot_s(self, offering: Offering) -> float:
+        variation = self._behaviour.boot_variation
+        if variation == 0:
+            return offering.boot_s
+        return offering.boot_s * self._random.lognormvariate(-(variation**2) / 2, variation)
+
+    def _put(self, instance: Instance) -> None:
+        self._instances[instance.id] = self._alive[instance.id] = instance
+        self._changed[instance.id] = None
+        self._changes += 1
+
+    def _end(self, identity: InstanceId, detail: str, at_ns: int) -> None:
+        self._put(replace(self._alive[identity], state=InstanceState.GONE, ended_at_ns=at_ns, detail=detail))
+        del self._alive[identity]
+        self._billing.closed(identity, at_ns)

@@ -1,0 +1,57 @@
+"""What to launch at once when the cloud takes instances away (MArk, USENIX ATC'19, section 4.5).
+
+MArk resumes burstable instances, which take less time than the two minutes of notice, and gives them back when spot
+capacity is there again. The plan that follows sees what is taken as gone: it counts only what is ready, or will be by
+the step that it plans, and so falls back to other pools and to on-demand instances by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from mark.domain.fleet import Instance, InstanceState
+from mark.domain.offering import Offering
+from mark.policies.provisioning import Purchase
+
+__all__ = ["bridge"]
+
+
+def bridge(
+    standbys: Sequence[Offering],
+    capacities: Mapping[str, float],
+    staying: Sequence[Instance],
+    leaving: Sequence[Instance],
+    load_per_s: float,
+) -> tuple[Purchase, ...]:
+    """Standbys for the load that the instances which stay do not carry, and that those which leave did.
+
+    The fastest to be ready come first, and of equally fast ones the cheapest for what they serve.
+
+    Args:
+        standbys: offerings that may be launched for it.
+        capacities: rows per second of one instance, by offering.
+        staying: instances that run or boot, and stay; standbys among them count as ready.
+        leaving: those that are about to be taken away, or are being drained.
+        load_per_s: the load until what is planned next serves.
+    """
+    names = {offering.name for offering in standbys}
+    kept_per_s = sum(
+        capacities.get(instance.offering, 0.0)
+        for instance in staying
+        if instance.state is InstanceState.READY or instance.offering in names
+    )
+    taken = [instance for instance in leaving if instance.taken_at_ns is not None]
+    lost_per_s = sum(capacities.get(instance.offering, 0.0) for instance in taken)
+    missing_per_s = min(lost_per_s, load_per_s - kept_per_s)
+    alive = Counter(instance.offering for instance in (*staying, *leaving))
+    able = [offering for offering in standbys if capacities.get(offering.name, 0.0) > 0]
+    able.sort(key=lambda offering: (offering.boot_s, offering.price_usd_per_hour / capacities[offering.name]))
+    purchases: list[Purchase] = []
+    for offering in able:
+        room = max(0, offering.max_count - alive[offering.name])
+        count = min(room, max(0, math.ceil(missing_per_s / capacities[offering.name])))
+        purchases += [Purchase(offering.name, f"stands in for {len(taken)} that the cloud takes away")] * count
+        missing_per_s -= count * capacities[offering.name]
+    return tuple(purchases)

@@ -1,0 +1,66 @@
+"""What a simulated world is made of: roles that real or virtual parts play."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mark.controlplane.controller import Snapshot
+from mark.domain.fleet import Instance
+from mark.domain.offering import Market
+from mark.domain.plan import Decision, Launch
+from mark.ports import Clock, Cloud
+
+__all__ = ["FleetController", "MovableClock", "VirtualCloud"]
+
+
+class MovableClock(Clock, Protocol):
+    """A clock that the world moves."""
+
+    def advance_s(self, seconds: float) -> None:
+        """Move forward."""
+        ...
+
+
+class VirtualCloud(Cloud, Protocol):
+    """A cloud that knows when something happens next, and what everything cost."""
+
+    @property
+    def interrupted(self) -> int:
+        """Spot instances that were taken away, or are about to be."""
+        ...
+
+    def next_change_ns(self) -> int | None:
+        """When an instance changes next, if nobody calls anything until then."""
+        ...
+
+    def take_changed(self) -> list[Instance]:
+        """The instances that changed since the last call, as they are now."""
+        ...
+
+    def bill(self, market: Market, usd: float) -> None:
+        """Add something to the bill that is no instance's time."""
+        ...
+
+    def usd(self, market: Market) -> float:
+        """Dollars spent on a market until now."""
+        ...
+
+
+class FleetController(Protocol):
+    """Sizes the fleet of one model: `mark.controlplane.Controller`, or one to compare with."""
+
+    def observe(self, now_ns: int, submitted_rows: int) -> None:
+        """Take note of the offered load."""
+        ...
+
+    def offering_unavailable(self, offering: str, until_ns: int) -> None:
+        """Plan without an offering until then."""
+        ...
+
+    def tick(self, snapshot: Snapshot) -> Decision:
+        """Decide what to launch and what to retire now."""
+        ...
+
+    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
+        """What to launch at once because the cloud will take instances away."""
+        ...

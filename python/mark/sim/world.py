@@ -1,0 +1,241 @@
+"""A model, its fleet and its control loop in virtual time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from mark import _core
+from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.domain.artifact import ModelArtifact
+from mark.domain.fleet import InstanceId
+from mark.domain.load import Load
+from mark.domain.offering import Market
+from mark.domain.plan import Launch
+from mark.domain.signature import ModelSignature
+from mark.errors import CloudError
+from mark.sim.history import History
+from mark.sim.load_feed import LoadFeed
+from mark.sim.roles import FleetController, MovableClock, VirtualCloud
+
+__all__ = ["World", "WorldParams"]
+
+_TELL_EVERY_S = 0.1
+_MODEL = ModelArtifact(ModelSignature("simulated", "1", (), (), 1), "python", "simulated")
+# EC2, "Unlimited mode": $0.05 for a vCPU-hour that was used without credits.
+_SURPLUS_USD_PER_VCPU_S = 0.05 / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class WorldParams:
+    """What a world runs on.
+
+    Attributes:
+        dispatcher: bounds of the request path.
+        rt_max_ms: the longest response that keeps the promise.
+        specs: how workers of each offering may be used, by offering.
+        capacities: requests per second of one instance under the SLO, by offering.
+        credits: how burstable offerings run on credits, by offering.
+        functions: what takes single requests; None for nothing.
+        service_variation: of batch times, about their standard deviation over their mean.
+        step_s: the controller ticks once in this time; the report has a bin for each.
+        window_s: the load is observed once in this time.
+        warmup_s: simulated before what is counted; a whole number of steps.
+        unavailable_s: an offering that was refused is left alone this long.
+        seed: of arrivals and service times.
+    """
+
+    dispatcher: _core.DispatcherParams
+    rt_max_ms: float
+    specs: Mapping[str, _core.WorkerSpec]
+    capacities: Mapping[str, float]
+    credits: Mapping[str, _core.CreditParams] = field(default_factory=dict)
+    functions: _core.FunctionPoolParams | None = None
+    service_variation: float = 0.0
+    step_s: float = 60.0
+    window_s: float = 5.0
+    warmup_s: float = 1800.0
+    unavailable_s: float = 30.0
+    seed: int = 0
+
+
+class World:
+    """The control loop of live serving, driven by a clock that it moves itself.
+
+    Thread safety: none.
+
+    Invariants:
+        - an instance has a worker in the engine from when it is seen ready until it is seen gone or was drained;
+        - clock, engine and cloud are at the same instant whenever a decision is taken.
+    """
+
+    def __init__(
+        self, params: WorldParams, load: Load, cloud: VirtualCloud, clock: MovableClock, controller: FleetController
+    ) -> None:
+        self._params = params
+        self._cloud = cloud
+        self._clock = clock
+        self._controller = controller
+        self._fleet = FleetView(_MODEL.signature.name)
+        self._engine = _core.Simulation(
+            params.dispatcher,
+            seed=params.seed,
+            service_variation=params.service_variation,
+            bin_ns=round(params.step_s * 1e9),
+            counted_from_ns=round(params.warmup_s * 1e9),
+            functions=params.functions,
+        )
+        self._feed = LoadFeed(load, params.warmup_s)
+        self._workers: dict[InstanceId, int] = {}
+        self._workers_ever = 0
+        self._giving_back: list[InstanceId] = []
+        self._drain_at_ns: dict[InstanceId, int] = {}  # of those that the cloud takes away
+        self.history = History(params.step_s, params.capacities)
+
+    @property
+    def engine(self) -> _core.Simulation:
+        """The request path, for its results."""
+        return self._engine
+
+    def run(self, duration_s: float | None = None, on_progress: Callable[[float], None] | None = None) -> float:
+        """Simulate until the load ends, or for `duration_s` of it; returns how much was simulated, in seconds.
+
+        `on_progress` is told how much that is so far, now and then.
+        """
+        window_ns, step_ns = round(self._params.window_s * 1e9), round(self._params.step_s * 1e9)
+        warmup_ns = round(self._params.warmup_s * 1e9)
+        end_ns = math.inf if duration_s is None else warmup_ns + round(duration_s * 1e9)
+        told_s = time.monotonic()
+        while True:
+            now_ns = self._clock.now_ns()
+            self._feed.feed(self._engine, (now_ns + window_ns) / 1e9)
+            if self._feed.ended_s is not None:
+                end_ns = min(end_ns, round(self._feed.ended_s * 1e9))
+            self._observe()
+            if now_ns >= warmup_ns and (now_ns % step_ns == 0 or now_ns >= end_ns):
+                self._note()
+            if now_ns >= end_ns:
+                return max(0, now_ns - warmup_ns) / 1e9
+            if now_ns % step_ns == 0:
+                self._tick()
+            self._advance(min(now_ns + window_ns, end_ns))
+            if on_progress is not None and time.monotonic() - told_s > _TELL_EVERY_S:
+                told_s = time.monotonic()
+                on_progress(max(0, now_ns - warmup_ns) / 1e9)
+
+    def settle(self) -> None:
+        """Let what is under way end; call when the run is over and the cost was read."""
+        params = self._params
+        self._engine.run_until(self._engine.now_ns + round(params.rt_max_ms * 3e6) + 60_000_000_000)
+
+    @property
+    def rt_max_ms(self) -> float:
+        """The longest response that keeps the promise."""
+        return self._params.rt_max_ms
+
+    @property
+    def interrupted(self) -> int:
+        """Spot instances that were taken away, or are about to be."""
+        return self._cloud.interrupted
+
+    def _advance(self, until_ns: float) -> None:
+        """Let time pass; what the cloud does on the way happens at its own instant."""
+        while True:
+            change_ns = self._cloud.next_change_ns()
+            next_ns = int(until_ns if change_ns is None else min(until_ns, max(change_ns, self._clock.now_ns())))
+            self._engine.run_until(next_ns)
+            self._clock.advance_s((next_ns - self._clock.now_ns()) / 1e9)
+            self._see()
+            if next_ns >= until_ns:
+                return
+
+    def _observe(self) -> None:
+        now_ns = self._clock.now_ns()
+        self._controller.observe(now_ns, self._engine.arrived)
+        self._see()
+        for instance in [each for each, at_ns in self._drain_at_ns.items() if at_ns <= now_ns]:
+            del self._drain_at_ns[instance]
+            if instance in self._workers:
+                self._engine.worker_drain(self._workers[instance])
+        self._give_back()
+
+    def _see(self) -> None:
+        changes = self._fleet.see(self._cloud.take_changed())
+        for change in changes:
+            self._moved(change)
+        if any(change.is_noticed for change in changes):
+            for launch in self._controller.bridge(self._fleet.snapshot(self._clock.now_ns())):
+                self._launch(launch)
+
+    def _moved(self, change: FleetChange) -> None:
+        after = change.instance
+        if change.is_ready:
+            self._workers_ever += 1
+            worker = self._workers[after.id] = self._workers_ever
+            self._engine.worker_up(
+                worker, self._params.specs[after.offering], credits=self._params.credits.get(after.offering)
+            )
+        if change.is_noticed and after.taken_at_ns is not None:
+            # What it has then is answered before it goes.
+            lead_ns = self._params.rt_max_ms * 1e6 + 2e9 * self._params.window_s
+            self._drain_at_ns[after.id] = after.taken_at_ns - round(lead_ns)
+        if change.is_lost:
+            self._drop_worker(after.id)
+            if not change.booted and after.taken_at_ns is None:
+                self._refused(after.offering)
+
+    def _tick(self) -> None:
+        decision = self._controller.tick(self._fleet.snapshot(self._clock.now_ns()))
+        self.history.decided(decision)
+        for action in decision.actions:
+            if isinstance(action, Launch):
+                self._launch(action)
+            else:
+                self._retire(action.instance)
+
+    def _launch(self, action: Launch) -> None:
+        try:
+            self._fleet.launched(self._cloud.launch(action.offering, _MODEL, action.token))
+        except CloudError:
+            self._refused(action.offering)
+
+    def _refused(self, offering: str) -> None:
+        pause_s = self._fleet.refused(offering, self._params.unavailable_s)
+        self._controller.offering_unavailable(offering, self._clock.now_ns() + round(pause_s * 1e9))
+
+    def _retire(self, instance: InstanceId) -> None:
+        self._fleet.drain(instance)
+        if instance in self._workers:
+            self._engine.worker_drain(self._workers[instance])
+        self._giving_back.append(instance)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Return those that are being drained and have nothing left to do."""
+        waiting = []
+        for instance in self._giving_back:
+            worker = self._workers.get(instance)
+            if worker is not None and self._engine.worker_busy(worker):
+                waiting.append(instance)
+                continue
+            self._drop_worker(instance)
+            self._cloud.terminate(instance)
+        self._giving_back = waiting
+
+    def _drop_worker(self, instance: InstanceId) -> None:
+        worker = self._workers.pop(instance, None)
+        if worker is None:
+            return
+        surplus_s = self._engine.surplus_s(worker)
+        if surplus_s > 0:
+            self._cloud.bill(Market.BURSTABLE, surplus_s * _SURPLUS_USD_PER_VCPU_S)
+        self._engine.worker_down(worker)
+
+    def _note(self) -> None:
+        usd = {market.value: self._cloud.usd(market) for market in Market}
+        usd["serverless"] = self._engine.functions_usd
+        instances = self._fleet.snapshot(self._clock.now_ns()).instances
+        self.history.note(usd, Counter(each.offering for each in instances if each.id in self._workers))
