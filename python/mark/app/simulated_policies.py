@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ from mark import _core
 from mark.app.simulated_scenario import SimulatedScenario
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
 from mark.controlplane.controller import Controller, ControllerParams
-from mark.domain.offering import Market, Offering, Serverless
+from mark.domain.offering import Offering, Serverless
 from mark.errors import ConfigError
 from mark.forecast.baselines import MovingMaximum, SeasonalQuantile
 from mark.policies.provisioning import peak_sized_fleet
@@ -159,9 +158,7 @@ def _forecaster(
     return SeasonalQuantile(level=_level(offerings, capacities, serverless), headroom=_HEADROOM)
 
 
-def _level(
-    offerings: tuple[Offering, ...], capacities: Mapping[str, float], serverless: Serverless | None
-) -> float:
+def _level(offerings: tuple[Offering, ...], capacities: Mapping[str, float], serverless: Serverless | None) -> float:
     """The newsvendor's ratio: how sure to be, given what too little costs and what too much does."""
     if serverless is None:
         return 1.0
@@ -183,7 +180,9 @@ def _sagemaker(inputs: PolicyInputs) -> SimulatedPolicy:
         f"sagemaker: {plain.name} at {_SAGEMAKER_PRICE_FACTOR} times its price, {_SAGEMAKER_OVER_PROVISION:g} times "
         "over-provisioned, no batching; what has expired in its queue is not computed, which is kinder than it is",
     )
-    return SimulatedPolicy((dearer,), {plain.name: rate}, controller, None, batching=False, admission=False, notes=notes)
+    return SimulatedPolicy(
+        (dearer,), {plain.name: rate}, controller, None, batching=False, admission=False, notes=notes
+    )
 
 
 def _reactive(inputs: PolicyInputs) -> SimulatedPolicy:

@@ -146,9 +146,7 @@ def _credits(offering: Offering) -> _core.CreditParams:
 def _functions(serverless: Serverless) -> _core.FunctionPoolParams:
     latency_ns = round(serverless.latency_ms * P99_OVER_MEAN * 1e6)
     params = _core.FunctionPoolParams(latency_ns, concurrency_max=serverless.concurrency_max)
-    params.set_starts(
-        cold_start_ns=_COLD_START_NS, burst=float(serverless.concurrency_max), per_s=_COLD_STARTS_PER_S
-    )
+    params.set_starts(cold_start_ns=_COLD_START_NS, burst=float(serverless.concurrency_max), per_s=_COLD_STARTS_PER_S)
     kept_warm = min(_KEPT_WARM, serverless.concurrency_max)
     params.set_warmth(idle_max_ns=_IDLE_MAX_NS, keep_warm=kept_warm, ping_interval_ns=_PING_INTERVAL_NS)
     per_request = serverless.usd_per_million_requests / 1e6

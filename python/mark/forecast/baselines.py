@@ -90,4 +90,5 @@ class SeasonalQuantile:
             highest = np.lib.stride_tricks.sliding_window_view(values, 2 * spread + 1).max(axis=1)
             usual = float(np.median(maxima_per_s[max(0, first) : first + period]))
             found.append(highest / usual if usual > 0 else np.ones(horizon_steps))
-        return np.maximum(1.0, np.quantile(np.array(found), self.level, axis=0))
+        ratios: npt.NDArray[np.float64] = np.quantile(np.array(found), self.level, axis=0)
+        return np.maximum(1.0, ratios)
