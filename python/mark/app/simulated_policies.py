@@ -23,7 +23,10 @@ _SAGEMAKER_PRICE_FACTOR = 1.4  # of an ML instance over the same of EC2; assumed
 _SAGEMAKER_OVER_PROVISION = 2.0  # as the paper's baseline is configured
 _REACTIVE_TARGET_SHARE = 0.7  # of its capacity that an instance is to be used; a usual target
 _ACCELERATED = ("p", "g", "inf", "trn")
+# For what rates do not say: arrivals come in clumps, and instances cannot be used to the last. Functions take care of
+# that where there are any.
 _HEADROOM = 1.1
+_HEADROOM_WITH_FUNCTIONS = 1.0
 _COOLDOWN_S = 300.0
 
 
@@ -57,12 +60,12 @@ class PolicyInputs:
     Attributes:
         simulated: the scenario.
         peak_per_s: the highest rate of the load.
-        true_future: a forecaster that knows it.
+        true_future: makes a forecaster that knows it, with that head-room.
     """
 
     simulated: SimulatedScenario
     peak_per_s: float
-    true_future: Forecaster
+    true_future: Callable[[float], Forecaster]
 
 
 def policy_of(name: str, inputs: PolicyInputs) -> SimulatedPolicy:
@@ -103,13 +106,19 @@ def _mark_no_serverless(inputs: PolicyInputs) -> SimulatedPolicy:
 
 def _mark_no_forecast(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
-    forecaster = MovingMaximum(window_steps=1, headroom=_HEADROOM)
+    forecaster = MovingMaximum(window_steps=1, headroom=_headroom(scenario.serverless))
     return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, forecaster)
 
 
 def _oracle(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
-    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, inputs.true_future)
+    return _marks(
+        inputs,
+        scenario.offerings,
+        scenario.capacities,
+        scenario.serverless,
+        inputs.true_future(_headroom(scenario.serverless)),
+    )
 
 
 def _marks(
@@ -155,7 +164,11 @@ def _forecaster(
     if simulated.model is not None:
         given = simulated.model.controller
         return MovingMaximum(window_steps=given.maximum_of_steps, headroom=given.headroom)
-    return SeasonalQuantile(level=_level(offerings, capacities, serverless), headroom=_HEADROOM)
+    return SeasonalQuantile(level=_level(offerings, capacities, serverless), headroom=_headroom(serverless))
+
+
+def _headroom(serverless: Serverless | None) -> float:
+    return _HEADROOM if serverless is None else _HEADROOM_WITH_FUNCTIONS
 
 
 def _level(offerings: tuple[Offering, ...], capacities: Mapping[str, float], serverless: Serverless | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def _inputs(simulated: SimulatedScenario, load: Load, seed: int, clock: ManualCl
     windows = max(1, round(step_s / window_s))
     counts = np.pad(counts, (0, -len(counts) % windows))
     maxima = counts.reshape(-1, windows).max(axis=1) / window_s
-    return PolicyInputs(simulated, float(maxima.max(initial=0.0)), TrueFuture(maxima, clock))
+    return PolicyInputs(simulated, float(maxima.max(initial=0.0)), partial(TrueFuture, maxima, clock))
 
 
 def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int) -> WorldParams:

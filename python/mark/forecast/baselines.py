@@ -50,6 +50,7 @@ class SeasonalQuantile:
         periods: how many it looks back on.
         spread_steps: a phase is this many steps wide to either side.
         level_steps: steps whose median is the level of now.
+        lasting_steps: for so many steps the load is taken to stay at least as high as it is in this one.
         headroom: what every rate is multiplied by.
     """
 
@@ -58,6 +59,7 @@ class SeasonalQuantile:
     periods: int = 12
     spread_steps: int = 1
     level_steps: int = 10
+    lasting_steps: int = 10
     headroom: float = 1.0
 
     def __post_init__(self) -> None:
@@ -70,7 +72,10 @@ class SeasonalQuantile:
         """A rate for every step; 0 before anything was seen, and the level alone before a period was."""
         level_per_s = float(np.median(maxima_per_s[-self.level_steps :])) if len(maxima_per_s) else 0.0
         ratios = self._ratios(maxima_per_s, horizon_steps)
-        rates = tuple(float(rate) for rate in self.headroom * level_per_s * ratios)
+        rates_per_s = level_per_s * ratios
+        if len(maxima_per_s):
+            rates_per_s[: self.lasting_steps] = np.maximum(rates_per_s[: self.lasting_steps], maxima_per_s[-1])
+        rates = tuple(float(rate) for rate in self.headroom * rates_per_s)
         return Forecast(step_s=step_s, rates_per_s=rates, forecaster="seasonal quantile")
 
     def _ratios(self, maxima_per_s: npt.NDArray[np.float64], horizon_steps: int) -> npt.NDArray[np.float64]:
