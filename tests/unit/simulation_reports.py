@@ -37,7 +37,9 @@ class MadeUp:
 
     def report(self) -> SimulationReport:
         offered = self._offered()
-        in_time = np.floor(offered * (1 - self.miss_share * np.where(offered > 1.5 * offered.mean(), 5, 0.5)))
+        in_time = np.floor(
+            offered * (1 - self.miss_share * np.where(offered > 1.5 * offered.sum() / max(1, self.bins), 5, 0.5))
+        )
         serverless = np.floor(in_time * self.serverless_share)
         fleet = self._fleet(offered)
         spent = self._spent(fleet, serverless)
