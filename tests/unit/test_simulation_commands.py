@@ -83,8 +83,8 @@ def test_all_policies_are_compared_unless_told_otherwise(mark: Mark, asked: Aske
 def test_a_person_gets_tables_the_answer_and_each_note_once(mark: Mark) -> None:
     _, out, _ = mark("compare", "--policies", "mark,reactive")
 
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
-    assert [row[:2] for row in rows[2:]] == [["mark", "kept"], ["reactive", "broken"]]
+    rows = [line.split() for line in out.splitlines()]
+    assert [row[:2] for row in rows if row[1:2] in (["kept"], ["broken"])] == [["mark", "kept"], ["reactive", "broken"]]
     assert "mark is the only policy that keeps the promise (98.00% within 600 ms)" in out
     assert out.count("note: assumed: instances boot in 60 s") == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mark.report.drawing import check_can_draw
 from mark.report.html import write_html
-from mark.report.table import FigureTable, cost_table, promise_table
+from mark.report.table import FigureTable, cost_table, promise_table, requests_table
 from mark.report.verdict import cheapest_that_keeps, keeps, verdict
 from mark.report.wording import duration
 
@@ -16,6 +16,7 @@ __all__ = [
     "duration",
     "keeps",
     "promise_table",
+    "requests_table",
     "verdict",
     "write_html",
 ]

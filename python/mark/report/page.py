@@ -20,7 +20,7 @@ from mark.report.plots import (
     highest_rate_per_s,
     rates_plot,
 )
-from mark.report.table import cost_table, promise_table
+from mark.report.table import cost_table, promise_table, requests_table
 from mark.report.verdict import cheapest_that_keeps, keeps, verdict
 from mark.report.wording import duration
 
@@ -68,15 +68,15 @@ def _load(reports: Sequence[SimulationReport]) -> str:
 
 
 def _table(reports: Sequence[SimulationReport], sl_min: float) -> Iterator[str]:
-    cost, promise = cost_table(reports, sl_min), promise_table(reports, sl_min)
+    tables = (cost_table(reports, sl_min), promise_table(reports, sl_min), requests_table(reports))
     best = cheapest_that_keeps(reports, sl_min)
     yield '<div class="wide" tabindex="0" role="region" aria-label="Policies, in figures"><table>'
-    names = (*cost.header, *promise.header[1:])
+    names = ("policy", *(name for table in tables for name in table.header[1:]))
     yield "<thead><tr>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in names) + "</tr></thead><tbody>"
-    for report, left, right in zip(reports, cost.rows, promise.rows, strict=True):
+    for number, report in enumerate(reports):
         kind = "best" if report is best else "kept" if keeps(report, sl_min) else "broken"
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in (*left[1:], *right[1:]))
-        yield f'<tr class="{kind}"><th scope="row">{escape(left[0])}</th>{cells}</tr>'
+        cells = "".join(f"<td>{escape(cell)}</td>" for table in tables for cell in table.rows[number][1:])
+        yield f'<tr class="{kind}"><th scope="row">{escape(report.policy)}</th>{cells}</tr>'
     yield "</tbody></table></div>"
 
 

@@ -9,7 +9,7 @@ from mark.domain.simulation_report import SimulationReport
 from mark.report.verdict import cheapest_that_keeps, keeps, relative_cost
 from mark.report.wording import milliseconds, percent, ratio, usd
 
-__all__ = ["FigureTable", "cost_table", "promise_table"]
+__all__ = ["FigureTable", "cost_table", "promise_table", "requests_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,7 @@ def cost_table(reports: Sequence[SimulationReport], sl_min: float) -> FigureTabl
 
 
 def promise_table(reports: Sequence[SimulationReport], sl_min: float) -> FigureTable:
-    """How each policy kept the promise, and what became of the requests."""
-    header = (
-        "policy", "promise", "in time", "p50 ms", "p98 ms", "p99 ms", "refused", "late", "by functions", "interrupted",
-    )  # fmt: skip
+    """How each policy kept the promise."""
     rows = [
         (
             report.policy,
@@ -57,6 +54,17 @@ def promise_table(reports: Sequence[SimulationReport], sl_min: float) -> FigureT
             milliseconds(report.latency.p50_ms),
             milliseconds(report.latency.p98_ms),
             milliseconds(report.latency.p99_ms),
+        )
+        for report in reports
+    ]
+    return FigureTable(("policy", "promise", "in time", "p50 ms", "p98 ms", "p99 ms"), tuple(rows))
+
+
+def requests_table(reports: Sequence[SimulationReport]) -> FigureTable:
+    """What became of the requests, and how often the cloud took an instance away."""
+    rows = [
+        (
+            report.policy,
             f"{report.served.refused:,}",
             f"{report.served.late:,}",
             f"{report.served.serverless:,}",
@@ -64,4 +72,4 @@ def promise_table(reports: Sequence[SimulationReport], sl_min: float) -> FigureT
         )
         for report in reports
     ]
-    return FigureTable(header, tuple(rows))
+    return FigureTable(("policy", "refused", "late", "by functions", "interrupted"), tuple(rows))
