@@ -9,6 +9,7 @@ from mark.cli.load import load
 from mark.cli.plan import plan
 from mark.cli.serve import serve
 from mark.cli.status import status
+from mark.cli.trace import trace
 from mark.cli.version import version
 from mark.cli.worker import worker
 
@@ -24,3 +25,4 @@ app = typer.Typer(
 )
 for command in (serve, worker, load, status, plan, demo, version):
     app.command()(command)
+app.add_typer(trace)
