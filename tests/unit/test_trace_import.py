@@ -203,12 +203,13 @@ def test_minutes_and_columns_by_name_or_number(tmp_path: Path) -> None:
         (b"x" * 3_000_000, "has a line of more than"),
     ],
 )
-def test_a_log_that_is_none_is_named(tmp_path: Path, contents: bytes, words: str) -> None:
+@pytest.mark.parametrize("log_format", [LogFormat.APACHE, LogFormat.AUTO])
+def test_a_log_that_is_none_is_named(tmp_path: Path, contents: bytes, words: str, log_format: LogFormat) -> None:
     log = tmp_path / "log"
     log.write_bytes(contents)
 
     with pytest.raises(ConfigError, match=words):
-        import_logs([log], LogReading(LogFormat.APACHE))
+        import_logs([log], LogReading(log_format))
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:

@@ -216,7 +216,10 @@ def _readable(sample: bytes, candidate: tuple[int, int, int], from_s: int = 0) -
 def _csv_layout(name: str, sample: bytes, wanted: str | None) -> tuple[int, int, int]:
     """The column that is wanted, or the first that holds a time; a first line that holds none there is a header."""
     first = sample[: sample.find(b"\n") + 1] or sample
-    fields = [field.strip() for field in next(csv.reader([first.decode("utf-8", "backslashreplace").strip()]), [])]
+    try:
+        fields = [field.strip() for field in next(csv.reader([first.decode("utf-8", "backslashreplace").strip()]), [])]
+    except csv.Error:
+        fields = []  # no CSV at all
     if wanted is None:
         readable = [
             _readable(sample, (CSV_FIELD, column, 0), _GUESSED_FROM_S) for column in range(min(len(fields), 64))

@@ -163,7 +163,8 @@ def _survey(path: Path, limit_s: float) -> TraceSurvey:
     step = shortest = longest = shortest_seen = 0
     for index, count in lines.rest:
         difference = index - last
-        step = math.gcd(step, difference)
+        if difference != step:
+            step = math.gcd(step, difference)
         if index - first >= limit_s / lines.unit_s:
             lines.rest.close()
             break
