@@ -11,6 +11,7 @@ from mark.cli.plan import plan
 from mark.cli.serve import serve
 from mark.cli.simulate import simulate
 from mark.cli.status import status
+from mark.cli.trace import trace
 from mark.cli.version import version
 from mark.cli.worker import worker
 
@@ -26,3 +27,4 @@ app = typer.Typer(
 )
 for command in (serve, worker, load, status, plan, simulate, compare, demo, version):
     app.command()(command)
+app.add_typer(trace)
