@@ -258,6 +258,15 @@ def test_a_place_for_the_trace_is_asked_for_first(tmp_path: Path) -> None:
     assert "--output" in str(done.exception)
 
 
+def test_a_log_is_not_overwritten(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", [nginx_line(NOON)])
+
+    done = CliRunner().invoke(app, ["trace", "import", str(log), "-o", str(tmp_path / "." / "a.log")])
+
+    assert "is one of the logs" in str(done.exception)
+    assert log.read_text().startswith("203.0.113.7")
+
+
 @pytest.mark.parametrize("command", ["import", "info"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, ["trace", command, "--help"])

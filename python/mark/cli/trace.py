@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mark.cli.option_checks import check_writable
+from mark.errors import ConfigError
 from mark.workload.trace_import import (
     STDIN,
     ImportedTrace,
@@ -54,6 +55,8 @@ def import_(
     Example: mark trace import access.log access.log.1.gz -o trace.csv
     """
     check_writable("--output", output)
+    if any(log != STDIN and log.exists() and output.exists() and log.samefile(output) for log in logs):
+        raise ConfigError(f"--output {output}: is one of the logs, which it would overwrite; name another file")
     console = Console(stderr=True)
     imported = _counted(logs, LogReading(log_format, column, unit), console)
     write_trace(imported, output)
