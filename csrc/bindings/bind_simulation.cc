@@ -185,6 +185,7 @@ void bind_results(py::class_<Simulation>& bound) {
       .def_property_readonly("latency_edges_ns",
                              [](const Simulation&) {
                                std::vector<std::int64_t> edges;
+                               edges.reserve(LatencyHistogram::kBuckets);
                                for (int bucket = 0; bucket < LatencyHistogram::kBuckets; ++bucket) {
                                  edges.push_back(ns_of(LatencyHistogram::upper_edge(bucket)));
                                }
