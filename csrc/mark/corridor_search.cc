@@ -10,9 +10,9 @@ namespace mark {
 namespace {
 
 // Changes of states that take about as long as a look at a step of a schedule.
-constexpr std::int64_t kChangesPerLook = 5;
-// Improvements below this share of a schedule's cost are rounding.
-constexpr double kRounding = 1e-9;
+constexpr std::int64_t kChangesPerLook = 8;
+// Improvements below this share of what a schedule costs are not worth another corridor.
+constexpr double kNegligibleShare = 1e-6;
 
 constexpr std::size_t index(int value) { return static_cast<std::size_t>(value); }
 
@@ -156,7 +156,7 @@ class Corridor {
     }
     // A state knows the price of what is missed, not that less of it comes first.
     ScheduleCost least = schedule_.cost();
-    least.usd *= 1 - kRounding;
+    least.usd *= 1 - kNegligibleShare;
     if (!best.cost().better_than(least)) {
       return false;
     }

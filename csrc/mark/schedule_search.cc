@@ -26,7 +26,7 @@ constexpr double kSmallFleet = 8;
 constexpr std::int64_t kLastShare = 8;  // an eighth is kept for the last improvement
 constexpr int kShakesInVainMax = 64;
 constexpr int kShakenMax = 3;  // instances more at once
-// A corridor takes about three hundred looks by the step...
+// Looks by the step from which on corridors are searched: each takes up to a hundred, and it takes hundreds of them.
 constexpr std::int64_t kCorridorLooksMin = 10'000;
 constexpr int kCorridorsInVainMax = 10;
 constexpr int kBestCorridorsInVainMax = 50;  // around the best schedule
@@ -85,12 +85,9 @@ class Search {
     found.push_back(std::move(combined));
     Schedule best = best_combination(found);
     improve(best, looks_);
-    for (Schedule& schedule : found) {
-      search_corridors(schedule, kCorridorsInVainMax);
+    if (!corridor_families_.empty()) {
+      best = widened(std::move(best), found);
     }
-    found.push_back(best);
-    best = best_combination(found);
-    search_corridors(best, kBestCorridorsInVainMax);
     best = shake(std::move(best), std::move(found));
     improve(best, last_looks);
     return best;
@@ -128,6 +125,17 @@ class Search {
     }
     const auto& forecast = problem_.forecast_rows_per_s;
     return *std::max_element(forecast.begin(), forecast.end()) <= kSmallFleet * largest;
+  }
+
+  // The best once corridors have been searched around it and all others, which are kept as they come out.
+  Schedule widened(Schedule best, std::vector<Schedule>& found) {
+    for (Schedule& schedule : found) {
+      search_corridors(schedule, kCorridorsInVainMax);
+    }
+    found.push_back(std::move(best));
+    best = best_combination(found);
+    search_corridors(best, kBestCorridorsInVainMax);
+    return best;
   }
 
   // Corridors around two or three families by chance, rather those that are there, until some do not improve.
