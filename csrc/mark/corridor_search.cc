@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <utility>
 
 #include "mark/local_search.h"
 
@@ -123,11 +124,11 @@ class Corridor {
     std::array<Least, index(kWidth) + 1> stays;  // from this place or a later one
     std::array<Least, index(kWidth) + 1> grows;  // from an earlier one, less the starts up to that
     for (int place = kWidth - 1; place >= 0; --place) {
-      const double here = usd[place * stride];
+      const double here = usd[index(place * stride)];
       stays[index(place)] = here <= stays[index(place + 1)].usd ? Least{here, place} : stays[index(place + 1)];
     }
     for (int place = 0; place < kWidth && start_usd != kInfeasible; ++place) {
-      const double here = usd[place * stride] - place * start_usd;
+      const double here = usd[index(place * stride)] - place * start_usd;
       grows[index(place + 1)] = here < grows[index(place)].usd ? Least{here, place} : grows[index(place)];
     }
     for (int place = 0; place < kWidth; ++place) {
@@ -135,8 +136,8 @@ class Corridor {
       const Least& stayed = stays[index(std::clamp(same, 0, kWidth))];
       const Least& grew = grows[index(std::clamp(same, 0, kWidth))];
       const double grew_usd = grew.usd == kInfeasible ? kInfeasible : grew.usd + same * start_usd;
-      usd[place * stride] = std::min(stayed.usd, grew_usd);
-      came_from[place * stride] = static_cast<std::uint8_t>(stayed.usd <= grew_usd ? stayed.from : grew.from);
+      usd[index(place * stride)] = std::min(stayed.usd, grew_usd);
+      came_from[index(place * stride)] = static_cast<std::uint8_t>(stayed.usd <= grew_usd ? stayed.from : grew.from);
     }
   }
 
@@ -160,7 +161,7 @@ class Corridor {
     if (!best.cost().better_than(least)) {
       return false;
     }
-    schedule_ = best;
+    schedule_ = std::move(best);
     return true;
   }
 
