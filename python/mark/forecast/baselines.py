@@ -88,15 +88,15 @@ class SeasonalQuantile:
         if periods < 1:
             return np.full(horizon_steps, prior)
         now = len(maxima_per_s) - 1
-        found = []
-        for back in range(1, periods + 1):
-            first = now - back * period
-            index = first + np.arange(-spread, horizon_steps + spread)
-            # What is not over yet is as unknown as the horizon: the period before stands in for it.
-            index -= period * np.maximum(0, -((now - 1 - index) // period))
-            values = maxima_per_s[np.clip(index, 0, now)]
-            highest = np.lib.stride_tricks.sliding_window_view(values, 2 * spread + 1).max(axis=1)
-            usual = float(np.median(maxima_per_s[max(0, first) : first + period]))
-            found.append(highest / usual if usual > 0 else np.ones(horizon_steps))
-        ratios: npt.NDArray[np.float64] = np.quantile(np.array(found), self.level, axis=0)
+        # By period, the latest first: its first step, its own median, and the steps that the horizon's phases fell on.
+        firsts = now - period * np.arange(1, periods + 1)[:, np.newaxis]
+        usual = np.median(maxima_per_s[now - periods * period : now].reshape(periods, period)[::-1], axis=1)
+        index = firsts + np.arange(-spread, horizon_steps + spread)
+        # What is not over yet is as unknown as the horizon: the period before stands in for it.
+        index -= period * np.maximum(0, -((now - 1 - index) // period))
+        values = maxima_per_s[np.clip(index, 0, now)]
+        highest = np.lib.stride_tricks.sliding_window_view(values, 2 * spread + 1, axis=1).max(axis=2)
+        known = usual > 0
+        found = np.where(known[:, np.newaxis], highest / np.where(known, usual, 1.0)[:, np.newaxis], 1.0)
+        ratios: npt.NDArray[np.float64] = np.quantile(found, self.level, axis=0)
         return np.maximum(prior, ratios)
