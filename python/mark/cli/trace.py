@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mark.cli.option_checks import check_writable
+from mark.cli.option_checks import check_positive, check_within, check_writable
 from mark.errors import ConfigError
+from mark.workload.made_trace import MadeUp, load_of, trace_of
 from mark.workload.trace_import import (
     STDIN,
     ImportedTrace,
@@ -26,6 +28,9 @@ from mark.workload.trace_import import (
 from mark.workload.trace_load import survey_trace
 
 __all__ = ["trace"]
+
+_RATE_MAX_PER_S = 1e6
+_HOURS_MAX = 24 * 365
 
 trace = typer.Typer(
     name="trace",
@@ -62,6 +67,29 @@ def import_(
     write_trace(imported, output)
     for line in _told(imported, output):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@trace.command("make")
+def make(
+    kind: Annotated[MadeUp, typer.Argument(help="daily, mmpp or surge.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The trace file to write, plain or .gz.")],
+    rate: Annotated[float, typer.Option(help="Requests per second, on average or to begin with.")] = 60.0,
+    hours: Annotated[float, typer.Option(help="How long.")] = 24.0,
+    seed: Annotated[int, typer.Option(help="Makes it reproducible.")] = 0,
+) -> None:
+    """Make a load up, by minute: days with surprise bursts, a process that changes its rate by chance, or a surge.
+
+    Example: mark trace make daily --hours 24 -o trace.csv
+    """
+    check_positive({"--rate": rate, "--hours": hours})
+    check_within("--rate", rate, 0, _RATE_MAX_PER_S)
+    check_within("--hours", hours, 0, _HOURS_MAX)
+    check_within("--seed", seed, 0)
+    check_writable("--output", output)
+    made = trace_of(load_of(kind, rate, hours * 3600, seed), bin_s=60.0, seed=seed)
+    counts = Counter({minute: int(count) for minute, count in enumerate(made.counts)})
+    write_trace(ImportedTrace(TraceUnit.MINUTE, counts), output)
+    typer.echo(f"{output}: {int(made.counts.sum()):,} requests in {len(made.counts):,} minutes", err=True)
 
 
 @trace.command("info")
