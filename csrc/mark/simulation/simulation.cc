@@ -177,7 +177,7 @@ void Simulation::worker_up(WorkerId worker, const SimulatedWorker& simulated) {
     throw std::invalid_argument("simulation: slowdown must be positive and finite");
   }
   dispatcher_.worker_up(worker, simulated.spec, now_);
-  Truth truth{.simulated = simulated};
+  Truth truth{.simulated = simulated, .credits = {}};
   if (simulated.credits) {
     truth.credits.emplace(*simulated.credits, now_);
   }
