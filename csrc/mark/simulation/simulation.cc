@@ -51,7 +51,8 @@ void Simulation::run_until(TimeNs until) {
   while (true) {
     const TimeNs finish_at = finishes_.empty() ? TimeNs::max() : finishes_.top().at;
     const TimeNs arrival_at = arrivals_.next();
-    const TimeNs wakeup_at = dispatcher_.next_wakeup().value_or(TimeNs::max());
+    // A drain, which knows no time, leaves a wakeup at the event before it.
+    const TimeNs wakeup_at = std::max(now_, dispatcher_.next_wakeup().value_or(TimeNs::max()));
     const TimeNs next = std::min({finish_at, arrival_at, wakeup_at});
     if (next >= until) {
       break;
