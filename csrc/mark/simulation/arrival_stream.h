@@ -41,9 +41,9 @@ class ArrivalStream {
 
   Random random_;
   std::deque<Stretch> stretches_;
-  TimeNs offered_until_{};
+  TimeNs offered_until_;
   TimeNs next_ = TimeNs::max();
-  TimeNs last_{};  // the instant up to which the process was drawn
+  TimeNs last_;  // the instant up to which the process was drawn
 };
 
 }  // namespace mark

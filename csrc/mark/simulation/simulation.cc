@@ -107,7 +107,7 @@ void Simulation::give_up(std::uint32_t slot) {
 }
 
 bool Simulation::burst(std::uint32_t slot) {
-  if (!bursting_ || bursting_->decide(slots_[slot].deadline, now_) != BurstVerdict::kSend) {
+  if (!bursting_ || !functions_ || bursting_->decide(slots_[slot].deadline, now_) != BurstVerdict::kSend) {
     return false;
   }
   const std::optional<FunctionStart> started = functions_->start(now_);
@@ -123,7 +123,7 @@ bool Simulation::burst(std::uint32_t slot) {
 }
 
 void Simulation::finish(const Finish& event) {
-  if (event.batch.generation() == 0) {
+  if (event.batch.generation() == 0 && functions_ && bursting_) {
     functions_->finish(event.ran, now_);
     bursting_->ended();
     const Slot& entry = slots_[event.slot];
