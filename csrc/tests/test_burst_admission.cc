@@ -34,6 +34,7 @@ Request request_of(std::uint32_t slot, int rows = 1) {
 
 std::vector<std::uint32_t> slots_of(const std::vector<Drop>& drops) {
   std::vector<std::uint32_t> slots;
+  slots.reserve(drops.size());
   for (const Drop& drop : drops) {
     slots.push_back(drop.request.slot());
   }

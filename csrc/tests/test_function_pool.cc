@@ -165,7 +165,7 @@ TEST_CASE("functions that are kept warm cost a quantum for every ping") {
   params.usd_per_s = 10;
   params.keep_warm = 4;
   params.ping_interval = 5min;
-  FunctionPool pool(params, at(1min));
+  const FunctionPool pool(params, at(1min));
   CHECK(pool.usd(at(1min)) == 0);
   CHECK(pool.usd(at(6min) - 1ns) == 0);
   CHECK(pool.usd(at(6min)) == doctest::Approx(4 * 1.5));

@@ -50,8 +50,8 @@ Instants poisson(std::uint32_t seed, double rate_per_s, DurationNs duration) {
   std::mt19937_64 random(seed);
   std::exponential_distribution<double> gap_ns(rate_per_s / 1e9);
   Instants instants;
-  for (double now = gap_ns(random); now < static_cast<double>(duration.count()); now += gap_ns(random)) {
-    instants.push_back(static_cast<std::int64_t>(now));
+  for (TimeNs now; now < at(duration); now += DurationNs{static_cast<std::int64_t>(gap_ns(random))}) {
+    instants.push_back(now.time_since_epoch().count());
   }
   return instants;
 }
@@ -127,41 +127,61 @@ TEST_CASE("a worker that is slower than its profile takes so many times as long"
   CHECK(simulation.tally().latency().sum() == 250ms);
 }
 
-// The bare dispatcher at the same instants: what it was told to send where.
-std::vector<Batch> by_hand(const DispatcherParams& params, const std::vector<SimulatedWorker>& workers,
-                           const Instants& instants) {
-  Dispatcher dispatcher(params);
-  for (std::uint32_t i = 0; i < workers.size(); ++i) {
-    dispatcher.worker_up(WorkerId{i + 1}, workers[i].spec, TimeNs{});
-  }
-  std::vector<Batch> batches;
-  std::multimap<TimeNs, BatchId> finishes;
-  std::size_t arrived = 0;
-  while (true) {
-    const TimeNs arrival = arrived < instants.size() ? at(DurationNs{instants[arrived]}) : TimeNs::max();
-    const TimeNs finish = finishes.empty() ? TimeNs::max() : finishes.begin()->first;
-    const TimeNs now = std::min({arrival, finish, dispatcher.next_wakeup().value_or(TimeNs::max())});
-    if (now == TimeNs::max()) {
-      return batches;
+// The bare dispatcher at the same instants: what it says to send where.
+class ByHand {
+ public:
+  ByHand(const DispatcherParams& params, const std::vector<SimulatedWorker>& workers)
+      : rt_max_(params.rt_max), workers_(workers), dispatcher_(params) {
+    for (std::uint32_t i = 0; i < workers.size(); ++i) {
+      dispatcher_.worker_up(WorkerId{i + 1}, workers[i].spec, TimeNs{});
     }
-    if (finish == now) {
-      dispatcher.complete(finishes.begin()->second, now);
-      finishes.erase(finishes.begin());
-    } else if (arrival == now) {
-      const RequestId id = RequestId::of(static_cast<std::uint32_t>(arrived++), 1);
-      dispatcher.submit({.id = id, .deadline = now + params.rt_max}, now);
-    } else {
-      for (const Dispatch& dispatch : dispatcher.poll(now).dispatches) {
-        Batch& batch = batches.emplace_back(std::pair{now, dispatch.worker}, std::vector<std::uint64_t>{});
-        for (const RequestId request : dispatch.requests) {
-          batch.second.push_back(request.slot());
-        }
-        const SimulatedWorker& worker = workers[static_cast<std::size_t>(dispatch.worker) - 1];
-        finishes.emplace(now + worker.spec.profile.predict(dispatch.rows), dispatch.batch);
+  }
+
+  // polls: when it is asked beside the instants at which it wants to be.
+  std::vector<Batch> run(const Instants& arrivals, const Instants& polls) {
+    auto arrival = arrivals.begin();
+    auto extra = polls.begin();
+    while (true) {
+      const TimeNs arrival_at = arrival == arrivals.end() ? TimeNs::max() : at(DurationNs{*arrival});
+      const TimeNs extra_at = extra == polls.end() ? TimeNs::max() : at(DurationNs{*extra});
+      const TimeNs finish_at = finishes_.empty() ? TimeNs::max() : finishes_.begin()->first;
+      const TimeNs wakeup_at = dispatcher_.next_wakeup().value_or(TimeNs::max());
+      const TimeNs now = std::min({arrival_at, extra_at, finish_at, wakeup_at});
+      if (now == TimeNs::max()) {
+        return batches_;
+      }
+      if (finish_at == now) {
+        dispatcher_.complete(finishes_.begin()->second, now);
+        finishes_.erase(finishes_.begin());
+      } else if (arrival_at == now) {
+        const auto slot = static_cast<std::uint32_t>(arrival++ - arrivals.begin());
+        dispatcher_.submit({.id = RequestId::of(slot, 1), .deadline = now + rt_max_}, now);
+      } else {
+        extra += extra_at == now ? 1 : 0;
+        poll(now);
       }
     }
   }
-}
+
+ private:
+  void poll(TimeNs now) {
+    for (const Dispatch& dispatch : dispatcher_.poll(now).dispatches) {
+      Batch& batch = batches_.emplace_back(std::pair{now, dispatch.worker}, std::vector<std::uint64_t>{});
+      for (const RequestId request : dispatch.requests) {
+        batch.second.push_back(request.slot());
+      }
+      const SimulatedWorker& worker = workers_[static_cast<std::size_t>(dispatch.worker) - 1];
+      const DurationNs service = worker.spec.profile.predict(dispatch.rows);
+      finishes_.emplace(now + service * static_cast<int>(worker.slowdown), dispatch.batch);
+    }
+  }
+
+  DurationNs rt_max_;
+  const std::vector<SimulatedWorker>& workers_;
+  Dispatcher dispatcher_;
+  std::multimap<TimeNs, BatchId> finishes_;
+  std::vector<Batch> batches_;
+};
 
 TEST_CASE("batches are those of the bare dispatcher, driven by hand at the same instants") {
   const std::vector<SimulatedWorker> workers = {worker_of(8ms, 1ms), worker_of(3ms, 4ms, 4), worker_of(30ms, 200us)};
@@ -180,7 +200,22 @@ TEST_CASE("batches are those of the bare dispatcher, driven by hand at the same 
       }
       const std::vector<Batch> batches = batches_of(simulation);
       CHECK(batches.size() > 10);
-      CHECK(batches == by_hand(params, workers, instants));
+      CHECK(batches == ByHand(params, workers).run(instants, {}));
+    }
+  }
+}
+
+TEST_CASE("to ask the dispatcher more often than it wants changes nothing, beside a function too") {
+  std::vector<SimulatedWorker> workers = {worker_of(8ms, 1ms), worker_of(3ms, 4ms, 4), worker_of(30ms, 200us)};
+  workers[2].slowdown = 3;  // overdue most of the time
+  for (const DurationNs burst_latency : {0ms, 40ms, 70ms}) {
+    for (const double rate : {50.0, 300.0, 1000.0}) {
+      CAPTURE(burst_latency.count());
+      CAPTURE(rate);
+      DispatcherParams params = dispatcher_of(100ms, 8);
+      params.burst_latency = burst_latency;
+      const Instants instants = poisson(6, rate, 1s);
+      CHECK(ByHand(params, workers).run(instants, poisson(7, 5000, 2s)) == ByHand(params, workers).run(instants, {}));
     }
   }
 }
@@ -225,7 +260,7 @@ TEST_CASE("functions take what arrives while no worker is up") {
 }
 
 TEST_CASE("functions take what a worker is found to answer late, while they still can") {
-  Simulation simulation(dispatcher_of(100ms, 1), {}, functions_of(40ms, 100));
+  Simulation simulation(dispatcher_of(100ms, 1), {.bin = 50ms}, functions_of(40ms, 100));
   SimulatedWorker hanging = worker_of(0ms, 20ms, 1);
   hanging.slowdown = 100;
   simulation.worker_up(kFirst, hanging);
@@ -234,17 +269,20 @@ TEST_CASE("functions take what a worker is found to answer late, while they stil
   CHECK(ended(simulation, Ending::kLate) == 1);        // what it had begun
   CHECK(ended(simulation, Ending::kServerless) == 2);  // what waited behind
   CHECK(simulation.tally().latency().sum() == 2s + 2 * 100ms);
+  CHECK(simulation.tally().burst_by_bin() == std::vector<std::uint64_t>{2});  // where they arrived, though sent later
 }
 
-TEST_CASE("what the cloud throttles is refused") {
-  FunctionPoolParams functions = functions_of(40ms, 100);
-  functions.cold_starts_burst = 2;
-  Simulation simulation(dispatcher_of(100ms, 8), {}, functions);
-  simulation.arrivals().offer_instants(Instants{0, 0, 0, 0, 50'000'000, 50'000'000, 50'000'000});
-  simulation.run_until(at(1s));
-  CHECK(ended(simulation, Ending::kServerless) == 4);  // two at a time
-  CHECK(ended(simulation, Ending::kRefused) == 3);
-  CHECK(simulation.tally().burst_by_bin() == std::vector<std::uint64_t>{4});
+TEST_CASE("what the cloud throttles, or its limit keeps out, is refused, and each function that ends makes room") {
+  FunctionPoolParams throttled = functions_of(40ms, 100);
+  throttled.cold_starts_burst = 2;
+  for (const FunctionPoolParams& functions : {throttled, functions_of(40ms, 2)}) {
+    Simulation simulation(dispatcher_of(100ms, 8), {}, functions);
+    simulation.arrivals().offer_instants(Instants{0, 0, 0, 0, 50'000'000, 50'000'000, 50'000'000});
+    simulation.run_until(at(1s));
+    CHECK(ended(simulation, Ending::kServerless) == 4);  // two at a time
+    CHECK(ended(simulation, Ending::kRefused) == 3);
+    CHECK(simulation.tally().burst_by_bin() == std::vector<std::uint64_t>{4});
+  }
 }
 
 TEST_CASE("a cold function may be late, and is billed for its start") {
