@@ -7,7 +7,7 @@ VENV := .venv
 ARGS ?=
 
 # What the installed package depends on. Python modules are not part of it: the install is editable.
-INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh \
+INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh python/mark/workload/_timestamps.pyx \
 	$(shell find csrc/mark csrc/net csrc/bindings -name '*.h' -o -name '*.cc')
 
 help: ## list the targets

@@ -67,7 +67,7 @@ extension_under_asan() {
   rm -rf "$site"
   mkdir -p "$site"
   cp -r python/mark "$site/mark"
-  rm -f "$site"/mark/_core*.so
+  rm -f "$site"/mark/_core*.so "$site"/mark/workload/_timestamps*.so
   cmake --install build/asan --prefix "$site"
   PYTHONPATH="$site:$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     LD_PRELOAD="$(c++ -print-file-name=libasan.so) $(c++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \

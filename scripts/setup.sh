@@ -66,7 +66,7 @@ install() {
   fi
   # An editable install without isolation is rebuilt by CMake, so that only the C++ files that changed are compiled.
   say "installing mark with $1"
-  "$VENV/bin/pip" install -qq -c constraints.txt scikit-build-core pybind11 cmake ninja
+  "$VENV/bin/pip" install -qq -c constraints.txt scikit-build-core pybind11 cython cmake ninja
   "$VENV/bin/pip" install -qq -c constraints.txt --no-build-isolation -e ".[$1]"
 }
 

@@ -182,14 +182,15 @@ void bind_results(py::class_<Simulation>& bound) {
                                const auto& buckets = simulation.tally().latency().buckets();
                                return array_of(std::vector<std::uint64_t>(buckets.begin(), buckets.end()));
                              })
-      .def_property_readonly_static("latency_edges_ns",
-                                    [](const py::object&) {
-                                      std::vector<std::int64_t> edges;
-                                      for (int bucket = 0; bucket < LatencyHistogram::kBuckets; ++bucket) {
-                                        edges.push_back(ns_of(LatencyHistogram::upper_edge(bucket)));
-                                      }
-                                      return array_of(edges);
-                                    })
+      .def_property_readonly("latency_edges_ns",
+                             [](const Simulation&) {
+                               std::vector<std::int64_t> edges;
+                               edges.reserve(LatencyHistogram::kBuckets);
+                               for (int bucket = 0; bucket < LatencyHistogram::kBuckets; ++bucket) {
+                                 edges.push_back(ns_of(LatencyHistogram::upper_edge(bucket)));
+                               }
+                               return array_of(edges);
+                             })
       .def_property_readonly("functions_usd",
                              [](const Simulation& simulation) {
                                const mark::FunctionPool* functions = simulation.functions();

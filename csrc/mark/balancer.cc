@@ -80,16 +80,20 @@ void Balancer::finished(WorkerId id, DurationNs service, TimeNs now) {
 }
 
 void Balancer::rescan() {
-  ready_ = free_ = n_batch_max_ = n_sustained_max_ = rows_max_ = 0;
+  free_ = n_batch_max_ = n_sustained_max_ = rows_max_ = 0;
   equal_rows_max_ = true;
   rate_ = 0;
   std::fill(fastest_.begin(), fastest_.end(), std::nullopt);
-  for (const Worker& worker : workers_) {
+  ready_ =
+      static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return !w.draining; }));
+  bool first = true;
+  for (Worker& worker : workers_) {
     if (worker.draining) {
       continue;
     }
-    equal_rows_max_ = equal_rows_max_ && (ready_ == 0 || worker.rows_max == rows_max_);
-    ++ready_;
+    worker.limits.n_sustained = sustained_rows(worker.profile, rt_max_, worker.limits.n_batch, ready_);
+    equal_rows_max_ = equal_rows_max_ && (first || worker.rows_max == rows_max_);
+    first = false;
     free_ += worker.takes_batches() ? 1 : 0;
     n_batch_max_ = std::max(n_batch_max_, worker.limits.n_batch);
     n_sustained_max_ = std::max(n_sustained_max_, worker.limits.n_sustained);

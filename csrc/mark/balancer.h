@@ -33,8 +33,9 @@ struct BalancerChoice {
 //     give.
 class Balancer {
  public:
-  // rows_max: the most rows of a request.
-  Balancer(const BatchPolicy& policy, int rows_max) : policy_(policy), fastest_(static_cast<std::size_t>(rows_max)) {}
+  // rows_max: the most rows of a request; rt_max: what a batch and the wait for it may take.
+  Balancer(const BatchPolicy& policy, int rows_max, DurationNs rt_max)
+      : policy_(policy), rt_max_(rt_max), fastest_(static_cast<std::size_t>(rows_max)) {}
 
   const Worker* find(WorkerId id) const;  // null when it is not up
   void add(Worker worker);                // not up yet
@@ -69,6 +70,7 @@ class Balancer {
   std::optional<TimeNs> hold(const BatchFront& front, const BatchCandidate& candidate, TimeNs now) const;
 
   const BatchPolicy& policy_;
+  DurationNs rt_max_;
   std::vector<Worker> workers_;
   std::vector<std::optional<DurationNs>> fastest_;  // by rows - 1
   int ready_ = 0;

@@ -22,7 +22,6 @@ std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationN
     return std::nullopt;
   }
   BatchLimits limits;
-  double best_rows_per_ns = 0;
   for (int rows = 1; rows <= rows_max && profile.predict(rows) <= rt_max; ++rows) {
     const DurationNs latency = profile.predict(rows);
     const DurationNs wait = std::min(rt_max, rows * one_row) - latency;
@@ -31,13 +30,26 @@ std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationN
     }
     limits.n_batch = rows;
     limits.w_batch = wait;
+  }
+  limits.n_sustained = sustained_rows(profile, rt_max, limits.n_batch, 1);
+  return limits;
+}
+
+int sustained_rows(const LatencyProfile& profile, DurationNs rt_max, int n_batch, int workers) {
+  const DurationNs one_row = profile.predict(1);
+  const bool alone = 2 * one_row <= rt_max;
+  int best = 1;
+  double best_rows_per_ns = 0;
+  for (int rows = 1; rows <= n_batch; ++rows) {
+    const DurationNs latency = profile.predict(rows);
+    const DurationNs wait = alone ? latency : std::min(latency, 2 * latency / workers);
     const double rows_per_ns = rows / static_cast<double>(latency.count());
-    if (2 * latency <= rt_max && rows_per_ns > best_rows_per_ns) {
-      limits.n_sustained = rows;
+    if (wait + latency <= rt_max && rows_per_ns > best_rows_per_ns) {
+      best = rows;
       best_rows_per_ns = rows_per_ns;
     }
   }
-  return limits;
+  return best;
 }
 
 double capacity_rows_per_s(const LatencyProfile& profile, DurationNs rt_max, int rows_max) {

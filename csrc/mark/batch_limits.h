@@ -18,9 +18,14 @@ struct BatchLimits {
 // largest W that both allow. MArk stops at the first b that fails; here a b beyond it may do, for one noisy point of a
 // profile must not halve a worker. Empty when not even one row meets rt_max.
 //
-// n_sustained is the b up to n_batch with the largest b / T_b that lets a request which arrives just after a batch
-// started still meet rt_max: 2 T_b <= rt_max, one batch of waiting and one of service. It is 1 where no b does.
+// n_sustained is sustained_rows() of a worker alone.
 std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max);
+
+// Of the b up to n_batch, the one with the largest b / T_b that lets a request which comes just too late for a batch
+// still meet rt_max:  wait + T_b <= rt_max, where the wait is T_b. Where not even one row does that, the other workers
+// are what the SLO is kept by, and the wait is twice T_b / workers: until another of so many alike ones is free, if
+// they take turns, and as long again because they do not do so evenly. 1 where no b does.
+int sustained_rows(const LatencyProfile& profile, DurationNs rt_max, int n_batch, int workers);
 
 // Rows per second that an instance sustains in batches of n_sustained rows: what the dispatcher reckons with, and so
 // what a fleet is sized by. 0 when the offering cannot meet rt_max at all.

@@ -69,7 +69,7 @@ class Dispatcher::State {
         queue_(requests_, params.queue_requests_max, params.queue_bytes_max),
         arrivals_(params.rt_max),
         policy_(params.margin),
-        balancer_(policy_, params.rows_max),
+        balancer_(policy_, params.rows_max, params.rt_max - params.margin),
         admission_(queue_, balancer_, admission_params(params)),
         launching_(queue_, balancer_, policy_, admission_, arrivals_) {}
 

@@ -13,16 +13,20 @@ constexpr double kNegligibleShare = 1e-9;
 constexpr int kTimesMax = 1 << 20;
 constexpr double kManyMax = 1000;
 
+bool never_worse(const Family& a, const Family& b, double most_rows_per_s) {
+  const bool plain = a.group < 0 && b.group < 0 && a.pool < 0 && !a.only_shrinks && !b.only_shrinks &&
+                     a.first <= b.first && a.count_max * a.rows_per_s.back() >= most_rows_per_s;
+  return plain && a.usd_per_step <= b.usd_per_step && a.start_usd <= b.start_usd &&
+         a.rows_per_s.back() >= b.rows_per_s.back();
+}
+
 class LocalSearch {
  public:
   LocalSearch(Schedule& schedule, std::int64_t& looks)
       : schedule_(schedule),
         looks_(looks),
         negligible_usd_(kNegligibleShare * (1e-6 + schedule.cost().usd)),
-        most_rows_per_s_(*std::max_element(schedule.problem().forecast_rows_per_s.begin(),
-                                           schedule.problem().forecast_rows_per_s.end())) {
-    find_useful();
-  }
+        useful_(useful_families(schedule.problem())) {}
 
   void run(bool pairs) {
     do {
@@ -34,33 +38,6 @@ class LocalSearch {
  private:
   const Family& family(int f) const { return schedule_.problem().families[static_cast<std::size_t>(f)]; }
   double capacity(int f) const { return family(f).rows_per_s.back(); }
-  double capacity_at_first(int f) const { return family(f).rows_per_s[static_cast<std::size_t>(family(f).first)]; }
-
-  // Families that a move may bring in: not those that another is never worse than and never lacks.
-  void find_useful() {
-    const int families = static_cast<int>(schedule_.problem().families.size());
-    for (int f = 0; f < families; ++f) {
-      bool useful = capacity_at_first(f) > 0;
-      for (int other = 0; other < families && useful; ++other) {
-        useful = other == f || !never_worse(other, f);
-      }
-      if (useful) {
-        useful_.push_back(f);
-      }
-    }
-  }
-
-  bool never_worse(int f, int other) const {
-    const Family& a = family(f);
-    const Family& b = family(other);
-    const bool plain = a.group < 0 && b.group < 0 && a.pool < 0 && !a.only_shrinks && !b.only_shrinks &&
-                       a.first <= b.first && a.count_max * capacity(f) >= most_rows_per_s_;
-    if (!plain || a.usd_per_step > b.usd_per_step || a.start_usd > b.start_usd || capacity(f) < capacity(other)) {
-      return false;
-    }
-    const bool equal = a.usd_per_step == b.usd_per_step && a.start_usd == b.start_usd && capacity(f) == capacity(other);
-    return !equal || f < other;
-  }
 
   bool sweep_singles() {
     bool improved = false;
@@ -152,11 +129,29 @@ class LocalSearch {
   Schedule& schedule_;
   std::int64_t& looks_;
   double negligible_usd_;
-  double most_rows_per_s_;
   std::vector<int> useful_;
 };
 
 }  // namespace
+
+std::vector<int> useful_families(const PlanningProblem& problem) {
+  const int families = static_cast<int>(problem.families.size());
+  const double most = *std::max_element(problem.forecast_rows_per_s.begin(), problem.forecast_rows_per_s.end());
+  std::vector<int> useful;
+  for (int f = 0; f < families; ++f) {
+    const Family& each = problem.families[static_cast<std::size_t>(f)];
+    bool is_useful = each.rows_per_s[static_cast<std::size_t>(each.first)] > 0;
+    for (int other = 0; other < families && is_useful; ++other) {
+      const Family& better = problem.families[static_cast<std::size_t>(other)];
+      // Of equal ones, the first is useful.
+      is_useful = other == f || !never_worse(better, each, most) || (f < other && never_worse(each, better, most));
+    }
+    if (is_useful) {
+      useful.push_back(f);
+    }
+  }
+  return useful;
+}
 
 void improve(Schedule& schedule, std::int64_t& looks, bool pairs) { LocalSearch(schedule, looks).run(pairs); }
 

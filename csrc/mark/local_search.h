@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "mark/schedule.h"
 
 namespace mark {
+
+// Families that a search may bring in: not those that another is never worse than and never lacks.
+std::vector<int> useful_families(const PlanningProblem& problem);
 
 // The neighbourhood, each over whichever steps are best for it: drop one; add one; replace one by another kind, two by
 // one, one by two, as many as come close; two kinds by one, one by two kinds. A move that improves is made as often at

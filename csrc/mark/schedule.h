@@ -60,6 +60,8 @@ class Schedule {
   // Whether they leave nothing that counts.
   bool fulfilled(int step) const { return left(step) <= negligible_rows_per_s_; }
   ScheduleCost cost() const;
+  // What the load of a step costs that is left where so much is served.
+  double overflow_usd(int step, double served) const;
 
   // A bound that looks at no step: where it is false, no stretch of the move saves anything.
   bool may_save(const Move& move) const;
@@ -113,7 +115,6 @@ class Schedule {
            static_cast<std::size_t>(step);
   }
   const Family& family(int index) const { return problem_->families[static_cast<std::size_t>(index)]; }
-  double overflow_usd(int step, double served) const;
   double step_usd(const Move& move, int step) const;
   bool in_bounds(const Move& move, const Move::Part& part, int step) const;
   std::array<Walker, 3> walkers(const Move& move) const;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "mark/corridor_search.h"
 #include "mark/exact_schedule.h"
 #include "mark/local_search.h"
 #include "mark/schedule_combination.h"
@@ -24,6 +25,11 @@ constexpr double kLooksMax = 1'500'000;
 constexpr double kSmallFleet = 8;
 constexpr std::int64_t kLastShare = 8;  // an eighth is kept for the last improvement
 constexpr int kShakesInVainMax = 64;
+constexpr int kShakenMax = 3;  // instances more at once
+// Looks by the step from which on corridors are searched: each takes up to a hundred, and it takes hundreds of them.
+constexpr std::int64_t kCorridorLooksMin = 10'000;
+constexpr int kCorridorsInVainMax = 10;
+constexpr int kBestCorridorsInVainMax = 50;  // around the best schedule
 constexpr std::size_t kEliteMax = 8;
 constexpr double kFlatShare = 0.8;  // a forecast whose least is this share of its most is nearly flat
 
@@ -48,6 +54,9 @@ std::int64_t looks_of(const PlanningProblem& problem) {
 class Search {
  public:
   explicit Search(const PlanningProblem& problem) : problem_(problem), looks_(looks_of(problem)) {
+    if (looks_ >= kCorridorLooksMin * problem.steps) {
+      corridor_families_ = corridor_families(problem);
+    }
     for (int f = 0; f < static_cast<int>(problem.families.size()); ++f) {
       if (problem.families[static_cast<std::size_t>(f)].group < 0) {
         launches_.push_back(f);
@@ -76,6 +85,9 @@ class Search {
     found.push_back(std::move(combined));
     Schedule best = best_combination(found);
     improve(best, looks_);
+    if (!corridor_families_.empty()) {
+      best = widened(std::move(best), found);
+    }
     best = shake(std::move(best), std::move(found));
     improve(best, last_looks);
     return best;
@@ -115,24 +127,54 @@ class Search {
     return *std::max_element(forecast.begin(), forecast.end()) <= kSmallFleet * largest;
   }
 
-  // One instance more somewhere gives the moves room that they do not have at a local optimum.
+  // The best once corridors have been searched around it and all others, which are kept as they come out.
+  Schedule widened(Schedule best, std::vector<Schedule>& found) {
+    for (Schedule& schedule : found) {
+      search_corridors(schedule, kCorridorsInVainMax);
+    }
+    found.push_back(std::move(best));
+    best = best_combination(found);
+    search_corridors(best, kBestCorridorsInVainMax);
+    return best;
+  }
+
+  // Corridors around two or three families by chance, rather those that are there, until some do not improve.
+  void search_corridors(Schedule& schedule, int in_vain_max) {
+    for (int in_vain = 0; in_vain < in_vain_max && looks_ > 0 && !corridor_families_.empty();) {
+      std::vector<int> left = corridor_families_;
+      std::vector<int> families;
+      const std::size_t size = std::min(left.size(), static_cast<std::size_t>(2 + sequence_.below(2)));
+      while (families.size() < size) {
+        const auto by_chance = [&] { return left.begin() + sequence_.below(static_cast<int>(left.size())); };
+        auto chosen = by_chance();
+        if (!schedule.any(*chosen)) {
+          chosen = by_chance();
+        }
+        families.push_back(*chosen);
+        left.erase(chosen);
+      }
+      in_vain = search_corridor(schedule, families, looks_) ? 0 : in_vain + 1;
+    }
+  }
+
+  // A few instances more somewhere give the moves room that they do not have at a local optimum.
   Schedule shake(Schedule best, std::vector<Schedule> elite) {
-    Sequence sequence;
     elite.insert(elite.begin(), best);
     elite.resize(std::min(elite.size(), kEliteMax), best);
     std::size_t next = 1;
     for (int in_vain = 0; looks_ > 0 && in_vain < kShakesInVainMax && !launches_.empty(); ++in_vain) {
-      const int f = launches_[static_cast<std::size_t>(sequence.below(static_cast<int>(launches_.size())))];
+      const int f = launches_[static_cast<std::size_t>(sequence_.below(static_cast<int>(launches_.size())))];
       const int from = problem_.families[static_cast<std::size_t>(f)].first;
-      const int first = from + sequence.below(problem_.steps - from);
-      const int end = first + 1 + sequence.below(problem_.steps - first);
-      const Move one = move_of(f, 1);
+      const int first = from + sequence_.below(problem_.steps - from);
+      const int end = first + 1 + sequence_.below(problem_.steps - first);
+      const Move one = move_of(f, 1 + sequence_.below(kShakenMax));
       if (best.usd(one, first, end) == kInfeasible) {
         continue;
       }
       Schedule shaken = best;
       shaken.apply(one, first, end);
       improve(shaken, looks_);
+      search_corridors(shaken, kCorridorsInVainMax);
       Schedule merged = best_combination({best, shaken});
       if (cheaper(merged, best)) {
         best = std::move(merged);
@@ -147,7 +189,9 @@ class Search {
 
   const PlanningProblem& problem_;
   std::int64_t looks_;
+  Sequence sequence_;
   std::vector<int> launches_;
+  std::vector<int> corridor_families_;
 };
 
 }  // namespace

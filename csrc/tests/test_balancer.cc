@@ -39,7 +39,7 @@ BatchFront front_of(int requests, DurationNs deadline, bool whole = true) {
 
 struct BalancerFixture {
   BatchPolicy policy{0ms};
-  Balancer balancer{policy, 8};
+  Balancer balancer{policy, 8, 100ms};
 };
 
 TEST_CASE_FIXTURE(BalancerFixture, "the free worker that finishes first takes the batch") {

@@ -23,8 +23,15 @@ _SAGEMAKER_PRICE_FACTOR = 1.4  # of an ML instance over the same of EC2; assumed
 _SAGEMAKER_OVER_PROVISION = 2.0  # as the paper's baseline is configured
 _REACTIVE_TARGET_SHARE = 0.7  # of its capacity that an instance is to be used; a usual target
 _ACCELERATED = ("p", "g", "inf", "trn")
+# For what rates do not say: arrivals come in clumps, and instances cannot be used to the last. Functions take care of
+# that where there are any.
 _HEADROOM = 1.1
-_COOLDOWN_S = 300.0
+_HEADROOM_WITH_FUNCTIONS = 1.0
+# Functions take what goes beyond the middle of what may come; without them every burst of the last hours is expected
+# again and, before that many hours were seen, one of the paper's trace ("peak is four times the valley", section 5.1).
+_LEVEL_WITH_FUNCTIONS = 0.5
+_PEAK_OVER_VALLEY = 4.0
+_COOLDOWN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +64,12 @@ class PolicyInputs:
     Attributes:
         simulated: the scenario.
         peak_per_s: the highest rate of the load.
-        true_future: a forecaster that knows it.
+        true_future: makes a forecaster that knows it, with that head-room.
     """
 
     simulated: SimulatedScenario
     peak_per_s: float
-    true_future: Forecaster
+    true_future: Callable[[float], Forecaster]
 
 
 def policy_of(name: str, inputs: PolicyInputs) -> SimulatedPolicy:
@@ -103,13 +110,19 @@ def _mark_no_serverless(inputs: PolicyInputs) -> SimulatedPolicy:
 
 def _mark_no_forecast(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
-    forecaster = MovingMaximum(window_steps=1, headroom=_HEADROOM)
+    forecaster = MovingMaximum(window_steps=1, headroom=_headroom(scenario.serverless))
     return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, forecaster)
 
 
 def _oracle(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
-    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, inputs.true_future)
+    return _marks(
+        inputs,
+        scenario.offerings,
+        scenario.capacities,
+        scenario.serverless,
+        inputs.true_future(_headroom(scenario.serverless)),
+    )
 
 
 def _marks(
@@ -123,7 +136,7 @@ def _marks(
     simulated = inputs.simulated
     standbys = frozenset(offering.name for offering in offerings if offering in simulated.standbys)
     params = _controller_params(simulated, standbys)
-    made = forecaster or _forecaster(simulated, offerings, capacities, serverless)
+    made = forecaster or _forecaster(simulated, serverless)
     controller = Controller(("simulated", simulated.scenario.name), offerings, capacities, made, params, serverless)
     return SimulatedPolicy(offerings, capacities, controller, serverless)
 
@@ -146,28 +159,17 @@ def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -
     )
 
 
-def _forecaster(
-    simulated: SimulatedScenario,
-    offerings: tuple[Offering, ...],
-    capacities: Mapping[str, float],
-    serverless: Serverless | None,
-) -> Forecaster:
+def _forecaster(simulated: SimulatedScenario, serverless: Serverless | None) -> Forecaster:
     if simulated.model is not None:
         given = simulated.model.controller
         return MovingMaximum(window_steps=given.maximum_of_steps, headroom=given.headroom)
-    return SeasonalQuantile(level=_level(offerings, capacities, serverless), headroom=_HEADROOM)
-
-
-def _level(offerings: tuple[Offering, ...], capacities: Mapping[str, float], serverless: Serverless | None) -> float:
-    """The newsvendor's ratio: how sure to be, given what too little costs and what too much does."""
     if serverless is None:
-        return 1.0
-    least = min(
-        offering.price_usd_per_hour / 3600 / capacities[offering.name]
-        for offering in offerings
-        if capacities.get(offering.name, 0.0) > 0
-    )
-    return max(0.01, 1 - least / (serverless.usd_per_million_requests / 1e6))
+        return SeasonalQuantile(level=1.0, periods=8, headroom=_HEADROOM, prior_ratio=_PEAK_OVER_VALLEY)
+    return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, headroom=_HEADROOM_WITH_FUNCTIONS)
+
+
+def _headroom(serverless: Serverless | None) -> float:
+    return _HEADROOM if serverless is None else _HEADROOM_WITH_FUNCTIONS
 
 
 def _sagemaker(inputs: PolicyInputs) -> SimulatedPolicy:

@@ -98,7 +98,10 @@ def _of_paper(name: str) -> SimulatedScenario:
     for each in spot:
         plain = each.name.partition("/")[0]
         rates[each.name], profiles[each.name] = rates[plain], profiles[plain]
-    notes = [*planned.notes, *service.notes, *_NOTES]
+    kept = (
+        planned.notes if service.serverless is None else [note for note in planned.notes if "not offered" not in note]
+    )
+    notes = [*kept, *service.notes, *_NOTES]
     if slow:
         notes.append(f"not used, for a single request takes longer than the SLO allows: {', '.join(slow)}")
     return SimulatedScenario(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
 from mark.domain.load import Load
 from mark.domain.offering import Market, Offering, Serverless
 from mark.domain.simulation_report import SimulationReport
+from mark.errors import ConfigError
 from mark.forecast.true_future import TrueFuture
 from mark.sim import World, WorldParams
 from mark.sim.load_feed import offered_counts
@@ -73,12 +75,23 @@ def run(
         ConfigError: the scenario or the trace cannot be used.
     """
     simulated = simulated_scenario(question.scenario, question.model)
-    scale = question.scale
-    if scale is None:
-        wanted = simulated.trace_mean_per_s
-        scale = 1.0 if wanted is None else wanted / mean_per_s(question.trace)
-    load = TraceLoad(question.trace, scale=scale, hours=question.hours)
+    load = TraceLoad(question.trace, scale=_scale(question, simulated.trace_mean_per_s), hours=question.hours)
     return simulate(simulated, load, policy, seed=question.seed, on_progress=on_progress)
+
+
+def _scale(question: SimulationQuestion, wanted_per_s: float | None) -> float:
+    if question.scale is not None:
+        return question.scale
+    if wanted_per_s is None:
+        return 1.0
+    # Of the whole trace, whatever part of it is simulated.
+    found_per_s = mean_per_s(question.trace)
+    if found_per_s == 0:
+        raise ConfigError(
+            f"{question.trace}: has no requests, so its mean cannot be brought to {wanted_per_s:.0f} a second; "
+            "give --scale"
+        )
+    return wanted_per_s / found_per_s
 
 
 def simulate(
@@ -112,7 +125,7 @@ def _inputs(simulated: SimulatedScenario, load: Load, seed: int, clock: ManualCl
     windows = max(1, round(step_s / window_s))
     counts = np.pad(counts, (0, -len(counts) % windows))
     maxima = counts.reshape(-1, windows).max(axis=1) / window_s
-    return PolicyInputs(simulated, float(maxima.max(initial=0.0)), TrueFuture(maxima, clock))
+    return PolicyInputs(simulated, float(maxima.max(initial=0.0)), partial(TrueFuture, maxima, clock))
 
 
 def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int) -> WorldParams:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from mark.cli.compare import compare
 from mark.cli.demo import demo
 from mark.cli.load import load
 from mark.cli.plan import plan
 from mark.cli.serve import serve
+from mark.cli.simulate import simulate
 from mark.cli.status import status
+from mark.cli.trace import trace
 from mark.cli.version import version
 from mark.cli.worker import worker
 
@@ -22,5 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, plan, demo, version):
+for command in (serve, worker, load, status, plan, simulate, compare, demo, version):
     app.command()(command)
+app.add_typer(trace)

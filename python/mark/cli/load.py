@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mark.cli.option_checks import check_positive, check_within
+from mark.cli.option_checks import check_positive, check_within, check_writable
 from mark.client import AsyncClient
 from mark.errors import ConfigError
 from mark.workload import arrivals
@@ -67,7 +66,7 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     check_within("--rows", rows, 1, _ROWS_MAX)
     check_within("--seed", seed, 0)
     if output is not None:
-        _check_writable(output)
+        check_writable("--output", output)
     try:
         if trace is not None:
             part = slice_trace(read_trace(trace), start_s, duration_s * speed)
@@ -87,16 +86,6 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     typer.echo(text)  # first: whatever becomes of the file, the run was not for nothing
     if output is not None:
         _write(output, text)
-
-
-def _check_writable(output: Path) -> None:
-    """Refuse beforehand what could not be written after the whole run."""
-    if not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
-    if output.is_dir():
-        raise ConfigError(f"--output {output}: is a folder; name a file")
-    if not os.access(output if output.exists() else output.parent, os.W_OK):
-        raise ConfigError(f"--output {output}: may not be written by this user")
 
 
 def _write(output: Path, text: str) -> None:

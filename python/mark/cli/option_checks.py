@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from mark.errors import ConfigError
 
-__all__ = ["check_positive", "check_within"]
+__all__ = ["check_positive", "check_within", "check_writable"]
 
 
 def check_positive(options: Mapping[str, float | None]) -> None:
@@ -30,3 +32,17 @@ def check_within(option: str, value: float, least: float, most: float = math.inf
     if not least <= value <= most:
         bounds = f"{least} or more" if most == math.inf else f"from {least} to {most}"
         raise ConfigError(f"{option} must be {bounds}, not {value}")
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Refuse a file beforehand that could not be written after all the work.
+
+    Raises:
+        ConfigError: naming the option and the path.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise ConfigError(f"{option} {path}: is a folder; name a file")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"{option} {path}: may not be written by this user")

@@ -50,7 +50,9 @@ class SeasonalQuantile:
         periods: how many it looks back on.
         spread_steps: a phase is this many steps wide to either side.
         level_steps: steps whose median is the level of now.
+        lasting_steps: for so many steps the load is taken to stay at least as high as it is in this one.
         headroom: what every rate is multiplied by.
+        prior_ratio: how many times its level the load is taken to reach until all `periods` were seen.
     """
 
     level: float
@@ -58,27 +60,33 @@ class SeasonalQuantile:
     periods: int = 12
     spread_steps: int = 1
     level_steps: int = 10
+    lasting_steps: int = 10
     headroom: float = 1.0
+    prior_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.level <= 1 or min(self.period_steps, self.periods, self.level_steps) < 1:
             raise ValueError("level must lie in (0, 1], period_steps, periods and level_steps be positive")
-        if self.spread_steps < 0 or not (self.headroom > 0 and math.isfinite(self.headroom)):
-            raise ValueError("spread_steps must not be negative, headroom positive")
+        if self.spread_steps < 0 or not (0 < self.headroom < math.inf and 1 <= self.prior_ratio < math.inf):
+            raise ValueError("spread_steps must not be negative, headroom be positive and prior_ratio 1 or more")
 
     def forecast(self, maxima_per_s: npt.NDArray[np.float64], step_s: float, horizon_steps: int) -> Forecast:
         """A rate for every step; 0 before anything was seen, and the level alone before a period was."""
         level_per_s = float(np.median(maxima_per_s[-self.level_steps :])) if len(maxima_per_s) else 0.0
         ratios = self._ratios(maxima_per_s, horizon_steps)
-        rates = tuple(float(rate) for rate in self.headroom * level_per_s * ratios)
+        rates_per_s = level_per_s * ratios
+        if len(maxima_per_s):
+            rates_per_s[: self.lasting_steps] = np.maximum(rates_per_s[: self.lasting_steps], maxima_per_s[-1])
+        rates = tuple(float(rate) for rate in self.headroom * rates_per_s)
         return Forecast(step_s=step_s, rates_per_s=rates, forecaster="seasonal quantile")
 
     def _ratios(self, maxima_per_s: npt.NDArray[np.float64], horizon_steps: int) -> npt.NDArray[np.float64]:
         """One for each step of the horizon, at least 1; the first is of the step that runs now."""
         period, spread = self.period_steps, self.spread_steps
         periods = min(self.periods, (len(maxima_per_s) - 1 - spread) // period)
+        prior = self.prior_ratio if periods < self.periods else 1.0
         if periods < 1:
-            return np.ones(horizon_steps)
+            return np.full(horizon_steps, prior)
         now = len(maxima_per_s) - 1
         found = []
         for back in range(1, periods + 1):
@@ -91,4 +99,4 @@ class SeasonalQuantile:
             usual = float(np.median(maxima_per_s[max(0, first) : first + period]))
             found.append(highest / usual if usual > 0 else np.ones(horizon_steps))
         ratios: npt.NDArray[np.float64] = np.quantile(np.array(found), self.level, axis=0)
-        return np.maximum(1.0, ratios)
+        return np.maximum(prior, ratios)

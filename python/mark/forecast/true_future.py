@@ -17,14 +17,15 @@ class TrueFuture:
     Thread safety: none.
     """
 
-    def __init__(self, rates_per_s: npt.NDArray[np.float64], clock: Clock) -> None:
+    def __init__(self, rates_per_s: npt.NDArray[np.float64], clock: Clock, headroom: float = 1.0) -> None:
         """Make one.
 
         Args:
             rates_per_s: the highest rate of each step from the clock's zero on; the last holds for ever after.
             clock: says which step runs now.
+            headroom: what every rate is multiplied by.
         """
-        self._rates_per_s = rates_per_s
+        self._rates_per_s = headroom * rates_per_s
         self._clock = clock
 
     def forecast(self, maxima_per_s: npt.NDArray[np.float64], step_s: float, horizon_steps: int) -> Forecast:  # noqa: ARG002 - the past does not matter to it

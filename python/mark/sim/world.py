@@ -124,7 +124,7 @@ class World:
             self._advance(min(now_ns + window_ns, end_ns))
             if on_progress is not None and time.monotonic() - told_s > _TELL_EVERY_S:
                 told_s = time.monotonic()
-                on_progress(max(0, now_ns - warmup_ns) / 1e9)
+                on_progress(max(0, self._clock.now_ns() - warmup_ns) / 1e9)
 
     def settle(self) -> None:
         """Let what is under way end; call when the run is over and the cost was read."""

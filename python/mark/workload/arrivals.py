@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mark.domain.trace import Trace
 
-__all__ = ["constant", "daily", "from_trace", "poisson"]
+__all__ = ["constant", "daily", "daily_rate_per_s", "from_trace", "poisson"]
 
 # A run keeps some numbers for each request; more would fill the memory, and are a slip of some digits.
 _REQUESTS_MAX = 100_000_000
@@ -63,11 +63,16 @@ def daily(*, peak_per_s: float, valley_per_s: float, duration_s: float, seed: in
     length_s = duration_s / 20
 
     def rate_per_s(at_s: Instants) -> Instants:
-        smooth = valley_per_s + (peak_per_s - valley_per_s) * (1 - np.cos(2 * np.pi * at_s / duration_s)) / 2
+        smooth = daily_rate_per_s(at_s, peak_per_s=peak_per_s, valley_per_s=valley_per_s, day_s=duration_s)
         bursting = np.any((at_s[:, None] >= starts) & (at_s[:, None] < starts + length_s), axis=1)
         return smooth * np.where(bursting, 1.5, 1.0)
 
     return _thinned(rate_per_s, 1.5 * peak_per_s, duration_s, random)
+
+
+def daily_rate_per_s(at_s: Instants, *, peak_per_s: float, valley_per_s: float, day_s: float) -> Instants:
+    """The smooth part of `daily`: from the valley at the beginning of each day to the peak at its middle and back."""
+    return valley_per_s + (peak_per_s - valley_per_s) * (1 - np.cos(2 * np.pi * at_s / day_s)) / 2
 
 
 def _thinned(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mark.cloud.simulated.behaviour import CloudBehaviour, SoldOut
+from mark.cloud.simulated.behaviour import CloudBehaviour, Interruption, SoldOut
 from mark.cloud.simulated.cloud import SimulatedCloud
 
-__all__ = ["CloudBehaviour", "SimulatedCloud", "SoldOut"]
+__all__ = ["CloudBehaviour", "Interruption", "SimulatedCloud", "SoldOut"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["CloudBehaviour", "SoldOut"]
+__all__ = ["CloudBehaviour", "Interruption", "SoldOut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,19 @@ class SoldOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Interruption:
+    """An interruption that is not left to chance.
+
+    Attributes:
+        at_s: when the notices are given.
+        share: of all spot instances that run then, the oldest first, rounded up.
+    """
+
+    at_s: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class CloudBehaviour:
     """What happens between a launch and an end.
 
@@ -36,6 +49,8 @@ class CloudBehaviour:
         sold_out_after_s: a pool that was interrupted sells nothing for so long, on average (assumed: four minutes,
             with which spot capacity is back about six minutes after the notice, as in the MArk paper, figure 8d).
         sold_out: times in which something is not to be had in any case.
+        interruptions: those that happen in any case, in order of time; the pools that they hit are sold out after them
+            as after any.
     """
 
     boot_variation: float = 0.1
@@ -44,9 +59,13 @@ class CloudBehaviour:
     taken_share: float = 0.5
     sold_out_after_s: float = 240.0
     sold_out: tuple[SoldOut, ...] = field(default=())
+    interruptions: tuple[Interruption, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if not 0 <= self.boot_variation < 1 or not 0 < self.taken_share <= 1:
             raise ValueError("needs 0 <= boot_variation < 1 and 0 < taken_share <= 1")
         if min(self.billed_s_min, self.notice_s, self.sold_out_after_s) < 0:
             raise ValueError("billed_s_min, notice_s and sold_out_after_s must not be negative")
+        instants_s = [each.at_s for each in self.interruptions]
+        if instants_s != sorted(instants_s) or any(not 0 < each.share <= 1 for each in self.interruptions):
+            raise ValueError("interruptions must be in order of time, each with 0 < share <= 1")

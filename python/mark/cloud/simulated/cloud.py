@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -44,6 +45,7 @@ class SimulatedCloud:
         self._interruptions = Interruptions(
             offerings, self._behaviour.taken_share, random.Random(f"interruptions {seed}")
         )
+        self._forced = deque(self._behaviour.interruptions)
         self._billing = Billing(self._behaviour.billed_s_min)
         self._instances: dict[InstanceId, Instance] = {}
         self._alive: dict[InstanceId, Instance] = {}
@@ -107,8 +109,12 @@ class SimulatedCloud:
     def next_change_ns(self) -> int | None:
         """When an instance changes next, if nobody calls anything until then."""
         due = [self._due[0][0]] if self._due else []
-        interruption_ns = self._interruptions.next_ns()
-        return min([*due, *([] if interruption_ns is None else [interruption_ns])], default=None)
+        drawn_ns = self._interruptions.next_ns()
+        if drawn_ns is not None:
+            due.append(drawn_ns)
+        if self._forced:
+            due.append(round(self._forced[0].at_s * 1e9))
+        return min(due, default=None)
 
     def take_changed(self) -> list[Instance]:
         """The instances that changed since the last call, as they are now."""
@@ -140,6 +146,8 @@ class SimulatedCloud:
         while (at_ns := self.next_change_ns()) is not None and at_ns <= now_ns:
             if self._due and self._due[0][0] == at_ns:
                 self._happen(heapq.heappop(self._due)[2], at_ns)
+            elif self._forced and round(self._forced[0].at_s * 1e9) == at_ns:
+                self._interrupt_share(self._forced.popleft().share, at_ns)
             else:
                 self._interrupt_pool(self._interruptions.pop(), at_ns)
 
@@ -158,6 +166,16 @@ class SimulatedCloud:
             in_pool = offering.market is Market.SPOT and pool_of(offering) == pool
             if in_pool and self._random.random() < self._behaviour.taken_share:
                 self._give_notice(identity, at_ns)
+        self._sell_out_for_a_while(pool, at_ns)
+
+    def _interrupt_share(self, share: float, at_ns: int) -> None:
+        offerings = self._offerings
+        running = [each for each in self._alive.values() if offerings[each.offering].market is Market.SPOT]
+        for instance in running[: math.ceil(share * len(running))]:
+            self._give_notice(instance.id, at_ns)
+            self._sell_out_for_a_while(pool_of(offerings[instance.offering]), at_ns)
+
+    def _sell_out_for_a_while(self, pool: str, at_ns: int) -> None:
         pause_s = self._random.uniform(0.5, 1.5) * self._behaviour.sold_out_after_s
         self.sell_out(pool, at_ns + round(pause_s * 1e9))
 
