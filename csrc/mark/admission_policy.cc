@@ -19,7 +19,7 @@ Admission AdmissionPolicy::admit(const Request& request, TimeNs now) const {
       return Admission::kPredictedMiss;
     }
   }
-  return balancer_.ready() == 0 && bursts() ? Admission::kPredictedMiss : Admission::kAccepted;
+  return balancer_.ready() == 0 && burst_in_time(request, now) ? Admission::kPredictedMiss : Admission::kAccepted;
 }
 
 std::optional<DurationNs> AdmissionPolicy::service_of(const Request& request) const {
@@ -33,7 +33,7 @@ bool AdmissionPolicy::is_doomed(const LiveRequest& head, TimeNs now) const {
     return true;
   }
   const TimeNs deadline = head.request.deadline;
-  if (!bursts() || now < deadline - params_.burst_latency) {
+  if (!burst_in_time(head.request, now) || now < deadline - params_.burst_latency - params_.margin) {
     return false;
   }
   const std::optional<DurationNs> alone = balancer_.fastest(head.request.rows);
@@ -42,7 +42,12 @@ bool AdmissionPolicy::is_doomed(const LiveRequest& head, TimeNs now) const {
 
 TimeNs AdmissionPolicy::look_again_at(const LiveRequest& head, TimeNs now) const {
   const TimeNs last_call = head.request.deadline - params_.burst_latency;
-  return bursts() && now < last_call ? std::min(last_call, doomed_from(head)) : doomed_from(head);
+  for (const TimeNs at : {last_call - params_.margin, last_call}) {
+    if (bursts() && now < at) {
+      return std::min(at, doomed_from(head));
+    }
+  }
+  return doomed_from(head);
 }
 
 // The first instant from which a request is given up whatever the workers do.

@@ -13,6 +13,7 @@ namespace mark {
 
 struct AdmissionParams {
   DurationNs rt_max{};
+  DurationNs margin{};         // a function is called on that much before it is too late
   DurationNs burst_latency{};  // of a function that takes what is refused; zero when there is none
   bool predicts = true;        // also refuse what a prediction says will be late; else only bounds and deadlines count
 };
@@ -25,12 +26,12 @@ class AdmissionPolicy {
 
   // kExpired, kQueueFull, kPredictedMiss or kAccepted. The newcomer is predicted to finish after the backlog, in a
   // batch of those that would wait with it, on the fastest ready worker. With no ready worker nothing is predicted, for
-  // one may be on its way; where a function answers at once, nobody waits for it.
+  // one may be on its way; where a function answers in time, nobody waits for it.
   Admission admit(const Request& request, TimeNs now) const;
 
   // Whether the request at the head of the queue is to be given up: not even the fastest ready worker, alone and at
   // once, could finish it by its deadline; or a function just can, and the worker that is free first is predicted not
-  // to.
+  // to. Once no function can, it is left to the workers.
   bool is_doomed(const LiveRequest& head, TimeNs now) const;
   // The next instant at which is_doomed may become true although nothing else happens.
   TimeNs look_again_at(const LiveRequest& head, TimeNs now) const;
@@ -47,6 +48,9 @@ class AdmissionPolicy {
 
  private:
   bool bursts() const { return params_.predicts && params_.burst_latency > DurationNs::zero(); }
+  bool burst_in_time(const Request& request, TimeNs now) const {
+    return bursts() && now <= request.deadline - params_.burst_latency;
+  }
   TimeNs doomed_from(const LiveRequest& head) const;
   // The time of the batch that the request would be part of; empty when no ready worker takes so many rows.
   std::optional<DurationNs> service_of(const Request& request) const;

@@ -39,7 +39,10 @@ DispatcherParams checked(const DispatcherParams& params) {
 }
 
 AdmissionParams admission_params(const DispatcherParams& params) {
-  return {.rt_max = params.rt_max, .burst_latency = params.burst_latency, .predicts = params.admission};
+  return {.rt_max = params.rt_max,
+          .margin = params.margin,
+          .burst_latency = params.burst_latency,
+          .predicts = params.admission};
 }
 
 Outcome outcome_of(Admission refusal) {

@@ -21,8 +21,9 @@ struct DispatcherParams {
   DurationNs margin{};    // kept between predicted finish and deadline, for the way back to the client
   bool admission = true;  // refuse at the door what no ready worker can finish in time
   // Of a serverless function that takes what the dispatcher refuses and drops; zero when there is none. With one,
-  // nothing waits for a worker that is not there yet, and a queued request that its workers would answer late is given
-  // up while the function still answers in time.
+  // no request that it can answer in time waits for a worker that is not there yet, and a queued one that its workers
+  // would answer late is given up while the function still answers in time: from `margin` before the last such instant
+  // until then, so that a driver may be late by that.
   DurationNs burst_latency{};
 };
 

@@ -20,27 +20,36 @@ void ArrivalStream::offer_rates(std::span<const std::int64_t> ends_ns, std::span
   if (ends_ns.size() != rates_per_s.size()) {
     throw std::invalid_argument("arrivals: needs one rate for each end");
   }
+  TimeNs until = offered_until_;
   for (std::size_t i = 0; i < ends_ns.size(); ++i) {
     const TimeNs end{DurationNs{ends_ns[i]}};
-    check_order(offered_until_, end, false);
+    check_order(until, end, false);
     if (!(rates_per_s[i] >= 0) || !std::isfinite(rates_per_s[i])) {
       throw std::invalid_argument("arrivals: a rate must be finite and not negative");
     }
-    stretches_.push_back({.end = end, .mean_gap_ns = rates_per_s[i] > 0 ? 1e9 / rates_per_s[i] : 0.0});
-    offered_until_ = end;
+    until = end;
   }
+  for (std::size_t i = 0; i < ends_ns.size(); ++i) {
+    const TimeNs end{DurationNs{ends_ns[i]}};
+    stretches_.push_back({.end = end, .mean_gap_ns = rates_per_s[i] > 0 ? 1e9 / rates_per_s[i] : 0.0});
+  }
+  offered_until_ = until;
   if (next_ == TimeNs::max()) {
     draw(last_);
   }
 }
 
 void ArrivalStream::offer_instants(std::span<const std::int64_t> instants_ns) {
+  TimeNs until = offered_until_;
   for (const std::int64_t instant_ns : instants_ns) {
     const TimeNs instant{DurationNs{instant_ns}};
-    check_order(offered_until_, instant, true);
-    stretches_.push_back({.end = instant, .arrives_at_end = true});
-    offered_until_ = instant;
+    check_order(until, instant, true);
+    until = instant;
   }
+  for (const std::int64_t instant_ns : instants_ns) {
+    stretches_.push_back({.end = TimeNs{DurationNs{instant_ns}}, .arrives_at_end = true});
+  }
+  offered_until_ = until;
   if (next_ == TimeNs::max()) {
     draw(last_);
   }

@@ -21,9 +21,9 @@ class ArrivalStream {
   explicit ArrivalStream(std::uint64_t seed) : random_(seed) {}
 
   // Stretches, the first of which begins where what was offered before ends. Throws std::invalid_argument when the
-  // ends do not increase, or a rate is negative or not finite.
+  // ends do not increase, or a rate is negative or not finite; nothing is offered then.
   void offer_rates(std::span<const std::int64_t> ends_ns, std::span<const double> rates_per_s);
-  // In order of time, none before what was offered before.
+  // In order of time, none before what was offered before; throws likewise.
   void offer_instants(std::span<const std::int64_t> instants_ns);
 
   // The next arrival; TimeNs::max() when what was offered is used up.

@@ -51,7 +51,8 @@ void Simulation::run_until(TimeNs until) {
   while (true) {
     const TimeNs finish_at = finishes_.empty() ? TimeNs::max() : finishes_.top().at;
     const TimeNs arrival_at = arrivals_.next();
-    const TimeNs wakeup_at = dispatcher_.next_wakeup().value_or(TimeNs::max());
+    // A drain, which knows no time, leaves a wakeup at the event before it.
+    const TimeNs wakeup_at = std::max(now_, dispatcher_.next_wakeup().value_or(TimeNs::max()));
     const TimeNs next = std::min({finish_at, arrival_at, wakeup_at});
     if (next >= until) {
       break;
@@ -106,7 +107,7 @@ void Simulation::give_up(std::uint32_t slot) {
 }
 
 bool Simulation::burst(std::uint32_t slot) {
-  if (!bursting_ || bursting_->decide(slots_[slot].deadline, now_) != BurstVerdict::kSend) {
+  if (!bursting_ || !functions_ || bursting_->decide(slots_[slot].deadline, now_) != BurstVerdict::kSend) {
     return false;
   }
   const std::optional<FunctionStart> started = functions_->start(now_);
@@ -122,7 +123,7 @@ bool Simulation::burst(std::uint32_t slot) {
 }
 
 void Simulation::finish(const Finish& event) {
-  if (event.batch.generation() == 0) {
+  if (event.batch.generation() == 0 && functions_ && bursting_) {
     functions_->finish(event.ran, now_);
     bursting_->ended();
     const Slot& entry = slots_[event.slot];

@@ -22,9 +22,9 @@ namespace mark {
 struct SimulationParams {
   std::uint64_t seed = 0;
   double service_variation = 0;  // of the time of a batch: about its standard deviation over its mean; 0: none
-  DurationNs bin = std::chrono::minutes{1};  // of the tally
-  TimeNs counted_from;                       // what arrives before is not in the tally
-  bool keeps_batches = false;                // remembers every batch, for comparison with live serving
+  DurationNs bin = std::chrono::minutes{1};          // of the tally
+  TimeNs counted_from = TimeNs{DurationNs::zero()};  // what arrives before is not in the tally
+  bool keeps_batches = false;                        // remembers every batch, for comparison with live serving
 };
 
 // A worker as it is, beside what the dispatcher is told of it.
