@@ -1,4 +1,4 @@
-"""What every cloud promises, asked of the fake one and of real processes alike."""
+"""What every cloud promises, asked of the fake one, the simulated one and of real processes alike."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from contract.cloud_world import ARTIFACT, OFFERINGS, WORKER, World
 
 from mark.cloud.local import LocalCloud
+from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
 from mark.domain.cost import instance_cost_usd
 from mark.domain.fleet import InstanceId, InstanceState
 from mark.errors import CloudError, QuotaExceeded
@@ -18,11 +19,15 @@ from mark.live.clock import SteadyClock
 from mark.testing import FakeCloud, ManualClock
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "simulated", "local"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    clock = ManualClock()
     if request.param == "fake":
-        clock = ManualClock()
         yield World(FakeCloud(OFFERINGS, clock), lambda: clock.advance_s(0.1))
+        return
+    if request.param == "simulated":
+        simulated = SimulatedCloud(OFFERINGS, clock, CloudBehaviour(boot_variation=0.0))
+        yield World(simulated, lambda: clock.advance_s(0.1))
         return
     script = tmp_path / "worker.py"
     script.write_text(WORKER, encoding="utf-8")
