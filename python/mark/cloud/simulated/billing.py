@@ -13,8 +13,8 @@ _NS_PER_HOUR = 3_600 * 1_000_000_000
 class Billing:
     """Adds up what instances cost: by the second, with a least time for each.
 
-    An instance is billed from `billed_boot_s` before it is ready (MArk's launch overhead), or from its launch if it
-    boots faster than that; one that ends before it was ever billed costs nothing.
+    An instance is billed from `launch_overhead_s` before it is ready, or from its launch if its offering names none or
+    it boots faster than that; one that ends before it was ever billed costs nothing.
 
     Thread safety: none.
 
@@ -28,7 +28,9 @@ class Billing:
 
     def opened(self, instance: Instance, offering: Offering, ready_at_ns: int) -> None:
         """An instance was launched and will be ready then."""
-        from_ns = max(instance.launched_at_ns, ready_at_ns - round(offering.billed_boot_s * 1e9))
+        from_ns, overhead_s = instance.launched_at_ns, offering.launch_overhead_s
+        if overhead_s is not None:
+            from_ns = max(from_ns, ready_at_ns - round(overhead_s * 1e9))
         self._open[instance.id] = (from_ns, offering)
 
     def closed(self, instance: InstanceId, now_ns: int) -> None:

@@ -32,7 +32,8 @@ class SimulatedCloud:
 
     Invariants:
         - an instance's state only moves forward, and each move increments `_changes`;
-        - `_due` holds the instants at which a live instance becomes ready or is taken.
+        - `_due` holds the instants at which a live instance becomes ready or is taken, and behind the first of them
+          such as an instance did not live to see.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class SimulatedCloud:
     @property
     def interrupted(self) -> int:
         """Spot instances that were taken away, or are about to be."""
+        self.catch_up()
         return self._interrupted
 
     def offerings(self) -> Sequence[Offering]:
@@ -107,7 +109,9 @@ class SimulatedCloud:
         self._closed = True
 
     def next_change_ns(self) -> int | None:
-        """When an instance changes next, if nobody calls anything until then."""
+        """When something happens next, if nobody calls anything until then: an interruption may take none."""
+        while self._due and self._due[0][2] not in self._alive:
+            heapq.heappop(self._due)
         due = [self._due[0][0]] if self._due else []
         drawn_ns = self._interruptions.next_ns()
         if drawn_ns is not None:
@@ -125,6 +129,7 @@ class SimulatedCloud:
 
     def interrupt(self, instances: Iterable[InstanceId]) -> None:
         """Give notice to instances: they are taken away when the notice is over."""
+        self.catch_up()
         for identity in instances:
             self._give_notice(identity, self._clock.now_ns())
 
@@ -138,6 +143,7 @@ class SimulatedCloud:
 
     def usd(self, market: Market) -> float:
         """Dollars spent on a market until now."""
+        self.catch_up()
         return self._billing.usd(market, self._clock.now_ns())
 
     def catch_up(self) -> None:
@@ -152,9 +158,7 @@ class SimulatedCloud:
                 self._interrupt_pool(self._interruptions.pop(), at_ns)
 
     def _happen(self, identity: InstanceId, at_ns: int) -> None:
-        instance = self._alive.get(identity)
-        if instance is None:
-            return
+        instance = self._alive[identity]
         if instance.taken_at_ns is not None and instance.taken_at_ns <= at_ns:
             self._end(identity, "taken away by the cloud", at_ns)
         elif instance.state is InstanceState.PENDING:
@@ -164,7 +168,7 @@ class SimulatedCloud:
         for identity, instance in list(self._alive.items()):
             offering = self._offerings[instance.offering]
             in_pool = offering.market is Market.SPOT and pool_of(offering) == pool
-            if in_pool and self._random.random() < self._behaviour.taken_share:
+            if in_pool and self._random.random() < self._interruptions.share(offering):
                 self._give_notice(identity, at_ns)
         self._sell_out_for_a_while(pool, at_ns)
 

@@ -19,8 +19,9 @@ def pool_of(offering: Offering) -> str:
 class Interruptions:
     """Draws the instants at which each pool of spot instances is interrupted: a Poisson process for each.
 
-    One instance is taken `interruptions_per_hour` times on average. As an interruption takes `taken_share` of a pool,
-    the pool is interrupted that much more often.
+    One instance is taken as often as its offering's `interruptions_per_hour` on average. As an interruption takes
+    `taken_share` of a pool, the pool is interrupted that much more often; of an offering that is taken less often than
+    another of its pool, it takes a smaller share.
 
     Thread safety: none.
     """
@@ -45,6 +46,10 @@ class Interruptions:
         pool = next(pool for pool, next_ns in self._next_ns.items() if next_ns == at_ns)
         self._next_ns[pool] = self._after(pool, at_ns or 0)
         return pool
+
+    def share(self, offering: Offering) -> float:
+        """Of the instances of a spot offering, how many an interruption of its pool takes."""
+        return offering.interruptions_per_hour / self._rates_per_hour[pool_of(offering)]
 
     def _after(self, pool: str, now_ns: int) -> int | None:
         per_hour = self._rates_per_hour[pool]
