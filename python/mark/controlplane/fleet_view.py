@@ -97,8 +97,11 @@ class FleetView:
         return changes
 
     def launched(self, instance: Instance) -> None:
-        """Take note of an instance that was just rented; whether it is news is for `see` to say."""
-        if instance.id not in self._instances:
+        """Take note of an instance that was just rented; whether it is news is for `see` to say.
+
+        A token that bought before is answered with that instance, which may have moved on: `see` tells of it.
+        """
+        if instance.state is InstanceState.PENDING and instance.id not in self._instances:
             self._keep(instance)
 
     def drain(self, instance: InstanceId) -> None:
