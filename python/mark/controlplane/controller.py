@@ -126,8 +126,7 @@ class Controller:
         params, now_ns = self._params, snapshot.now_ns
         forecast = self._forecaster.forecast(self._arrivals.maxima_per_s(), params.step_s, params.horizon_steps)
         self._forecast = forecast
-        unavailable = {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
-        unavailable |= params.standbys
+        unavailable = self._unavailable(now_ns) | params.standbys
         occupied = Counter(instance.offering for instance in snapshot.draining)
         unavailable |= {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
         offerings = [
@@ -153,8 +152,14 @@ class Controller:
         """What to launch at once because the cloud will take instances away; the next tick plans for good."""
         names = self._params.standbys
         standbys = [offering for offering in self._offerings if offering.name in names]
-        purchases = bridge(standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon())
+        unavailable = self._unavailable(snapshot.now_ns)
+        purchases = bridge(
+            standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon(), unavailable
+        )
         return self._reconciler.launches(purchases)
+
+    def _unavailable(self, now_ns: int) -> set[str]:
+        return {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
 
     def _load_soon(self) -> float:
         """The highest load until what is planned now serves."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
 from mark.policies.provisioning import Purchase
 
 __all__ = ["bridge"]
+
+_ROUNDING = 1e-9
 
 
 def bridge(
@@ -24,6 +26,7 @@ def bridge(
     staying: Sequence[Instance],
     leaving: Sequence[Instance],
     load_per_s: float,
+    unavailable: Collection[str] = (),
 ) -> tuple[Purchase, ...]:
     """Standbys for the load that the instances which stay do not carry, and that those which leave did.
 
@@ -35,6 +38,7 @@ def bridge(
         staying: instances that run or boot, and stay; standbys among them count as ready.
         leaving: those that are about to be taken away, or are being drained.
         load_per_s: the load until what is planned next serves.
+        unavailable: names of offerings that cannot be launched now.
     """
     names = {offering.name for offering in standbys}
     kept_per_s = sum(
@@ -46,12 +50,13 @@ def bridge(
     lost_per_s = sum(capacities.get(instance.offering, 0.0) for instance in taken)
     missing_per_s = min(lost_per_s, load_per_s - kept_per_s)
     alive = Counter(instance.offering for instance in (*staying, *leaving))
-    able = [offering for offering in standbys if capacities.get(offering.name, 0.0) > 0]
+    able = [each for each in standbys if each.name not in unavailable and capacities.get(each.name, 0.0) > 0]
     able.sort(key=lambda offering: (offering.boot_s, offering.price_usd_per_hour / capacities[offering.name]))
     purchases: list[Purchase] = []
     for offering in able:
         room = max(0, offering.max_count - alive[offering.name])
-        count = min(room, max(0, math.ceil(missing_per_s / capacities[offering.name])))
+        # Sums of capacities are rounded: a hair's breadth is not one more instance.
+        count = min(room, max(0, math.ceil(missing_per_s / capacities[offering.name] - _ROUNDING)))
         purchases += [Purchase(offering.name, f"stands in for {len(taken)} that the cloud takes away")] * count
         missing_per_s -= count * capacities[offering.name]
     return tuple(purchases)
