@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 from contract.cloud_world import ARTIFACT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
@@ -205,6 +205,22 @@ class World:
         return self.carry_out(self.controller.bridge(self.snapshot()))
 
 
+def test_the_controller_bridges_what_is_taken_replaces_it_and_gives_the_standbys_back() -> None:
+    world = World()
+    for _ in range(6):
+        world.tick(60)
+    assert world.counts() == {"spot": 6}
+
+    assert world.interrupt(2) == ["standby"] * 2
+    for _ in range(2):
+        world.tick(60)
+    assert world.counts()["spot"] == 6
+    for _ in range(8):
+        world.tick(60)
+
+    assert world.counts() == {"spot": 6}
+
+
 def test_a_second_notice_is_not_bridged_twice() -> None:
     world = World()
     for _ in range(6):
@@ -270,3 +286,21 @@ def test_no_plan_has_standbys_even_when_nothing_else_can_be_had(policy: Literal[
 
     assert [world.tick(40), world.tick(40)] == [[], []]
     assert world.tick(40) == ["spot"] * 4
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 3)), min_size=3, max_size=15),
+    st.sampled_from(["greedy", "refined"]),
+)
+@settings(max_examples=25)
+def test_whatever_happens_only_a_bridge_launches_standbys_and_they_go_again(
+    steps: list[tuple[int, int]], policy: Literal["greedy", "refined"]
+) -> None:
+    world = World(policy=policy)
+    for rate, count in steps:
+        assert "standby" not in world.tick(rate)
+        assert set(world.interrupt(count)) <= {"standby"}
+    for _ in range(12):
+        assert "standby" not in world.tick(steps[-1][0])
+
+    assert world.counts()["standby"] == 0

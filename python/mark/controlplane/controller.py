@@ -135,8 +135,10 @@ class Controller:
             else replace(offering, max_count=offering.max_count - occupied[offering.name])
             for offering in self._offerings
         ]
-        proposal = self._propose(offerings, snapshot, forecast, unavailable)
-        proposal = self._at_least_minimum(proposal, snapshot.instances, unavailable)
+        # A standby that runs is not there for the plan: what it stands in for is bought anew, and then it goes.
+        planned = tuple(each for each in snapshot.instances if each.offering not in params.standbys)
+        proposal = self._propose(offerings, replace(snapshot, instances=planned), forecast, unavailable)
+        proposal = self._at_least_minimum(proposal, planned, unavailable)
         load_per_s = self._arrivals.last_per_s()
         actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
         return Decision(
