@@ -21,6 +21,8 @@ from mark.ports import Clock
 
 __all__ = ["SimulatedCloud"]
 
+_ROUNDING = 1e-9  # 0.28 * 25 is a hair's breadth above 7
+
 
 class SimulatedCloud:
     """Rents instances that exist in numbers only. Implements `mark.ports.Cloud`.
@@ -175,9 +177,11 @@ class SimulatedCloud:
     def _interrupt_share(self, share: float, at_ns: int) -> None:
         offerings = self._offerings
         running = [each for each in self._alive.values() if offerings[each.offering].market is Market.SPOT]
-        for instance in running[: math.ceil(share * len(running))]:
+        hit = running[: math.ceil(share * len(running) - _ROUNDING)]
+        for instance in hit:
             self._give_notice(instance.id, at_ns)
-            self._sell_out_for_a_while(pool_of(offerings[instance.offering]), at_ns)
+        for pool in dict.fromkeys(pool_of(offerings[instance.offering]) for instance in hit):
+            self._sell_out_for_a_while(pool, at_ns)
 
     def _sell_out_for_a_while(self, pool: str, at_ns: int) -> None:
         pause_s = self._random.uniform(0.5, 1.5) * self._behaviour.sold_out_after_s
