@@ -67,14 +67,17 @@ class SeasonalQuantile:
     def __post_init__(self) -> None:
         if not 0 < self.level <= 1 or min(self.period_steps, self.periods, self.level_steps) < 1:
             raise ValueError("level must lie in (0, 1], period_steps, periods and level_steps be positive")
-        if self.spread_steps < 0 or not (0 < self.headroom < math.inf and 1 <= self.prior_ratio < math.inf):
-            raise ValueError("spread_steps must not be negative, headroom be positive and prior_ratio 1 or more")
+        if min(self.spread_steps, self.lasting_steps) < 0:
+            raise ValueError("spread_steps and lasting_steps must not be negative")
+        if not (0 < self.headroom < math.inf and 1 <= self.prior_ratio < math.inf):
+            raise ValueError("headroom must be positive and prior_ratio 1 or more, both finite")
 
     def forecast(self, maxima_per_s: npt.NDArray[np.float64], step_s: float, horizon_steps: int) -> Forecast:
         """A rate for every step; 0 before anything was seen, and the level alone before a period was."""
         level_per_s = float(np.median(maxima_per_s[-self.level_steps :])) if len(maxima_per_s) else 0.0
-        ratios = self._ratios(maxima_per_s, horizon_steps)
-        rates_per_s = level_per_s * ratios
+        # Beyond a period the same phases come again.
+        ratios = self._ratios(maxima_per_s, min(horizon_steps, self.period_steps))
+        rates_per_s = level_per_s * np.resize(ratios, horizon_steps)
         if len(maxima_per_s):
             rates_per_s[: self.lasting_steps] = np.maximum(rates_per_s[: self.lasting_steps], maxima_per_s[-1])
         rates = tuple(float(rate) for rate in self.headroom * rates_per_s)
