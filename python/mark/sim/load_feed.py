@@ -59,6 +59,7 @@ def offered_counts(load: Load, warmup_s: float, seed: int, window_s: float) -> n
     chunks = list(load.chunks())
     if not chunks:
         return np.zeros(0, dtype=np.uint64)
-    ends_s = np.concatenate([[warmup_s], *(chunk.ends_s + warmup_s for chunk in chunks)])
-    rates_per_s = np.concatenate([[_first_rate(chunks[0])], *(chunk.rates_per_s for chunk in chunks)])
+    scene = [(warmup_s, _first_rate(chunks[0]))] if warmup_s > 0 else []
+    ends_s = np.concatenate([[end_s for end_s, _ in scene], *(chunk.ends_s + warmup_s for chunk in chunks)])
+    rates_per_s = np.concatenate([[rate for _, rate in scene], *(chunk.rates_per_s for chunk in chunks)])
     return _core.count_arrivals(seed, np.rint(ends_s * 1e9).astype(np.int64), rates_per_s, round(window_s * 1e9))
