@@ -1,92 +1,20 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <optional>
-#include <random>
 #include <stdexcept>
-#include <utility>
 #include <vector>
 
 #include "mark/simulation/simulation.h"
+#include "simulation_cases.h"
 
 namespace mark {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr WorkerId kFirst{1};
-constexpr WorkerId kSecond{2};
-
-TimeNs at(DurationNs since_start) { return TimeNs{since_start}; }
-
-DispatcherParams dispatcher_of(DurationNs rt_max, int rows_max, bool admission = true) {
-  return {.rt_max = rt_max, .rows_max = rows_max, .queue_requests_max = 1 << 20, .admission = admission};
-}
-
-SimulatedWorker worker_of(DurationNs once, DurationNs each_row, int rows_max = 8) {
-  return {.spec = {.profile = LatencyProfile{{{1, once + each_row}, {8, once + 8 * each_row}}}, .rows_max = rows_max},
-          .credits = {}};
-}
-
-FunctionPoolParams functions_of(DurationNs latency, int concurrency_max) {
-  FunctionPoolParams params;
-  params.latency = latency;
-  params.idle_max = 10min;
-  params.concurrency_max = concurrency_max;
-  params.cold_starts_burst = concurrency_max;
-  params.cold_starts_per_s = 0;
-  return params;
-}
-
-using Instants = std::vector<std::int64_t>;
-
-Instants poisson(std::uint32_t seed, double rate_per_s, DurationNs duration) {
-  std::mt19937_64 random(seed);
-  std::exponential_distribution<double> gap_ns(rate_per_s / 1e9);
-  Instants instants;
-  for (TimeNs now; now < at(duration); now += DurationNs{static_cast<std::int64_t>(gap_ns(random))}) {
-    instants.push_back(now.time_since_epoch().count());
-  }
-  return instants;
-}
-
-void offer_rate(Simulation& simulation, double rate_per_s, DurationNs until) {
-  const std::int64_t end_ns = until.count();
-  simulation.arrivals().offer_rates({&end_ns, 1}, {&rate_per_s, 1});
-}
-
-std::uint64_t ended(const Simulation& simulation, Ending ending) { return simulation.tally().ended(ending); }
-
-std::uint64_t all_ended(const Simulation& simulation) {
-  std::uint64_t sum = 0;
-  for (const Ending ending : {Ending::kInstance, Ending::kServerless, Ending::kRefused, Ending::kLate}) {
-    sum += ended(simulation, ending);
-  }
-  return sum;
-}
-
-double seconds(DurationNs duration) { return std::chrono::duration<double>(duration).count(); }
-
-double mean_latency_s(const Simulation& simulation) {
-  const LatencyHistogram& latency = simulation.tally().latency();
-  return seconds(latency.sum()) / static_cast<double>(latency.count());
-}
-
-using Batch = std::pair<std::pair<TimeNs, WorkerId>, std::vector<std::uint64_t>>;
-
-std::vector<Batch> batches_of(const Simulation& simulation) {
-  std::vector<Batch> batches;
-  for (const SimulatedBatch& batch : simulation.batches()) {
-    batches.push_back({{batch.launched, batch.worker}, batch.requests});
-  }
-  return batches;
-}
+using namespace simulation_cases;  // NOLINT(google-build-using-namespace)
 
 TEST_CASE("an M/D/1 queue at half its capacity waits as long as Pollaczek and Khinchine say") {
   // Half a service time on average: rho / (2 (1 - rho)).
@@ -125,99 +53,6 @@ TEST_CASE("a worker that is slower than its profile takes so many times as long"
   simulation.arrivals().offer_instants(Instants{0});
   simulation.run_until(at(1s));
   CHECK(simulation.tally().latency().sum() == 250ms);
-}
-
-// The bare dispatcher at the same instants: what it says to send where.
-class ByHand {
- public:
-  ByHand(const DispatcherParams& params, const std::vector<SimulatedWorker>& workers)
-      : rt_max_(params.rt_max), workers_(workers), dispatcher_(params) {
-    for (std::uint32_t i = 0; i < workers.size(); ++i) {
-      dispatcher_.worker_up(WorkerId{i + 1}, workers[i].spec, TimeNs{});
-    }
-  }
-
-  // polls: when it is asked beside the instants at which it wants to be.
-  std::vector<Batch> run(const Instants& arrivals, const Instants& polls) {
-    auto arrival = arrivals.begin();
-    auto extra = polls.begin();
-    while (true) {
-      const TimeNs arrival_at = arrival == arrivals.end() ? TimeNs::max() : at(DurationNs{*arrival});
-      const TimeNs extra_at = extra == polls.end() ? TimeNs::max() : at(DurationNs{*extra});
-      const TimeNs finish_at = finishes_.empty() ? TimeNs::max() : finishes_.begin()->first;
-      const TimeNs wakeup_at = dispatcher_.next_wakeup().value_or(TimeNs::max());
-      const TimeNs now = std::min({arrival_at, extra_at, finish_at, wakeup_at});
-      if (now == TimeNs::max()) {
-        return batches_;
-      }
-      if (finish_at == now) {
-        dispatcher_.complete(finishes_.begin()->second, now);
-        finishes_.erase(finishes_.begin());
-      } else if (arrival_at == now) {
-        const auto slot = static_cast<std::uint32_t>(arrival++ - arrivals.begin());
-        dispatcher_.submit({.id = RequestId::of(slot, 1), .deadline = now + rt_max_}, now);
-      } else {
-        extra += extra_at == now ? 1 : 0;
-        poll(now);
-      }
-    }
-  }
-
- private:
-  void poll(TimeNs now) {
-    for (const Dispatch& dispatch : dispatcher_.poll(now).dispatches) {
-      Batch& batch = batches_.emplace_back(std::pair{now, dispatch.worker}, std::vector<std::uint64_t>{});
-      for (const RequestId request : dispatch.requests) {
-        batch.second.push_back(request.slot());
-      }
-      const SimulatedWorker& worker = workers_[static_cast<std::size_t>(dispatch.worker) - 1];
-      const DurationNs service = worker.spec.profile.predict(dispatch.rows);
-      finishes_.emplace(now + service * static_cast<int>(worker.slowdown), dispatch.batch);
-    }
-  }
-
-  DurationNs rt_max_;
-  const std::vector<SimulatedWorker>& workers_;
-  Dispatcher dispatcher_;
-  std::multimap<TimeNs, BatchId> finishes_;
-  std::vector<Batch> batches_;
-};
-
-TEST_CASE("batches are those of the bare dispatcher, driven by hand at the same instants") {
-  const std::vector<SimulatedWorker> workers = {worker_of(8ms, 1ms), worker_of(3ms, 4ms, 4), worker_of(30ms, 200us)};
-  for (const double rate : {50.0, 600.0, 3000.0}) {  // hardly any load, much, and too much
-    for (const bool admission : {true, false}) {
-      CAPTURE(rate);
-      const DispatcherParams params = dispatcher_of(100ms, 8, admission);
-      const Instants instants = poisson(3, rate, 1s);
-      Simulation simulation(params, {.keeps_batches = true}, std::nullopt);
-      for (std::uint32_t i = 0; i < workers.size(); ++i) {
-        simulation.worker_up(WorkerId{i + 1}, workers[i]);
-      }
-      simulation.arrivals().offer_instants(instants);
-      for (DurationNs now = 7ms; now < 2s; now += 7ms) {  // where it pauses changes nothing
-        simulation.run_until(at(now));
-      }
-      const std::vector<Batch> batches = batches_of(simulation);
-      CHECK(batches.size() > 10);
-      CHECK(batches == ByHand(params, workers).run(instants, {}));
-    }
-  }
-}
-
-TEST_CASE("to ask the dispatcher more often than it wants changes nothing, beside a function too") {
-  std::vector<SimulatedWorker> workers = {worker_of(8ms, 1ms), worker_of(3ms, 4ms, 4), worker_of(30ms, 200us)};
-  workers[2].slowdown = 3;  // overdue most of the time
-  for (const DurationNs burst_latency : {0ms, 40ms, 70ms}) {
-    for (const double rate : {50.0, 300.0, 1000.0}) {
-      CAPTURE(burst_latency.count());
-      CAPTURE(rate);
-      DispatcherParams params = dispatcher_of(100ms, 8);
-      params.burst_latency = burst_latency;
-      const Instants instants = poisson(6, rate, 1s);
-      CHECK(ByHand(params, workers).run(instants, poisson(7, 5000, 2s)) == ByHand(params, workers).run(instants, {}));
-    }
-  }
 }
 
 struct Run {
@@ -437,62 +272,6 @@ TEST_CASE("only what arrives from the beginning of the count on is counted") {
   CHECK(simulation.tally().offered() == simulation.arrived() - before);
   CHECK(all_ended(simulation) == simulation.tally().offered());
   CHECK(simulation.tally().offered_by_bin().size() == 2);
-}
-
-// Brings workers up, drains them and takes them down while requests arrive.
-class Unrest {
- public:
-  Unrest(Simulation& simulation, std::uint32_t seed) : simulation_(simulation), random_(seed) {}
-
-  void step() {
-    const WorkerId worker{below(4)};
-    bool& is_up = up_[static_cast<std::size_t>(worker)];
-    if (!is_up) {
-      SimulatedWorker simulated = worker_of(DurationNs{1ms} * (1 + below(40)), 1ms);
-      simulated.spec.batches_in_flight_max = 1 + static_cast<int>(below(2));
-      simulated.slowdown = below(4) == 0 ? 3 : 1;
-      if (below(3) == 0) {
-        simulated.credits = {.baseline_share = 0.2, .credits_s = 0.01, .credits_max_s = 1};
-      }
-      simulation_.worker_up(worker, simulated);
-      is_up = true;
-    } else if (below(2) == 0) {
-      simulation_.worker_drain(worker);
-    } else {
-      simulation_.worker_down(worker);
-      is_up = false;
-    }
-  }
-
-  std::uint32_t below(std::uint32_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
-
- private:
-  Simulation& simulation_;
-  std::mt19937_64 random_;
-  std::array<bool, 4> up_{};
-};
-
-TEST_CASE("no request is lost or counted twice, whatever becomes of the workers") {
-  for (std::uint32_t seed = 0; seed < 300; ++seed) {
-    CAPTURE(seed);
-    FunctionPoolParams functions = functions_of(DurationNs{1ms} * (20 + seed % 100), 3);
-    functions.cold_start = seed % 2 == 0 ? 0ms : 200ms;
-    Simulation simulation(dispatcher_of(100ms, 8, seed % 5 != 0), {.seed = seed, .service_variation = 0.3},
-                          seed % 3 == 0 ? std::nullopt : std::optional{functions});
-    Unrest unrest(simulation, seed);
-    offer_rate(simulation, 300, 300ms);
-    for (DurationNs now = 1ms; now < 400ms; now += DurationNs{1ms} * (1 + unrest.below(40))) {
-      simulation.run_until(at(now));
-      unrest.step();
-      REQUIRE(all_ended(simulation) <= simulation.tally().offered());
-    }
-    simulation.run_until(at(1min));
-    const Statistics statistics = simulation.statistics();
-    REQUIRE(statistics.queued_requests == 0);
-    REQUIRE(statistics.in_flight_requests == 0);
-    REQUIRE(simulation.tally().offered() == simulation.arrived());
-    REQUIRE(all_ended(simulation) == simulation.arrived());
-  }
 }
 
 TEST_CASE("what makes no sense is refused, and changes nothing") {

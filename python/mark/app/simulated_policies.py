@@ -165,7 +165,7 @@ def _forecaster(simulated: SimulatedScenario, serverless: Serverless | None) -> 
         return MovingMaximum(window_steps=given.maximum_of_steps, headroom=given.headroom)
     if serverless is None:
         return SeasonalQuantile(level=1.0, periods=8, headroom=_HEADROOM, prior_ratio=_PEAK_OVER_VALLEY)
-    return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, headroom=_HEADROOM_WITH_FUNCTIONS)
+    return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, level_steps=30, headroom=_HEADROOM_WITH_FUNCTIONS)
 
 
 def _headroom(serverless: Serverless | None) -> float:
