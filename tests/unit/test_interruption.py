@@ -157,14 +157,19 @@ STANDBY = Offering("standby", Market.BURSTABLE, price_usd_per_hour=0.001, boot_s
 class World:
     """A controller with standbys on a simulated cloud, a second at a time."""
 
-    def __init__(self, standbys: tuple[Offering, ...] = (STANDBY,), policy: Literal["greedy", "refined"] = "refined"):
-        offerings = (SPOT, SMALL, *standbys)
+    def __init__(
+        self,
+        standbys: tuple[Offering, ...] = (STANDBY,),
+        policy: Literal["greedy", "refined"] = "refined",
+        boot_s: float = 2.0,
+    ) -> None:
+        offerings = (replace(SPOT, boot_s=boot_s), replace(SMALL, boot_s=boot_s), *standbys)
         self.clock = ManualClock()
         self.cloud = SimulatedCloud(offerings, self.clock, CloudBehaviour(boot_variation=0.0, notice_s=5.0))
         self.fleet = FleetView("m")
         names = frozenset(standby.name for standby in standbys)
         params = ControllerParams(
-            step_s=1.0, window_s=1.0, horizon_steps=5, cooldown_s=2.0, min_instances=1, standbys=names, policy=policy
+            step_s=1.0, window_s=1.0, horizon_steps=12, cooldown_s=2.0, standbys=names, policy=policy
         )
         capacities = dict.fromkeys((offering.name for offering in offerings), 10.0)
         self.controller = Controller(("c", "m"), offerings, capacities, MovingMaximum(3, 1.0), params)
@@ -219,6 +224,23 @@ def test_the_controller_bridges_what_is_taken_replaces_it_and_gives_the_standbys
         world.tick(60)
 
     assert world.counts() == {"spot": 6}
+
+
+@pytest.mark.parametrize("policy", ["greedy", "refined"])
+def test_a_standby_that_boots_for_longer_than_the_cool_down_is_waited_for(policy: Literal["greedy", "refined"]) -> None:
+    world = World((replace(STANDBY, boot_s=4.0),), policy, boot_s=8.0)
+    for _ in range(14):
+        world.tick(60)
+    assert world.interrupt(6) == ["standby"] * 6
+
+    # The spot instances of the next tick serve 9 seconds from now; until then standbys do, once they have booted.
+    standing_by = []
+    for _ in range(13):
+        world.tick(60)
+        standing_by.append(world.counts()["standby"])
+
+    assert standing_by[:8] == [6] * 8
+    assert standing_by[-1] == 0
 
 
 def test_a_second_notice_is_not_bridged_twice() -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
-from mark.domain.fleet import Instance
+from mark.domain.fleet import Instance, InstanceState
 from mark.domain.fleet_plan import FleetPlan
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering, Serverless
@@ -135,10 +135,11 @@ class Controller:
             else replace(offering, max_count=offering.max_count - occupied[offering.name])
             for offering in self._offerings
         ]
-        # A standby that runs is not there for the plan: what it stands in for is bought anew, and then it goes.
+        # A standby is not there for the plan: what it stands in for is bought anew, and serves before it goes.
         planned = tuple(each for each in snapshot.instances if each.offering not in params.standbys)
         proposal = self._propose(offerings, replace(snapshot, instances=planned), forecast, unavailable)
         proposal = self._at_least_minimum(proposal, planned, unavailable)
+        proposal = replace(proposal, keeps=proposal.keeps + self._standing_in(proposal, snapshot.instances))
         load_per_s = self._arrivals.last_per_s()
         actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
         return Decision(
@@ -159,6 +160,24 @@ class Controller:
             standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon(), unavailable
         )
         return self._reconciler.launches(purchases)
+
+    def _standing_in(self, proposal: Proposal, instances: Sequence[Instance]) -> tuple[Keep, ...]:
+        """The standbys that are still needed: they carry what the plan's instances do not, until those are ready."""
+        names = self._params.standbys
+        planned = [instance for instance in instances if instance.offering not in names]
+        ready = [instance for instance in planned if instance.state is InstanceState.READY]
+        if len(ready) == len(planned) and not proposal.purchases and proposal.uncovered_per_s <= 0:
+            return ()
+        missing_per_s = self._load_soon() - sum(self._capacities.get(each.offering, 0.0) for each in ready)
+        keeps = []
+        # Those that serve come before those that boot.
+        standbys = [instance for instance in instances if instance.offering in names]
+        for instance in sorted(standbys, key=lambda each: each.state is not InstanceState.READY):
+            if missing_per_s <= 0:
+                break
+            keeps.append(Keep(instance.id, "stands in until others serve"))
+            missing_per_s -= self._capacities.get(instance.offering, 0.0)
+        return tuple(keeps)
 
     def _unavailable(self, now_ns: int) -> set[str]:
         return {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
