@@ -77,6 +77,8 @@ def test_a_burst_at_the_edge_of_the_horizon_is_seen_from_its_neighbours() -> Non
     # The step before the one that runs comes again as the last of the horizon; beyond it, the period before stands in.
     assert rates(seasonal(spread_steps=1, level_steps=9), steady(42, at_40=20.0))[-2:] == [20.0, 20.0]
     assert rates(seasonal(spread_steps=1), steady(42, at_31=20.0))[0] == 20.0
+    # The step that runs is not over: what was seen of it says nothing of a period later.
+    assert rates(seasonal(spread_steps=1), steady(42, at_41=20.0))[2:] == [10.0] * 8
 
 
 def test_a_ratio_is_of_its_own_periods_median() -> None:

@@ -18,7 +18,7 @@ from mark.controlplane.controller import Controller, ControllerParams, Snapshot
 from mark.controlplane.fleet_view import FleetView
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
-from mark.domain.plan import Action, Launch
+from mark.domain.plan import Action, Launch, Retire
 from mark.forecast.baselines import MovingMaximum
 from mark.policies.interruption import bridge
 from mark.testing import ManualClock
@@ -162,6 +162,7 @@ class World:
         standbys: tuple[Offering, ...] = (STANDBY,),
         policy: Literal["greedy", "refined"] = "refined",
         boot_s: float = 2.0,
+        cooldown_s: float = 2.0,
     ) -> None:
         offerings = (replace(SPOT, boot_s=boot_s), replace(SMALL, boot_s=boot_s), *standbys)
         self.clock = ManualClock()
@@ -169,7 +170,7 @@ class World:
         self.fleet = FleetView("m")
         names = frozenset(standby.name for standby in standbys)
         params = ControllerParams(
-            step_s=1.0, window_s=1.0, horizon_steps=12, cooldown_s=2.0, standbys=names, policy=policy
+            step_s=1.0, window_s=1.0, horizon_steps=12, cooldown_s=cooldown_s, standbys=names, policy=policy
         )
         capacities = dict.fromkeys((offering.name for offering in offerings), 10.0)
         self.controller = Controller(("c", "m"), offerings, capacities, MovingMaximum(3, 1.0), params)
@@ -241,6 +242,41 @@ def test_a_standby_that_boots_for_longer_than_the_cool_down_is_waited_for(policy
 
     assert standing_by[:8] == [6] * 8
     assert standing_by[-1] == 0
+
+
+def test_a_standby_that_boots_is_waited_for_when_nothing_else_can_be_had() -> None:
+    world = World((replace(STANDBY, boot_s=8.0),))
+    for _ in range(6):
+        world.tick(60)
+    for name in ("spot", "small"):
+        world.controller.offering_unavailable(name, 10**12)
+    assert world.interrupt(6) == ["standby"] * 6
+
+    for _ in range(10):
+        world.tick(60)
+
+    assert world.counts() == {"standby": 6}
+
+
+def test_without_a_cool_down_too_a_standby_waits_for_what_is_bought_in_its_place() -> None:
+    world = World(cooldown_s=0.0)
+    for _ in range(6):
+        world.tick(60)
+    world.interrupt(3)
+
+    assert world.tick(0) == ["spot"] * 3  # the maximum of three steps is 60 still
+    assert world.counts() == {"spot": 6, "standby": 3}
+
+
+def test_of_more_standbys_than_are_needed_those_that_serve_stay() -> None:
+    world = World(cooldown_s=0.0)
+    world.observe(20)
+    world.tick(0)
+    booting, ready = fleet(1, "standby", PENDING), fleet(1, "standby")
+
+    decision = world.controller.tick(Snapshot(world.clock.now_ns(), (*booting, *ready, *fleet(1))))
+
+    assert [action.instance for action in decision.actions if isinstance(action, Retire)] == [booting[0].id]
 
 
 def test_a_second_notice_is_not_bridged_twice() -> None:

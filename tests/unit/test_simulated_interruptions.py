@@ -80,10 +80,8 @@ def test_what_is_given_back_after_its_notice_ends_at_once() -> None:
 
 def test_an_interruption_takes_of_one_pool_and_only_spot_instances() -> None:
     zone = replace(TAKEN, pool="zone")
-    world = World(
-        replace(zone, name="a"), replace(zone, name="b"), replace(SPOT, name="calm"), replace(PLAIN, pool="zone"),
-        behaviour=replace(EXACT, taken_share=1.0),
-    )  # fmt: skip
+    pool = (replace(zone, name="a"), replace(zone, name="b"), replace(zone, name="plain", market=Market.ON_DEMAND))
+    world = World(*pool, replace(SPOT, name="calm"), behaviour=replace(EXACT, taken_share=1.0))
     for name in ("a", "b", "calm", "plain") * 5:
         world.launch(name)
     world.cloud.take_changed()
