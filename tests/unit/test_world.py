@@ -18,6 +18,7 @@ from mark.domain.offering import Market, Offering
 from mark.domain.plan import Action, Decision, Launch, Retire
 from mark.forecast.baselines import MovingMaximum
 from mark.sim import World, WorldParams
+from mark.sim.load_feed import LoadFeed
 from mark.sim.report import report_of
 from mark.testing import ManualClock
 
@@ -99,7 +100,8 @@ def run(
 ) -> Run:
     clock = ManualClock()
     cloud = SimulatedCloud(offerings, clock, behaviour)
-    world = World(params_of(offerings, **changes), Rates(stretches), cloud, clock, controller)
+    params = params_of(offerings, **changes)
+    world = World(params, LoadFeed(Rates(stretches), params.warmup_s), cloud, clock, controller)
     duration_s = world.run()
     world.settle()
     return Run(world, cloud, clock, duration_s)
@@ -248,7 +250,9 @@ def test_progress_is_told_in_simulated_seconds(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("mark.sim.world.time.monotonic", lambda: float(next(ticking)))
     clock = ManualClock()
     told: list[float] = []
-    world = World(params_of((SMALL,)), Rates([(60.0, 1.0)]), SimulatedCloud((SMALL,), clock), clock, Scripted())
+    world = World(
+        params_of((SMALL,)), LoadFeed(Rates([(60.0, 1.0)]), 0.0), SimulatedCloud((SMALL,), clock), clock, Scripted()
+    )
     world.run(on_progress=told.append)
 
     assert told == [5.0 * n for n in range(1, 13)]
@@ -256,7 +260,9 @@ def test_progress_is_told_in_simulated_seconds(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_run_may_end_before_its_load_does() -> None:
     clock = ManualClock()
-    world = World(params_of((SMALL,)), Rates([(600.0, 5.0)]), SimulatedCloud((SMALL,), clock), clock, Scripted())
+    world = World(
+        params_of((SMALL,)), LoadFeed(Rates([(600.0, 5.0)]), 0.0), SimulatedCloud((SMALL,), clock), clock, Scripted()
+    )
 
     assert world.run(90.0) == 90.0
     assert len(world.history.forecast_per_s()) == 2  # the second bin is half as long

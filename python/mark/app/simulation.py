@@ -20,7 +20,7 @@ from mark.domain.simulation_report import SimulationReport
 from mark.errors import ConfigError
 from mark.forecast.true_future import TrueFuture
 from mark.sim import World, WorldParams
-from mark.sim.load_feed import offered_counts
+from mark.sim.load_feed import LoadFeed, offered_counts
 from mark.sim.report import report_of
 from mark.testing import ManualClock
 from mark.workload.trace_load import TraceLoad, mean_per_s
@@ -112,7 +112,7 @@ def simulate(
     clock = ManualClock()
     made = policy_of(policy, _inputs(simulated, load, seed, clock))
     cloud = SimulatedCloud(made.offerings, clock, behaviour, seed)
-    world = World(_world_params(simulated, made, seed), load, cloud, clock, made.controller)
+    world = World(_world_params(simulated, made, seed), LoadFeed(load, _WARMUP_S), cloud, clock, made.controller)
     duration_s = world.run(on_progress=on_progress)
     world.settle()
     report = report_of(world, (simulated.scenario.name, policy), duration_s, time.perf_counter() - began_s)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mark import _core
 from mark.domain.load import Load, LoadChunk
 
-__all__ = ["LoadFeed", "offered_counts"]
+__all__ = ["LoadFeed", "RecordedFeed", "offered_counts"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,6 +46,31 @@ class LoadFeed:
     def _offer(self, engine: _core.Simulation, ends_s: Floats, rates_per_s: Floats) -> None:
         engine.offer_rates(np.rint(ends_s * 1e9).astype(np.int64), rates_per_s)
         self._fed_until_s = float(ends_s[-1])
+
+
+class RecordedFeed:
+    """Requests at instants that were recorded, behind a silence of `warmup_s`. Implements `mark.sim.roles.Feed`.
+
+    Thread safety: none.
+    """
+
+    def __init__(self, instants_s: Floats, duration_s: float, warmup_s: float) -> None:
+        """Make a feed.
+
+        Args:
+            instants_s: seconds from the beginning of the load, in order.
+            duration_s: of the load, its silence at the end included.
+            warmup_s: what goes before it.
+        """
+        self._instants_ns = np.rint((instants_s + warmup_s) * 1e9).astype(np.int64)
+        self._fed = False
+        self.ended_s: float | None = warmup_s + duration_s
+
+    def feed(self, engine: _core.Simulation, until_s: float) -> None:  # noqa: ARG002 - all is known beforehand
+        """Offer everything, once."""
+        if not self._fed:
+            engine.offer_instants(self._instants_ns)
+            self._fed = True
 
 
 def _first_rate(chunk: LoadChunk) -> float:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from mark._core import Simulation
 from mark.controlplane.controller import Snapshot
 from mark.domain.fleet import Instance
 from mark.domain.offering import Market
 from mark.domain.plan import Decision, Launch
 from mark.ports import Clock, Cloud
 
-__all__ = ["FleetController", "MovableClock", "VirtualCloud"]
+__all__ = ["Feed", "FleetController", "MovableClock", "VirtualCloud"]
+
+
+class Feed(Protocol):
+    """Offers a load to the engine as time passes."""
+
+    @property
+    def ended_s(self) -> float | None:
+        """When the load ends, once that is known."""
+        ...
+
+    def feed(self, engine: Simulation, until_s: float) -> None:
+        """Offer everything up to `until_s`, or more."""
+        ...
 
 
 class MovableClock(Clock, Protocol):

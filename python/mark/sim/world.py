@@ -12,14 +12,12 @@ from mark import _core
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import InstanceId
-from mark.domain.load import Load
 from mark.domain.offering import Market
 from mark.domain.plan import Launch
 from mark.domain.signature import ModelSignature
 from mark.errors import CloudError
 from mark.sim.history import History
-from mark.sim.load_feed import LoadFeed
-from mark.sim.roles import FleetController, MovableClock, VirtualCloud
+from mark.sim.roles import Feed, FleetController, MovableClock, VirtualCloud
 
 __all__ = ["World", "WorldParams"]
 
@@ -73,7 +71,7 @@ class World:
     """
 
     def __init__(
-        self, params: WorldParams, load: Load, cloud: VirtualCloud, clock: MovableClock, controller: FleetController
+        self, params: WorldParams, feed: Feed, cloud: VirtualCloud, clock: MovableClock, controller: FleetController
     ) -> None:
         self._params = params
         self._cloud = cloud
@@ -88,7 +86,7 @@ class World:
             counted_from_ns=round(params.warmup_s * 1e9),
             functions=params.functions,
         )
-        self._feed = LoadFeed(load, params.warmup_s)
+        self._feed = feed
         self._workers: dict[InstanceId, int] = {}
         self._workers_ever = 0
         self._giving_back: list[InstanceId] = []
