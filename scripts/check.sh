@@ -84,11 +84,11 @@ check_lint() {
 
 check_unit() {
   step 'C++ tests, with assertions' cpp_tests dev
-  step 'pytest: codebase, unit, properties, contract' pytest --ignore tests/integration
+  step 'pytest: codebase, unit, properties, contract' pytest --ignore tests/integration --ignore tests/agreement
 }
 
 check_integration() {
-  step 'pytest: integration' pytest tests/integration
+  step 'pytest: integration, agreement' pytest tests/integration tests/agreement
 }
 
 check_sanitizers() {

@@ -1,4 +1,4 @@
-"""One recorded sequence of arrivals, live and simulated, under a clock moved by hand: the same admissions and batches."""
+"""One recorded sequence of arrivals, live and simulated, with a clock moved by hand: the same batches and refusals."""
 
 from __future__ import annotations
 

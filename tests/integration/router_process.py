@@ -23,10 +23,16 @@ import numpy as np
 
 
 class Doubler:
-    """Doubles its input; raises on a row that begins with 666; sleeps as long as a row that begins with -1 says."""
+    """Doubles its input; raises on a row that begins with 666; sleeps as long as a row that begins with -1 says.
+
+    For rows that begin with -2 it sleeps once, whatever their number.
+    """
 
     def __call__(self, inputs):
         x = inputs["x"]
+        once = x[x[:, 0] == -2.0]
+        if len(once):
+            time.sleep(float(once[0][1]))
         for row in x:
             if row[0] == 666.0:
                 raise ValueError("cannot double a beast")
