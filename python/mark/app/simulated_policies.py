@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mark import _core
-from mark.app.simulated_scenario import SimulatedScenario
+from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
 from mark.controlplane.controller import Controller, ControllerParams
 from mark.domain.offering import Offering, Serverless
@@ -97,9 +97,8 @@ def _mark_spot(inputs: PolicyInputs) -> SimulatedPolicy:
 
 
 def _mark_no_batching(inputs: PolicyInputs) -> SimulatedPolicy:
-    scenario, profiles = inputs.simulated.scenario, inputs.simulated.profiles
-    singles = {name: 1000.0 / profiles[name].points[0].latency_ms for name in scenario.capacities}
-    rates = {name: min(rate, singles[name]) for name, rate in scenario.capacities.items()}
+    scenario = inputs.simulated.scenario
+    rates = {name: min(rate, _rate_alone(inputs.simulated, name)) for name, rate in scenario.capacities.items()}
     return replace(_marks(inputs, scenario.offerings, rates, scenario.serverless), batching=False)
 
 
@@ -222,12 +221,17 @@ def _best_single(simulated: SimulatedScenario, *, cpu_only: bool, batching: bool
         accelerated = offering.name.startswith(_ACCELERATED) and "." in offering.name
         if rate <= 0 or (cpu_only and accelerated):
             continue
-        alone = 1000.0 / simulated.profiles[offering.name].points[0].latency_ms
-        rates[offering] = rate if batching else min(rate, alone)
+        rates[offering] = rate if batching else min(rate, _rate_alone(simulated, offering.name))
     if not rates:
         raise ConfigError(f"{simulated.scenario.name}: no CPU offering meets the SLO")
     best = min(rates, key=lambda offering: offering.price_usd_per_hour / rates[offering])
     return best, rates[best]
+
+
+def _rate_alone(simulated: SimulatedScenario, name: str) -> float:
+    """Requests per second without batches, reckoned as capacities are: the paper's by means, a file's by profile."""
+    single_ms = simulated.profiles[name].points[0].latency_ms
+    return 1000.0 * (P99_OVER_MEAN if simulated.model is None else 1.0) / single_ms
 
 
 def _capacity(simulated: SimulatedScenario, name: str) -> float:
