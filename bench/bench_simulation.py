@@ -76,7 +76,7 @@ def test_twice_the_requests_take_twice_the_time(
     benchmark: BenchmarkFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hours, rounds = (0.25, 1) if benchmark.disabled else (4.0, ROUNDS)
-    scales = (1.0, 2.0, 4.0)
+    scales = (1.0, 2.0) if benchmark.disabled else (1.0, 2.0, 4.0)
     # In turn, so that what else the machine does meets all of them.
     runs: dict[float, list[Timed]] = {scale: [] for scale in scales}
     for _ in range(rounds):
