@@ -34,7 +34,7 @@ class Table:
                               for n, (cell, width) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
             lines.append("  ".join([first, *others]))
         for sentence in self.sentences:
-            lines += textwrap.wrap(sentence, 118, initial_indent="- ", subsequent_indent="  ")
+            lines += _wrapped(sentence)
         return "\n".join(lines)
 
     def as_markdown(self) -> str:
@@ -49,8 +49,12 @@ class Table:
             yield "| " + " | ".join(row) + " |"
         yield ""
         for sentence in self.sentences:
-            yield from textwrap.wrap(sentence, 118, initial_indent="- ", subsequent_indent="  ")
+            yield from _wrapped(sentence)
         yield ""
 
 
 Show = Callable[[Table], None]
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence, 118, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
