@@ -50,7 +50,7 @@ def curves_table(curves: Mapping[Key, list[tuple[int, float]]]) -> Table:
     columns = ("model", "instance", "batch", "latency: paper", "ours", "cost of a request: paper", "ours")
     sentences = (
         "Latencies are the figure's by construction: profiles scale the prototype's time of a batch by it. Costs are "
-        "latency over size; the paper's were measured on their own and differ by up to a fifth.",
+        "latency over size; the paper's were measured on their own and differ by up to a quarter.",
         "What the prototype serves one by one (Inception-v3 on c5, all of LSTM-ptb) has no batches here, nor have "
         "sizes beyond its 2 on c5 and 8 on p2.",
     )

@@ -41,9 +41,7 @@ def only_c5_large(simulated: SimulatedScenario) -> SimulatedScenario:
     kept = tuple(offering for offering in scenario.offerings if offering.name == "c5.large")
     return replace(
         simulated,
-        scenario=replace(
-            scenario, offerings=kept, capacities={"c5.large": scenario.capacities["c5.large"]}, serverless=None
-        ),
+        scenario=replace(scenario, offerings=kept, capacities={"c5.large": scenario.capacities["c5.large"]}),
         spot=tuple(offering for offering in simulated.spot if offering.name.startswith("c5.large/")),
     )
 
