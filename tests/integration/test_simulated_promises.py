@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from mark.app.simulated_scenario import SimulatedScenario, simulated_scenario
 from mark.app.simulation import simulate
-from mark.cloud.simulated import CloudBehaviour, Interruption
+from mark.cloud.simulated import CloudBehaviour, Interruption, SoldOut
 from mark.domain.simulation_report import SimulationReport
 from mark.workload.synthetic import surge
 
@@ -66,3 +67,31 @@ def test_without_batching_a_model_that_has_no_batches_costs_the_same() -> None:
     with_it, without = (simulate(simulated, load, policy) for policy in ("mark", "mark-no-batching"))
 
     assert without.cost == with_it.cost
+
+
+def on_standbys(name: str) -> SimulationReport:
+    """Four fifths of the paper's cluster interrupted for long, and nothing but standbys of a type to bridge it."""
+    simulated = only_c5_large(simulated_scenario("paper/inception-v3"))
+    standby = replace(simulated.standbys[0], name=name, baseline_share=1.0, credits_s=math.inf)
+    profiles = {**simulated.profiles, name: simulated.profiles["t2.medium"]}
+    simulated = replace(simulated, standbys=(standby,), profiles=profiles, rows_max={**simulated.rows_max, name: 1})
+    per_s = 18 * simulated.scenario.capacities["c5.large"] / 1.1
+    behaviour = CloudBehaviour(
+        interruptions=(Interruption(WARMUP_S + 5 * MINUTE_S, 0.8),),
+        sold_out=tuple(SoldOut(each, WARMUP_S + 60.0, 1e9) for each in ("c5.large", *(s.pool for s in simulated.spot))),
+    )
+    load = surge(per_s, 0.0, at_s=60.0, duration_s=5400.0)
+    return simulate(simulated, load, "mark-spot", behaviour=behaviour)
+
+
+def test_a_t2_falls_to_its_baseline_when_its_credits_end_and_a_t3_is_billed_for_more() -> None:
+    standard, unlimited = on_standbys("t2.medium"), on_standbys("t3.medium")
+
+    # Half an hour of credits and what is earned meanwhile; then functions must carry what standbys do no longer.
+    late = slice(60, 90)
+    assert standard.series.serverless[late].sum() > 3 * unlimited.series.serverless[late].sum()
+    # Both cost $0.0464 an hour here. A T2 costs no more; a T3 that is always busy, $0.05 for most of two vCPU-hours.
+    standard_hours = standard.series.fleet["t2.medium"].sum() / 60
+    unlimited_hours = unlimited.series.fleet["t3.medium"].sum() / 60
+    assert standard.cost.burstable_usd == pytest.approx(standard_hours * 0.0464, rel=0.1)
+    assert unlimited.cost.burstable_usd > unlimited_hours * (0.0464 + 0.5 * 0.1)

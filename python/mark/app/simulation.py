@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from mark import _core
 from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SERVICE_VARIATION, SimulatedScenario, simulated_scenario
+from mark.cloud.catalog import burstable_of
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
 from mark.domain.load import Load
 from mark.domain.offering import Market, Offering, Serverless
@@ -152,6 +154,7 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         specs=simulated.specs(rows_max),
         capacities=made.capacities,
         credits={each.name: _credits(each) for each in made.offerings if each.market is Market.BURSTABLE},
+        surplus_usd_per_s={each.name: _surplus_usd_per_s(each) for each in made.offerings},
         functions=None if made.serverless is None else _functions(made.serverless),
         service_variation=SERVICE_VARIATION,
         step_s=scenario.step_s,
@@ -162,8 +165,22 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
 
 
 def _credits(offering: Offering) -> _core.CreditParams:
+    """As EC2 runs it: a T2 falls to its baseline without credits, a T3 goes on and is billed for it (unlimited)."""
     share, credits_s = offering.baseline_share, offering.credits_s
-    return _core.CreditParams(baseline_share=share, credits_s=credits_s, credits_max_s=share * 24 * 3600)
+    known = burstable_of(offering.name)
+    if known is not None and math.isinf(credits_s):
+        share, credits_s = known.baseline_share, known.launch_credits_s
+    return _core.CreditParams(
+        baseline_share=share,
+        credits_s=credits_s,
+        credits_max_s=share * 24 * 3600,
+        unlimited=_surplus_usd_per_s(offering) > 0,
+    )
+
+
+def _surplus_usd_per_s(offering: Offering) -> float:
+    known = burstable_of(offering.name)
+    return 0.0 if known is None else known.surplus_usd_per_s
 
 
 def _functions(serverless: Serverless) -> _core.FunctionPoolParams:

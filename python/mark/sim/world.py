@@ -23,8 +23,6 @@ __all__ = ["World", "WorldParams"]
 
 _TELL_EVERY_S = 0.1
 _MODEL = ModelArtifact(ModelSignature("simulated", "1", (), (), 1), "python", "simulated")
-# EC2, "Unlimited mode": $0.05 for a vCPU-hour that was used without credits.
-_SURPLUS_USD_PER_VCPU_S = 0.05 / 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,7 @@ class WorldParams:
         specs: how workers of each offering may be used, by offering.
         capacities: requests per second of one instance under the SLO, by offering.
         credits: how burstable offerings run on credits, by offering.
+        surplus_usd_per_s: price of a second at full speed without credits, by offering; for unlimited ones.
         functions: what takes single requests; None for nothing.
         service_variation: of batch times, about their standard deviation over their mean.
         step_s: the controller ticks once in this time; the report has a bin for each.
@@ -51,6 +50,7 @@ class WorldParams:
     specs: Mapping[str, _core.WorkerSpec]
     capacities: Mapping[str, float]
     credits: Mapping[str, _core.CreditParams] = field(default_factory=dict)
+    surplus_usd_per_s: Mapping[str, float] = field(default_factory=dict)
     functions: _core.FunctionPoolParams | None = None
     service_variation: float = 0.0
     step_s: float = 60.0
@@ -88,6 +88,8 @@ class World:
         )
         self._feed = feed
         self._workers: dict[InstanceId, int] = {}
+        self._offerings: dict[InstanceId, str] = {}  # of those that have a worker
+        self._surplus_s: dict[InstanceId, float] = {}  # that was billed
         self._workers_ever = 0
         self._giving_back: list[InstanceId] = []
         self._drain_at_ns: dict[InstanceId, int] = {}  # of those that the cloud takes away
@@ -173,6 +175,7 @@ class World:
         if change.is_ready:
             self._workers_ever += 1
             worker = self._workers[after.id] = self._workers_ever
+            self._offerings[after.id] = after.offering
             self._engine.worker_up(
                 worker, self._params.specs[after.offering], credits=self._params.credits.get(after.offering)
             )
@@ -227,12 +230,20 @@ class World:
         worker = self._workers.pop(instance, None)
         if worker is None:
             return
-        surplus_s = self._engine.surplus_s(worker)
-        if surplus_s > 0:
-            self._cloud.bill(Market.BURSTABLE, surplus_s * _SURPLUS_USD_PER_VCPU_S)
+        self._bill_surplus(instance, worker)
         self._engine.worker_down(worker)
 
+    def _bill_surplus(self, instance: InstanceId, worker: int) -> None:
+        """Bill what an unlimited burstable used without credits since it was billed for that last."""
+        usd_per_s = self._params.surplus_usd_per_s.get(self._offerings[instance], 0.0)
+        if usd_per_s > 0:
+            surplus_s = self._engine.surplus_s(worker)
+            self._cloud.bill(Market.BURSTABLE, (surplus_s - self._surplus_s.get(instance, 0.0)) * usd_per_s)
+            self._surplus_s[instance] = surplus_s
+
     def _note(self) -> None:
+        for instance, worker in self._workers.items():
+            self._bill_surplus(instance, worker)
         usd = {market.value: self._cloud.usd(market) for market in Market}
         usd["serverless"] = self._engine.functions_usd
         instances = self._fleet.snapshot(self._clock.now_ns()).instances

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mark.cloud.catalog.burstables import burstable_of
 from mark.cloud.catalog.entry import Burstable, Catalog, CatalogEntry
 from mark.cloud.catalog.lookup import CATALOG_NAMES, catalog
 from mark.cloud.catalog.paper import SCENARIO_NAMES, scenario
@@ -15,6 +16,7 @@ __all__ = [
     "Catalog",
     "CatalogEntry",
     "PaperService",
+    "burstable_of",
     "catalog",
     "paper_service",
     "scenario",

@@ -5,8 +5,9 @@ and "Standard mode concepts for burstable instances", read in awsdocs/amazon-ec2
 A credit is one vCPU at full speed for a minute. In standard mode a new T2 has 30 launch credits for each vCPU, which is
 the half hour that the MArk paper reports, and a new T3, T3a or T4g has none.
 
-Assumed: standard mode. T3, T3a and T4g are launched as unlimited unless told otherwise, and then bill what they compute
-above the baseline. What is earned while credits are spent is left out, too: a T2 lasts somewhat longer than said here.
+T3, T3a and T4g are launched as unlimited unless told otherwise, and then bill what they compute without credits: $0.05
+for a vCPU-hour (T4g: $0.04). A simulation does so; plans reckon with standard mode, as if nobody wanted to pay for it,
+and leave out what is earned while credits are spent: a T2 lasts somewhat longer than they say.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from mark.cloud.catalog.entry import Burstable
 __all__ = ["burstable_of"]
 
 _T2_LAUNCH_CREDITS_S = 30 * 60.0
+
+_VCPUS = {"xlarge": 4, "2xlarge": 8}  # all smaller sizes of T3, T3a and T4g have 2
+_SURPLUS_USD_PER_VCPU_HOUR = {"t3": 0.05, "t3a": 0.05, "t4g": 0.04}
 
 _BASELINE_SHARES = {
     "t2.small": 0.20,
@@ -37,4 +41,7 @@ def burstable_of(instance_type: str) -> Burstable | None:
     share = _BASELINE_SHARES.get(instance_type)
     if share is None:
         return None
-    return Burstable(share, _T2_LAUNCH_CREDITS_S if instance_type.startswith("t2.") else 0.0)
+    family, _, size = instance_type.partition(".")
+    if family == "t2":
+        return Burstable(share, _T2_LAUNCH_CREDITS_S)
+    return Burstable(share, 0.0, _SURPLUS_USD_PER_VCPU_HOUR[family] * _VCPUS.get(size, 2) / 3600)

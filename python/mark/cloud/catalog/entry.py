@@ -19,10 +19,13 @@ class Burstable:
     Attributes:
         baseline_share: of its full speed that is left when it has no credits, in (0, 1].
         launch_credits_s: seconds at full speed that a new instance has credits for.
+        surplus_usd_per_s: for a second at full speed without credits, where it is launched as unlimited; 0 where it is
+            not and falls to its baseline.
     """
 
     baseline_share: float
     launch_credits_s: float
+    surplus_usd_per_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.baseline_share <= 1 or not 0 <= self.launch_credits_s < math.inf:
