@@ -94,6 +94,21 @@ void bind_parts(py::module_& m) {
           py::kw_only(), py::arg("usd_per_request"), py::arg("usd_per_s"), py::arg("billed_quantum_ns"));
 }
 
+// Without the interpreter's lock, but for a look at signals now and then: a long run can be interrupted.
+void run_until(Simulation& simulation, std::int64_t now_ns) {
+  constexpr std::int64_t kEventsBetweenLooks = 1 << 20;
+  bool done = false;
+  while (!done) {
+    {
+      const py::gil_scoped_release release;
+      done = simulation.run_until(time_of(now_ns), kEventsBetweenLooks);
+    }
+    if (PyErr_CheckSignals() != 0) {
+      throw py::error_already_set();
+    }
+  }
+}
+
 void bind_driving(py::class_<Simulation>& bound) {
   bound
       .def(py::init([](const DispatcherParams& dispatcher, std::uint64_t seed, double service_variation,
@@ -118,9 +133,7 @@ void bind_driving(py::class_<Simulation>& bound) {
             simulation.arrivals().offer_instants(span_of(instants_ns));
           },
           py::arg("instants_ns"))
-      .def(
-          "run_until", [](Simulation& simulation, std::int64_t now_ns) { simulation.run_until(time_of(now_ns)); },
-          py::arg("now_ns"), py::call_guard<py::gil_scoped_release>())
+      .def("run_until", &run_until, py::arg("now_ns"))
       .def(
           "worker_up",
           [](Simulation& simulation, std::uint32_t worker, const mark::WorkerSpec& spec, double slowdown,

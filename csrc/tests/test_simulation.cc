@@ -214,6 +214,24 @@ TEST_CASE("a worker with two batches in flight computes them one after the other
   CHECK(simulation.batches()[2].launched == at(10ms));
 }
 
+TEST_CASE("a run may stop after so many events, and goes on where it stopped") {
+  const auto run = [](std::int64_t events_max) {
+    Simulation simulation(dispatcher_of(100ms, 8), {.seed = 4}, std::nullopt);
+    simulation.worker_up(kFirst, worker_of(10ms, 5ms));
+    offer_rate(simulation, 150, 2s);
+    int pieces = 1;
+    while (!simulation.run_until(at(3s), events_max)) {
+      CHECK(simulation.now() < at(3s));
+      ++pieces;
+    }
+    CHECK(simulation.now() == at(3s));
+    return std::pair{pieces, simulation.tally().latency().sum()};
+  };
+  const auto [pieces, latency] = run(50);
+  CHECK(pieces > 5);
+  CHECK(run(1'000'000) == std::pair{1, latency});
+}
+
 TEST_CASE("events at the end of a run belong to the next") {
   Simulation simulation(dispatcher_of(100ms, 8), {.keeps_batches = true}, std::nullopt);
   simulation.worker_up(kFirst, worker_of(20ms, 0ms));

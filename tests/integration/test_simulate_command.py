@@ -85,6 +85,37 @@ def test_scale_takes_the_trace_as_it_is_times_that(trace: Path) -> None:
     assert report["duration_s"] == 1800
 
 
+def test_prices_of_another_catalogue(trace: Path) -> None:
+    arguments = ("simulate", "paper/inception-v3", "--trace", trace, "--hours", "0.5", "--policy", "mark-spot")
+    paper, today = answer(*arguments), answer(*arguments, "--catalog", "aws-us-east-1")
+
+    assert today["cost_usd"]["total"] != paper["cost_usd"]["total"]
+    assert any("2026-07-20" in note for note in today["notes"])
+
+
+def test_a_load_that_no_fleet_could_carry_can_be_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "huge.csv"
+    path.write_text("minute,requests\n0,4000\n1,4000\n", encoding="utf-8")
+    command = [
+        *MARK,
+        "simulate",
+        "paper/lstm-ptb",
+        "--trace",
+        str(path),
+        "--scale",
+        "1e6",
+        "--policy",
+        "serverless-only",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(4.0)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+
+    assert process.returncode == 130
+
+
 def test_compare_writes_one_page_and_names_the_cheapest(trace: Path, tmp_path: Path) -> None:
     page = tmp_path / "policies.html"
     done = mark(

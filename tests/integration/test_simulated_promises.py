@@ -41,9 +41,7 @@ def only_c5_large(simulated: SimulatedScenario) -> SimulatedScenario:
     kept = tuple(offering for offering in scenario.offerings if offering.name == "c5.large")
     return replace(
         simulated,
-        scenario=replace(
-            scenario, offerings=kept, capacities={"c5.large": scenario.capacities["c5.large"]}, serverless=None
-        ),
+        scenario=replace(scenario, offerings=kept, capacities={"c5.large": scenario.capacities["c5.large"]}),
         spot=tuple(offering for offering in simulated.spot if offering.name.startswith("c5.large/")),
     )
 
@@ -60,3 +58,11 @@ def test_an_interruption_of_most_of_twenty_instances_keeps_the_promise(share: fl
     assert report.attainment >= 0.98
     assert report.series.fleet["t2.medium"].max() > 0
     assert report.cost.spot_usd > report.cost.on_demand_usd
+
+
+def test_without_batching_a_model_that_has_no_batches_costs_the_same() -> None:
+    simulated = simulated_scenario("paper/lstm-ptb", None)
+    load = surge(200.0, 0.5, at_s=600.0, duration_s=1800.0)
+    with_it, without = (simulate(simulated, load, policy) for policy in ("mark", "mark-no-batching"))
+
+    assert without.cost == with_it.cost

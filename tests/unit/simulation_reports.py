@@ -59,6 +59,7 @@ class MadeUp:
             wall_s=0.5,
             series=SimulationSeries(
                 bin_s=self.bin_s, offered=offered, in_time=in_time, serverless=serverless,
+                latency_mean_ms=np.where(offered > 0, 1.1 * self.median_ms, 0.0),
                 forecast_per_s=np.append(offered[:1], offered[:-1]) * 1.05 / self.bin_s,
                 capacity_per_s=sum(fleet.values(), np.zeros(self.bins)) * 10.0,
                 usd_by_market=spent, fleet=fleet, latency_edges_ms=_EDGES_MS, latency_shares=shares / shares[-1:],

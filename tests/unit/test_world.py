@@ -282,3 +282,13 @@ def test_a_run_may_end_before_its_load_does() -> None:
 
     assert world.run(90.0) == 90.0
     assert len(world.history.forecast_per_s()) == 2  # the second bin is half as long
+
+
+def test_the_mean_latency_of_each_minute_is_that_of_what_was_answered_in_it() -> None:
+    # Nothing serves in the first minute, and one request at a time takes its 100 ms after it.
+    done = run([(60.0, 0.0), (180.0, 0.5), (240.0, 0.0)], Scripted({0: launches(3)}))
+
+    report = report_of(done.world, ("s", "p"), done.duration_s, 1.0)
+    quiet, *busy, after = report.series.latency_mean_ms.tolist()
+    assert quiet == after == 0.0
+    assert busy == pytest.approx([LATENCY_MS, LATENCY_MS], rel=0.05)

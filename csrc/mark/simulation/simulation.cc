@@ -44,11 +44,11 @@ Simulation::Simulation(DispatcherParams dispatcher, const SimulationParams& para
   }
 }
 
-void Simulation::run_until(TimeNs until) {
+bool Simulation::run_until(TimeNs until, std::int64_t events_max) {
   if (until < now_) {
     throw std::invalid_argument("simulation: time does not go back");
   }
-  while (true) {
+  for (std::int64_t events = 0;; ++events) {
     const TimeNs finish_at = finishes_.empty() ? TimeNs::max() : finishes_.top().at;
     const TimeNs arrival_at = arrivals_.next();
     // A drain, which knows no time, leaves a wakeup at the event before it.
@@ -56,6 +56,9 @@ void Simulation::run_until(TimeNs until) {
     const TimeNs next = std::min({finish_at, arrival_at, wakeup_at});
     if (next >= until) {
       break;
+    }
+    if (events == events_max) {
+      return false;
     }
     now_ = std::max(now_, next);
     if (finish_at <= next) {
@@ -69,6 +72,7 @@ void Simulation::run_until(TimeNs until) {
     }
   }
   now_ = until;
+  return true;
 }
 
 std::uint32_t Simulation::take_slot() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <queue>
 #include <span>
@@ -58,7 +59,8 @@ class Simulation {
   ArrivalStream& arrivals() { return arrivals_; }
 
   // Handles every event before `until`; the simulated time is `until` then.
-  void run_until(TimeNs until);
+  // At most so many of them: false when more are left, and the time is that of the last one.
+  bool run_until(TimeNs until, std::int64_t events_max = std::numeric_limits<std::int64_t>::max());
   TimeNs now() const { return now_; }
 
   void worker_up(WorkerId worker, const SimulatedWorker& simulated);

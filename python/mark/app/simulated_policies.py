@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from mark import _core
-from mark.app.simulated_scenario import SimulatedScenario
+from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
 from mark.controlplane.controller import Controller, ControllerParams
 from mark.domain.offering import Offering, Serverless
 from mark.errors import ConfigError
 from mark.forecast.baselines import MovingMaximum, SeasonalQuantile
+from mark.forecast.true_future import TrueFuture
 from mark.policies.provisioning import peak_sized_fleet
 from mark.policies.target_tracking import TargetTracking
-from mark.ports import Forecaster
+from mark.ports import Clock, Forecaster
 from mark.sim.roles import FleetController
 
 __all__ = ["POLICIES", "PolicyInputs", "SimulatedPolicy", "policy_of"]
@@ -63,13 +67,13 @@ class PolicyInputs:
 
     Attributes:
         simulated: the scenario.
-        peak_per_s: the highest rate of the load.
-        true_future: makes a forecaster that knows it, with that head-room.
+        clock: of the simulation.
+        true_maxima_per_s: the highest rate of each step to come, for those who may know it: reads the whole load.
     """
 
     simulated: SimulatedScenario
-    peak_per_s: float
-    true_future: Callable[[float], Forecaster]
+    clock: Clock
+    true_maxima_per_s: Callable[[], npt.NDArray[np.float64]]
 
 
 def policy_of(name: str, inputs: PolicyInputs) -> SimulatedPolicy:
@@ -97,9 +101,8 @@ def _mark_spot(inputs: PolicyInputs) -> SimulatedPolicy:
 
 
 def _mark_no_batching(inputs: PolicyInputs) -> SimulatedPolicy:
-    scenario, profiles = inputs.simulated.scenario, inputs.simulated.profiles
-    singles = {name: 1000.0 / profiles[name].points[0].latency_ms for name in scenario.capacities}
-    rates = {name: min(rate, singles[name]) for name, rate in scenario.capacities.items()}
+    scenario = inputs.simulated.scenario
+    rates = {name: min(rate, _rate_alone(inputs.simulated, name)) for name, rate in scenario.capacities.items()}
     return replace(_marks(inputs, scenario.offerings, rates, scenario.serverless), batching=False)
 
 
@@ -121,7 +124,7 @@ def _oracle(inputs: PolicyInputs) -> SimulatedPolicy:
         scenario.offerings,
         scenario.capacities,
         scenario.serverless,
-        inputs.true_future(_headroom(scenario.serverless)),
+        TrueFuture(inputs.true_maxima_per_s(), inputs.clock, _headroom(scenario.serverless)),
     )
 
 
@@ -198,7 +201,8 @@ def _reactive(inputs: PolicyInputs) -> SimulatedPolicy:
 
 def _peak_static(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
-    fleet = peak_sized_fleet(scenario.offerings, scenario.capacities, inputs.peak_per_s * _HEADROOM)
+    peak_per_s = float(inputs.true_maxima_per_s().max(initial=0.0)) * _HEADROOM
+    fleet = peak_sized_fleet(scenario.offerings, scenario.capacities, peak_per_s)
     controller = CountController(FixedCounts(fleet), scenario.capacities, scenario.step_s)
     words = ", ".join(f"{count} {name}" for name, count in fleet.items())
     return SimulatedPolicy(
@@ -222,12 +226,17 @@ def _best_single(simulated: SimulatedScenario, *, cpu_only: bool, batching: bool
         accelerated = offering.name.startswith(_ACCELERATED) and "." in offering.name
         if rate <= 0 or (cpu_only and accelerated):
             continue
-        alone = 1000.0 / simulated.profiles[offering.name].points[0].latency_ms
-        rates[offering] = rate if batching else min(rate, alone)
+        rates[offering] = rate if batching else min(rate, _rate_alone(simulated, offering.name))
     if not rates:
         raise ConfigError(f"{simulated.scenario.name}: no CPU offering meets the SLO")
     best = min(rates, key=lambda offering: offering.price_usd_per_hour / rates[offering])
     return best, rates[best]
+
+
+def _rate_alone(simulated: SimulatedScenario, name: str) -> float:
+    """Requests per second without batches, reckoned as capacities are: the paper's by means, a file's by profile."""
+    single_ms = simulated.profiles[name].points[0].latency_ms
+    return 1000.0 * (P99_OVER_MEAN if simulated.model is None else 1.0) / single_ms
 
 
 def _capacity(simulated: SimulatedScenario, name: str) -> float:

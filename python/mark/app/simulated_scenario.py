@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mark import _core
 from mark.app.parts import capacities
-from mark.cloud.catalog import SCENARIO_NAMES, catalog, paper_service, scenario
+from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
 from mark.config import BatchingConfig, ModelConfig, load_config, model_of
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
@@ -26,6 +26,7 @@ PAPER_REQUESTS_PER_MINUTE = 4000.0  # about the mean of the paper's Twitter trac
 _MARGIN_MS = 2.0
 _WINDOW_S = 5.0  # as the paper samples its load
 _WARMUP_S = 1800.0
+_PAPER_CATALOG = "aws-2018"
 # Assumed: how often the cloud takes a spot instance. The paper interrupts by hand.
 _INTERRUPTIONS_PER_HOUR = 0.05
 _SPOT_ZONES = ("a", "b", "c")
@@ -87,8 +88,8 @@ class SimulatedScenario:
         }
 
 
-def simulated_scenario(name: str, model: str | None) -> SimulatedScenario:
-    """A built-in scenario by its name, or a model of a configuration file.
+def simulated_scenario(name: str, model: str | None = None, catalog_name: str | None = None) -> SimulatedScenario:
+    """A built-in scenario by its name, at the prices of a catalogue, or a model of a configuration file.
 
     Raises:
         ConfigError: there is no such thing, or it does not say enough to simulate.
@@ -96,7 +97,9 @@ def simulated_scenario(name: str, model: str | None) -> SimulatedScenario:
     if name in SCENARIO_NAMES:
         if model is not None:
             raise ConfigError(f"--model {model}: {name} is one model; leave --model out")
-        return _of_paper(name)
+        return _of_paper(name, catalog(catalog_name or _PAPER_CATALOG))
+    if catalog_name is not None:
+        raise ConfigError(f"--catalog {catalog_name}: {name} has prices of its own; it is for built-in scenarios")
     path = Path(name)
     if not path.exists() and path.suffix not in {".yaml", ".yml"}:
         try:
@@ -106,8 +109,8 @@ def simulated_scenario(name: str, model: str | None) -> SimulatedScenario:
     return _of_file(name, model)
 
 
-def _of_paper(name: str) -> SimulatedScenario:
-    service, planned = paper_service(name), scenario(name)
+def _of_paper(name: str, prices: Catalog) -> SimulatedScenario:
+    service, planned = paper_service(name), scenario(name, prices)
     profiles = {
         offering: Profile(tuple(ProfilePoint(rows, mean_ms * P99_OVER_MEAN) for rows, mean_ms in points))
         for offering, points in service.batch_means_ms.items()
@@ -119,7 +122,7 @@ def _of_paper(name: str) -> SimulatedScenario:
     slow = [each for each in rates if profiles[each].points[0].latency_ms + _MARGIN_MS > planned.slo.rt_max_ms]
     rates |= dict.fromkeys(slow, 0.0)
     offerings = (*planned.offerings, *(each for each in service.extra if each.market is not Market.BURSTABLE))
-    spot = tuple(each for offering in planned.offerings for each in _spot_of(offering))
+    spot = tuple(each for offering in planned.offerings for each in _spot_of(offering, prices))
     for each in spot:
         plain = each.name.partition("/")[0]
         rates[each.name], profiles[each.name] = rates[plain], profiles[plain]
@@ -154,9 +157,9 @@ _NOTES = (
 _LOCAL_NOTE = "offerings are processes of this machine: ready after boot_s, billed by the second from launch"
 
 
-def _spot_of(offering: Offering) -> list[Offering]:
+def _spot_of(offering: Offering, prices: Catalog) -> list[Offering]:
     """The offering on spot in each zone, each zone a pool of its own; nothing where it has no spot price."""
-    entry = catalog("aws-2018").entry(offering.name)
+    entry = prices.entry(offering.name)
     if entry is None or entry.spot_high_usd_per_hour is None:
         return []
     return [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from mark import _core
 from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
@@ -18,14 +18,13 @@ from mark.domain.load import Load, RecordedLoad
 from mark.domain.offering import Market, Offering, Serverless
 from mark.domain.simulation_report import SimulationReport
 from mark.errors import ConfigError
-from mark.forecast.true_future import TrueFuture
 from mark.sim import World, WorldParams
 from mark.sim.load_feed import feed_of, offered_counts
 from mark.sim.report import report_of
 from mark.testing import ManualClock
 from mark.workload.trace_load import TraceLoad, mean_per_s
 
-__all__ = ["POLICIES", "SimulationQuestion", "run", "simulate"]
+__all__ = ["POLICIES", "SimulationQuestion", "run", "scale_of", "simulate"]
 
 # Lambda, as the paper and AWS describe it: a cold start is billed for about 2.9 s, an idle function is gone after 45
 # minutes, a thousand may start at once and 500 a minute after that; durations are billed by 100 ms (2018).
@@ -51,6 +50,7 @@ class SimulationQuestion:
         seed: makes arrivals and interruptions reproducible.
         hours: how much of the trace, from its beginning; None for all of it.
         scale: what its rates are multiplied by; None for what the scenario says, or nothing.
+        catalog: name of the price catalogue of a built-in scenario; None for the paper's.
     """
 
     scenario: str
@@ -59,6 +59,7 @@ class SimulationQuestion:
     seed: int
     hours: float | None
     scale: float | None
+    catalog: str | None = None
 
 
 def run(
@@ -74,14 +75,20 @@ def run(
     Raises:
         ConfigError: the scenario or the trace cannot be used.
     """
-    simulated = simulated_scenario(question.scenario, question.model)
-    load = TraceLoad(question.trace, scale=_scale(question, simulated.trace_mean_per_s), hours=question.hours)
+    simulated = simulated_scenario(question.scenario, question.model, question.catalog)
+    load = TraceLoad(question.trace, scale=scale_of(question), hours=question.hours)
     return simulate(simulated, load, policy, seed=question.seed, on_progress=on_progress)
 
 
-def _scale(question: SimulationQuestion, wanted_per_s: float | None) -> float:
+def scale_of(question: SimulationQuestion) -> float:
+    """What the trace's rates are multiplied by.
+
+    Raises:
+        ConfigError: the scenario or the trace cannot be used.
+    """
     if question.scale is not None:
         return question.scale
+    wanted_per_s = simulated_scenario(question.scenario, question.model, question.catalog).trace_mean_per_s
     if wanted_per_s is None:
         return 1.0
     # Of the whole trace, whatever part of it is simulated.
@@ -123,12 +130,16 @@ def simulate(
 
 
 def _inputs(simulated: SimulatedScenario, load: Load | RecordedLoad, seed: int, clock: ManualClock) -> PolicyInputs:
-    warmup_s, window_s, step_s = simulated.warmup_s, simulated.window_s, simulated.scenario.step_s
-    counts = offered_counts(load, warmup_s, seed, window_s)
-    windows = max(1, round(step_s / window_s))
-    counts = np.pad(counts, (0, -len(counts) % windows))
-    maxima = counts.reshape(-1, windows).max(axis=1) / window_s
-    return PolicyInputs(simulated, float(maxima.max(initial=0.0)), partial(TrueFuture, maxima, clock))
+    window_s = simulated.window_s
+    windows = round(simulated.scenario.step_s / window_s)
+
+    def true_maxima_per_s() -> npt.NDArray[np.float64]:
+        counts = offered_counts(load, simulated.warmup_s, seed, window_s)
+        padded = np.pad(counts, (0, -len(counts) % windows)).astype(np.float64)
+        maxima: npt.NDArray[np.float64] = padded.reshape(-1, windows).max(axis=1) / window_s
+        return maxima
+
+    return PolicyInputs(simulated, clock, true_maxima_per_s)
 
 
 def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int) -> WorldParams:

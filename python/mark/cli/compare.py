@@ -27,6 +27,9 @@ def compare(  # noqa: PLR0913, PLR0917 - every parameter is an option of the com
     hours: Annotated[float | None, typer.Option(help="Simulate only so much of the trace.")] = None,
     scale: Annotated[float | None, typer.Option(help="Multiply the trace's rate.")] = None,
     model: Annotated[str | None, typer.Option(help="Which model of the file, where it has several.")] = None,
+    catalog: Annotated[
+        str | None, typer.Option(help="Prices of a built-in scenario: aws-2018 or aws-us-east-1.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """Say which policy would have kept the promise on a recorded load at the least cost, and by how much.
@@ -35,7 +38,7 @@ def compare(  # noqa: PLR0913, PLR0917 - every parameter is an option of the com
 
     Example: mark compare paper/inception-v3 --trace day.csv --policies mark,reactive,peak-static --html day.html
     """
-    question = SimulationQuestion(scenario, model, trace, seed, hours, scale)
+    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog)
     chosen = policies_of(policies)
     slo = check_question(question)
     if html is not None:

@@ -25,6 +25,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - every parameter is an option of the co
     hours: Annotated[float | None, typer.Option(help="Simulate only so much of the trace.")] = None,
     scale: Annotated[float | None, typer.Option(help="Multiply the trace's rate.")] = None,
     model: Annotated[str | None, typer.Option(help="Which model of the file, where it has several.")] = None,
+    catalog: Annotated[
+        str | None, typer.Option(help="Prices of a built-in scenario: aws-2018 or aws-us-east-1.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """Say what a policy would have cost on a recorded load, and whether it would have kept the promise.
@@ -34,7 +37,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - every parameter is an option of the co
 
     Example: mark simulate paper/inception-v3 --trace day.csv --policy mark
     """
-    question = SimulationQuestion(scenario, model, trace, seed, hours, scale)
+    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog)
     policies = (check_policy("--policy", policy),)
     slo = check_question(question)
     reports = simulate_all(question, policies)

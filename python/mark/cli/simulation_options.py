@@ -7,9 +7,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from mark.app.simulated_scenario import simulated_scenario
 from mark.app.simulation import POLICIES, SimulationQuestion
 from mark.cli.option_checks import check_positive, check_within
-from mark.cli.plan_question import scenario_of
 from mark.domain.slo import Slo
 from mark.errors import ConfigError
 
@@ -24,7 +24,7 @@ def check_question(question: SimulationQuestion) -> Slo:
     """
     check_positive({"--hours": question.hours, "--scale": question.scale})
     check_within("--seed", question.seed, 0)
-    return scenario_of(question.scenario, question.model, None, spot=False).slo
+    return simulated_scenario(question.scenario, question.model, question.catalog).scenario.slo
 
 
 def check_policy(option: str, policy: str) -> str:

@@ -7,16 +7,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mark.app import simulation
 from mark.app.simulation import SimulationQuestion
 from mark.domain.simulation_report import SimulationReport
-from mark.domain.trace import Trace
 from mark.report import duration
-from mark.workload.trace_file import read_trace
+from mark.workload.trace_load import survey_trace
 
 __all__ = ["ProgressBars", "simulate_all"]
 
@@ -26,15 +24,13 @@ class ProgressBars:
 
     Args:
         console: where the bars go; nothing is shown where it is no terminal.
-        trace: the load, to know how long a run is and how many requests come in it.
-        question: says how much of the trace is simulated.
+        total_s: how long a run is.
+        mean_per_s: about how many requests a second it has.
     """
 
-    def __init__(self, console: Console, trace: Trace, question: SimulationQuestion) -> None:
-        hours = math.inf if question.hours is None else question.hours
-        self._total_s = min(trace.duration_s, hours * 3_600)
-        self._bin_s = trace.bin_s
-        self._arrived = np.append(0.0, np.cumsum(trace.counts)) * (question.scale or 1.0)
+    def __init__(self, console: Console, total_s: float, mean_per_s: float) -> None:
+        self._total_s = total_s
+        self._mean_per_s = mean_per_s
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeRemainingColumn(),
             console=console, transient=True, disable=not console.is_terminal,
@@ -59,8 +55,7 @@ class ProgressBars:
 
     def words(self, done_s: float, wall_s: float) -> str:
         """How far a run is that has taken that long."""
-        requests = float(np.interp(done_s / self._bin_s, np.arange(len(self._arrived)), self._arrived))
-        rate = f", {requests / wall_s:,.0f} requests/s" if wall_s > 0 else ""
+        rate = f", about {self._mean_per_s * done_s / wall_s:,.0f} requests/s" if wall_s > 0 else ""
         return f"{duration(done_s)} of {duration(self._total_s)}{rate}"
 
 
@@ -71,7 +66,10 @@ def simulate_all(question: SimulationQuestion, policies: Sequence[str]) -> list[
         ConfigError: the scenario or the trace cannot be used.
     """
     reports = []
-    with ProgressBars(Console(stderr=True), read_trace(question.trace), question).shown() as bars:
+    survey = survey_trace(question.trace, question.hours)
+    total_s = min(survey.duration_s, math.inf if question.hours is None else question.hours * 3600)
+    mean_per_s = survey.mean_per_s * simulation.scale_of(question)
+    with ProgressBars(Console(stderr=True), total_s, mean_per_s).shown() as bars:
         for policy in policies:
             on_progress = bars.begin(policy)
             reports.append(simulation.run(question, policy, on_progress))

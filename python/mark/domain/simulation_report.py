@@ -65,6 +65,7 @@ class SimulationSeries:
         offered: requests that arrived.
         in_time: of them, answered within the SLO.
         serverless: of them, sent to functions.
+        latency_mean_ms: mean latency of what was answered in the bin, whenever it arrived; 0 where nothing was.
         forecast_per_s: the rate that was forecast for the bin when it began.
         capacity_per_s: requests per second that the ready instances could serve when it ended.
         usd_by_market: dollars spent in the bin; keys "on_demand", "spot", "burstable", "serverless".
@@ -77,6 +78,7 @@ class SimulationSeries:
     offered: Floats
     in_time: Floats
     serverless: Floats
+    latency_mean_ms: Floats
     forecast_per_s: Floats
     capacity_per_s: Floats
     usd_by_market: Mapping[str, Floats]

@@ -27,6 +27,8 @@ class History:
         self._capacities = dict(capacities)
         self._forecast_per_s = 0.0  # of the decision that was taken last
         self._forecasts: list[float] = []
+        self._answered: list[int] = []
+        self._latency_sums_ns: list[int] = []
         self._usd: list[dict[str, float]] = []
         self._fleets: list[dict[str, int]] = []
 
@@ -34,15 +36,29 @@ class History:
         """A decision was taken, where a bin begins."""
         self._forecast_per_s = decision.forecast.rates_per_s[0] if decision.forecast.rates_per_s else 0.0
 
-    def note(self, usd: Mapping[str, float], fleet: Mapping[str, int]) -> None:
-        """Take note of what was spent so far, by market, and of the instances that are ready, by offering."""
+    def note(self, usd: Mapping[str, float], fleet: Mapping[str, int], answered: tuple[int, int] = (0, 0)) -> None:
+        """Take note of how things stand.
+
+        Args:
+            usd: what was spent so far, by market.
+            fleet: instances that are ready, by offering.
+            answered: requests that were answered so far, and the sum of their latencies in nanoseconds.
+        """
         self._forecasts.append(self._forecast_per_s)
+        self._answered.append(answered[0])
+        self._latency_sums_ns.append(answered[1])
         self._usd.append(dict(usd))
         self._fleets.append(dict(fleet))
 
     def forecast_per_s(self) -> Floats:
         """What was forecast for each bin when it began."""
         return np.array(self._forecasts[1:], dtype=np.float64)
+
+    def latency_mean_ms(self) -> Floats:
+        """Mean latency of what was answered in each bin; 0 where nothing was."""
+        answered = np.diff(np.array(self._answered, dtype=np.float64))
+        sums_ms = np.diff(np.array(self._latency_sums_ns, dtype=np.float64)) / 1e6
+        return np.divide(sums_ms, answered, out=np.zeros_like(sums_ms), where=answered > 0)
 
     def capacity_per_s(self) -> Floats:
         """What the ready instances could serve when each bin ended."""

@@ -72,6 +72,7 @@ def _series(world: World) -> SimulationSeries:
         offered=_padded(engine.offered_by_bin, bins),
         in_time=_padded(engine.in_time_by_bin, bins),
         serverless=_padded(engine.burst_by_bin, bins),
+        latency_mean_ms=history.latency_mean_ms(),
         forecast_per_s=forecast_per_s,
         capacity_per_s=history.capacity_per_s(),
         usd_by_market=history.usd_by_market(),

@@ -240,4 +240,6 @@ class World:
         usd = {market.value: self._cloud.usd(market) for market in Market}
         usd["serverless"] = self._engine.functions_usd
         instances = self._fleet.snapshot(self._clock.now_ns()).instances
-        self.history.note(usd, Counter(each.offering for each in instances if each.id in self._workers))
+        fleet = Counter(each.offering for each in instances if each.id in self._workers)
+        answered = int(self._engine.latency_buckets.sum()), self._engine.latency_sum_ns
+        self.history.note(usd, fleet, answered)
