@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mark import _core
-from mark.domain.load import LoadChunk
-from mark.sim.load_feed import LoadFeed, offered_counts
+from mark.domain.load import LoadChunk, RecordedLoad
+from mark.sim.load_feed import LoadFeed, feed_of, offered_counts
 
 S = 1_000_000_000
 
@@ -119,3 +119,27 @@ def test_another_seed_is_another_future() -> None:
     first, second = (offered_counts(Chunks(THREE), 100.0, seed, 10.0).tolist() for seed in (0, 1))
 
     assert first != second
+
+
+def test_a_recorded_load_arrives_at_its_instants_behind_a_silence() -> None:
+    load, target = RecordedLoad(np.array([0.0, 0.5, 0.5, 29.9]), 40.0), engine()
+    feed = feed_of(load, 100.0)
+    feed.feed(target, 10.0)
+    feed.feed(target, 20.0)
+    seen = []
+    for now_s in (100.0, 100.1, 100.5, 100.6, 129.9, 140.0):
+        target.run_until(round(now_s * S))
+        seen.append(target.arrived)
+
+    assert seen == [0, 1, 1, 3, 3, 4]
+    assert feed.ended_s == 140.0
+    assert offered_counts(load, 100.0, 0, 10.0).tolist() == [0] * 10 + [3, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("instants_s", "duration_s"),
+    [([1.0, 0.5], 2.0), ([-1.0], 2.0), ([float("nan")], 2.0), ([1.0], 0.5), ([1.0], float("inf"))],
+)
+def test_a_recording_that_cannot_be_is_refused(instants_s: list[float], duration_s: float) -> None:
+    with pytest.raises(ValueError, match=r"instants_s must|duration_s must"):
+        RecordedLoad(np.array(instants_s), duration_s)

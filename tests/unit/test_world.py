@@ -18,7 +18,7 @@ from mark.domain.offering import Market, Offering
 from mark.domain.plan import Action, Decision, Launch, Retire
 from mark.forecast.baselines import MovingMaximum
 from mark.sim import World, WorldParams
-from mark.sim.load_feed import LoadFeed
+from mark.sim.load_feed import LoadFeed, RecordedFeed
 from mark.sim.report import report_of
 from mark.testing import ManualClock
 
@@ -157,6 +157,22 @@ def test_a_drained_instance_ends_only_when_it_has_answered() -> None:
     gone = done.cloud.list_instances()[0]
     assert gone.ended_at_ns is not None
     assert gone.ended_at_ns >= 135e9  # it was busy until then
+
+
+def test_a_drained_instance_is_not_paid_until_the_next_window() -> None:
+    params = params_of(
+        [SMALL],
+        specs={"small": _core.WorkerSpec(_core.LatencyProfile([1], [2_000_000_000]), rows_max=1)},
+        dispatcher=_core.DispatcherParams(5_000_000_000, rows_max=1),
+    )
+    clock = ManualClock()
+    cloud = SimulatedCloud((SMALL,), clock, EXACT)
+    feed = RecordedFeed(np.array([119.1]), 240.0, 0.0)
+    World(params, feed, cloud, clock, Scripted({0: launches(1), 2: [RETIRE]})).run()
+
+    ended_at_ns = cloud.list_instances()[0].ended_at_ns
+    assert ended_at_ns is not None
+    assert 121.1e9 <= ended_at_ns <= 121.13e9  # retired at 120, in the middle of a batch
 
 
 def test_a_refused_offering_is_told_to_the_controller() -> None:

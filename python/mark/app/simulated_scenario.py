@@ -10,7 +10,7 @@ from pathlib import Path
 from mark import _core
 from mark.app.parts import capacities
 from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
-from mark.config import ModelConfig, load_config, model_of
+from mark.config import BatchingConfig, ModelConfig, load_config, model_of
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
 from mark.domain.scenario import Scenario
@@ -24,6 +24,8 @@ SERVICE_VARIATION = 0.05
 P99_OVER_MEAN = math.exp(2.3263 * SERVICE_VARIATION - SERVICE_VARIATION**2 / 2)
 PAPER_REQUESTS_PER_MINUTE = 4000.0  # about the mean of the paper's Twitter trace
 _MARGIN_MS = 2.0
+_WINDOW_S = 5.0  # as the paper samples its load
+_WARMUP_S = 1800.0
 _PAPER_CATALOG = "aws-2018"
 # Assumed: how often the cloud takes a spot instance. The paper interrupts by hand.
 _INTERRUPTIONS_PER_HOUR = 0.05
@@ -44,6 +46,8 @@ class SimulatedScenario:
         margin_ms: kept between predicted finish and deadline.
         trace_mean_per_s: what the mean of a trace is brought to; None: traces are taken as they are.
         model: the configuration's model; None for a built-in scenario.
+        service_variation: of batch times; 0: every batch takes exactly what its profile says.
+        warmup_s_min: simulated before what is counted, at least.
     """
 
     scenario: Scenario
@@ -54,11 +58,32 @@ class SimulatedScenario:
     margin_ms: float = _MARGIN_MS
     trace_mean_per_s: float | None = None
     model: ModelConfig | None = None
+    service_variation: float = SERVICE_VARIATION
+    warmup_s_min: float = _WARMUP_S
+
+    @property
+    def warmup_s(self) -> float:
+        """What is simulated before what is counted: a whole number of steps."""
+        return math.ceil(self.warmup_s_min / self.scenario.step_s) * self.scenario.step_s
+
+    @property
+    def window_s(self) -> float:
+        """The load is observed once in this time."""
+        return _WINDOW_S if self.model is None else self.model.controller.window_s
+
+    @property
+    def batching(self) -> BatchingConfig:
+        """Bounds of the request path, which a built-in scenario leaves as they usually are."""
+        return BatchingConfig(margin_ms=self.margin_ms) if self.model is None else self.model.batching
 
     def specs(self, rows_max: Mapping[str, int]) -> dict[str, _core.WorkerSpec]:
         """How workers of each offering may be used, with so many rows at most."""
         return {
-            name: _core.WorkerSpec(_core.LatencyProfile(profile.rows, profile.latencies_ns), rows_max=rows_max[name])
+            name: _core.WorkerSpec(
+                _core.LatencyProfile(profile.rows, profile.latencies_ns),
+                rows_max=rows_max[name],
+                batches_in_flight_max=self.batching.batches_in_flight_max,
+            )
             for name, profile in self.profiles.items()
         }
 
@@ -129,6 +154,8 @@ _NOTES = (
     "the run is preceded by half an hour at its first rate, which is not counted",
 )
 
+_LOCAL_NOTE = "offerings are processes of this machine: ready after boot_s, billed by the second from launch"
+
 
 def _spot_of(offering: Offering, prices: Catalog) -> list[Offering]:
     """The offering on spot in each zone, each zone a pool of its own; nothing where it has no spot price."""
@@ -169,7 +196,7 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
             serverless=None,
             step_s=model.controller.step_s,
             horizon_steps=model.controller.horizon_steps,
-            notes=_NOTES[:1] + _NOTES[2:],
+            notes=(_NOTES[0], _NOTES[2], _LOCAL_NOTE),
         ),
         profiles=profiles,
         rows_max=dict.fromkeys(profiles, model.batching.rows_max),

@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from mark import _core
 from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
-from mark.app.simulated_scenario import P99_OVER_MEAN, SERVICE_VARIATION, SimulatedScenario, simulated_scenario
+from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario, simulated_scenario
 from mark.cloud.catalog import burstable_of
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
-from mark.domain.load import Load
+from mark.domain.load import Load, RecordedLoad
 from mark.domain.offering import Market, Offering, Serverless
 from mark.domain.simulation_report import SimulationReport
 from mark.errors import ConfigError
 from mark.sim import World, WorldParams
-from mark.sim.load_feed import LoadFeed, offered_counts
+from mark.sim.load_feed import feed_of, offered_counts
 from mark.sim.report import report_of
 from mark.testing import ManualClock
 from mark.workload.trace_load import TraceLoad, mean_per_s
@@ -37,8 +37,8 @@ _PING_INTERVAL_NS = 5 * 60 * 1_000_000_000
 _BILLED_QUANTUM_NS = 100_000_000
 _USD_PER_FUNCTION_REQUEST = 0.2e-6
 _KEPT_WARM = 100  # assumed: pinged every five minutes, so that a burst finds them
-_WARMUP_S = 1800.0
-_WINDOW_S = 5.0
+# What a configuration offers are processes of this machine, as `mark.cloud.local` rents and `domain.cost` bills them.
+_LOCAL = CloudBehaviour(boot_variation=0.0, billed_s_min=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +105,14 @@ def scale_of(question: SimulationQuestion) -> float:
 
 def simulate(
     simulated: SimulatedScenario,
-    load: Load,
+    load: Load | RecordedLoad,
     policy: str,
     *,
     seed: int = 0,
     behaviour: CloudBehaviour | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> SimulationReport:
-    """Simulate one policy on any load.
+    """Simulate one policy on any load. Without a `behaviour` the cloud behaves as the scenario's usually does.
 
     Raises:
         ConfigError: the scenario has not what the policy needs, or the load cannot be read.
@@ -120,21 +120,25 @@ def simulate(
     began_s = time.perf_counter()
     clock = ManualClock()
     made = policy_of(policy, _inputs(simulated, load, seed, clock))
+    if behaviour is None and simulated.model is not None:
+        behaviour = _LOCAL
     cloud = SimulatedCloud(made.offerings, clock, behaviour, seed)
-    world = World(_world_params(simulated, made, seed), LoadFeed(load, _WARMUP_S), cloud, clock, made.controller)
+    feed = feed_of(load, simulated.warmup_s)
+    world = World(_world_params(simulated, made, seed), feed, cloud, clock, made.controller)
     duration_s = world.run(on_progress=on_progress)
     world.settle()
     report = report_of(world, (simulated.scenario.name, policy), duration_s, time.perf_counter() - began_s)
     return replace(report, notes=(*simulated.scenario.notes, *made.notes))
 
 
-def _inputs(simulated: SimulatedScenario, load: Load, seed: int, clock: ManualClock) -> PolicyInputs:
-    windows = max(1, round(simulated.scenario.step_s / _WINDOW_S))
+def _inputs(simulated: SimulatedScenario, load: Load | RecordedLoad, seed: int, clock: ManualClock) -> PolicyInputs:
+    window_s = simulated.window_s
+    windows = round(simulated.scenario.step_s / window_s)
 
     def true_maxima_per_s() -> npt.NDArray[np.float64]:
-        counts = offered_counts(load, _WARMUP_S, seed, _WINDOW_S)
+        counts = offered_counts(load, simulated.warmup_s, seed, window_s)
         padded = np.pad(counts, (0, -len(counts) % windows)).astype(np.float64)
-        maxima: npt.NDArray[np.float64] = padded.reshape(-1, windows).max(axis=1) / _WINDOW_S
+        maxima: npt.NDArray[np.float64] = padded.reshape(-1, windows).max(axis=1) / window_s
         return maxima
 
     return PolicyInputs(simulated, clock, true_maxima_per_s)
@@ -147,8 +151,9 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         dispatcher=_core.DispatcherParams(
             scenario.slo.rt_max_ns,
             rows_max=max(rows_max.values()),
+            queue_requests_max=simulated.batching.queue_requests_max,
             margin_ns=round(simulated.margin_ms * 1e6),
-            admission=made.admission,
+            admission=made.admission and simulated.batching.admission,
         ),
         rt_max_ms=scenario.slo.rt_max_ms,
         specs=simulated.specs(rows_max),
@@ -156,10 +161,10 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         credits={each.name: _credits(each) for each in made.offerings if each.market is Market.BURSTABLE},
         surplus_usd_per_s={each.name: _surplus_usd_per_s(each) for each in made.offerings},
         functions=None if made.serverless is None else _functions(made.serverless),
-        service_variation=SERVICE_VARIATION,
+        service_variation=simulated.service_variation,
         step_s=scenario.step_s,
-        window_s=_WINDOW_S,
-        warmup_s=_WARMUP_S,
+        window_s=simulated.window_s,
+        warmup_s=simulated.warmup_s,
         seed=seed,
     )
 

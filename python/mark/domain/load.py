@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Load", "LoadChunk"]
+__all__ = ["Load", "LoadChunk", "RecordedLoad"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,3 +41,22 @@ class Load(Protocol):
     def chunks(self) -> Iterator[LoadChunk]:
         """The stretches in their order; a chunk begins where the one before ends, the first at 0."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedLoad:
+    """Requests at the instants at which they arrived.
+
+    Attributes:
+        instants_s: seconds from the beginning of the load, as float64; never decreasing.
+        duration_s: of the load, with the silence behind the last request.
+    """
+
+    instants_s: npt.NDArray[np.float64]
+    duration_s: float
+
+    def __post_init__(self) -> None:
+        if not (np.all(np.isfinite(self.instants_s)) and np.all(np.diff(self.instants_s, prepend=0.0) >= 0)):
+            raise ValueError("instants_s must be finite, not negative and never decrease")
+        if not (np.isfinite(self.duration_s) and self.duration_s >= self.instants_s.max(initial=0.0)):
+            raise ValueError(f"duration_s must be finite and reach to the last request, not {self.duration_s}")

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mark import _core
-from mark.domain.load import Load, LoadChunk
+from mark.domain.load import Load, LoadChunk, RecordedLoad
+from mark.sim.roles import Feed
 
-__all__ = ["LoadFeed", "RecordedFeed", "offered_counts"]
+__all__ = ["LoadFeed", "RecordedFeed", "feed_of", "offered_counts"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -73,14 +74,23 @@ class RecordedFeed:
             self._fed = True
 
 
+def feed_of(load: Load | RecordedLoad, warmup_s: float) -> Feed:
+    """Hands over a load of either kind."""
+    if isinstance(load, RecordedLoad):
+        return RecordedFeed(load.instants_s, load.duration_s, warmup_s)
+    return LoadFeed(load, warmup_s)
+
+
 def _first_rate(chunk: LoadChunk) -> float:
     """Mean rate of the first ten minutes, or of as much of them as the chunk holds."""
     lengths_s = np.diff(np.minimum(chunk.ends_s, _SCENE_RATE_OF_S), prepend=0.0)
     return float(np.dot(chunk.rates_per_s, lengths_s) / lengths_s.sum())
 
 
-def offered_counts(load: Load, warmup_s: float, seed: int, window_s: float) -> npt.NDArray[np.uint64]:
+def offered_counts(load: Load | RecordedLoad, warmup_s: float, seed: int, window_s: float) -> npt.NDArray[np.uint64]:
     """Requests in each window, as a simulation of that seed will see them: what nobody but an oracle can know."""
+    if isinstance(load, RecordedLoad):
+        return np.bincount(((load.instants_s + warmup_s) // window_s).astype(np.int64)).astype(np.uint64)
     chunks = list(load.chunks())
     if not chunks:
         return np.zeros(0, dtype=np.uint64)

@@ -22,6 +22,8 @@ from mark.sim.roles import Feed, FleetController, MovableClock, VirtualCloud
 __all__ = ["World", "WorldParams"]
 
 _TELL_EVERY_S = 0.1
+# Live, an instance goes as soon as its last batch is answered; here within this time.
+_DRAINED_WITHIN_NS = 20_000_000
 _MODEL = ModelArtifact(ModelSignature("simulated", "1", (), (), 1), "python", "simulated")
 
 
@@ -144,11 +146,14 @@ class World:
     def _advance(self, until_ns: float) -> None:
         """Let time pass; what the cloud does on the way happens at its own instant."""
         while True:
-            change_ns = self._cloud.next_change_ns()
-            next_ns = int(until_ns if change_ns is None else min(until_ns, max(change_ns, self._clock.now_ns())))
+            change_ns, now_ns = self._cloud.next_change_ns(), self._clock.now_ns()
+            next_ns = int(until_ns if change_ns is None else min(until_ns, max(change_ns, now_ns)))
+            if self._giving_back:
+                next_ns = min(next_ns, now_ns + _DRAINED_WITHIN_NS)
             self._engine.run_until(next_ns)
-            self._clock.advance_s((next_ns - self._clock.now_ns()) / 1e9)
+            self._clock.advance_s((next_ns - now_ns) / 1e9)
             self._see()
+            self._give_back()
             if next_ns >= until_ns:
                 return
 
@@ -160,7 +165,6 @@ class World:
             del self._drain_at_ns[instance]
             if instance in self._workers:
                 self._engine.worker_drain(self._workers[instance])
-        self._give_back()
 
     def _see(self) -> None:
         changes = self._fleet.see(self._cloud.take_changed())
