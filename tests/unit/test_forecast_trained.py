@@ -83,7 +83,7 @@ def test_holt_winters_is_fitted_to_how_fast_the_load_moves() -> None:
 
 
 def _level_of(fitted: HoltWinters) -> float:
-    return fitted._smoothing.level
+    return fitted.smoothing.level
 
 
 # A thousand samples for a hundred features make bounds that are a little too sure; calibration is for that.

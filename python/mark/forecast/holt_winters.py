@@ -7,7 +7,7 @@ the libraries that fit the method (statsmodels, statsforecast) take no new value
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,25 +34,47 @@ class Smoothing:
     season: float = 0.2
 
 
+@dataclass(slots=True, eq=False)
+class _State:
+    """All that the past left behind, until before step `next_step`."""
+
+    next_step: int
+    level: float
+    trend: float
+    season: list[float]
+
+    def smooth(self, rate: float, smoothing: Smoothing) -> None:
+        phase = self.next_step % len(self.season)
+        season, expected = self.season[phase], self.level + _DAMPING * self.trend
+        level = expected + smoothing.level * (rate - season - expected)
+        self.trend = _DAMPING * self.trend + smoothing.trend * (level - expected)
+        self.season[phase] = season + smoothing.season * (rate - level - season)
+        self.level = level
+        self.next_step += 1
+
+
 class HoltWinters:
     """Additive Holt-Winters with a damped trend. Implements `QuantilePredictor`.
 
     It keeps its state from one step to the next; after a jump in time it begins anew from the history.
 
-    Thread safety: none.
+    Thread safety: predictions may run on any threads at once; each works on a copy of the state.
     """
 
     def __init__(self, smoothing: Smoothing | None = None, calendar: Calendar | None = None) -> None:
         self._smoothing = smoothing or Smoothing()
         self._calendar = calendar or Calendar()
-        self._next_step = -1
-        self._level = self._trend = 0.0
-        self._season: list[float] = []
+        self._state: _State | None = None
 
     @property
     def name(self) -> str:
         """As it is called in decisions."""
         return "Holt-Winters"
+
+    @property
+    def smoothing(self) -> Smoothing:
+        """How fast it follows."""
+        return self._smoothing
 
     @property
     def history_steps(self) -> int:
@@ -61,32 +83,30 @@ class HoltWinters:
 
     def predict(self, history: FloatArray, first_step: int) -> QuantileFan:
         """Level, damped trend and season of each step, 0 at the least."""
-        missed = first_step - self._next_step
-        if self._next_step < 0 or not 0 <= missed < self._calendar.day_steps:
-            missed = self.history_steps - self._calendar.day_steps
-            past = checked_series(history[-self.history_steps :], self.history_steps)
-            self._begin(past[: self._calendar.day_steps], first_step - self.history_steps)
-        past = checked_series(history[len(history) - missed :], missed)
-        self._next_step = first_step - missed
-        for rate in past.tolist():
-            self._smooth(rate)
+        state = self._moved_on(history, first_step)
+        self._state = state
         steps = np.arange(1, HORIZON_STEPS + 1)
-        damped = self._trend * np.cumsum(_DAMPING**steps)
-        season = np.take(self._season, np.arange(first_step, first_step + HORIZON_STEPS), mode="wrap")
-        return flat_fan(np.maximum(0.0, self._level + damped + season))
+        damped = state.trend * np.cumsum(_DAMPING**steps)
+        season = np.take(state.season, np.arange(first_step, first_step + HORIZON_STEPS), mode="wrap")
+        return flat_fan(np.maximum(0.0, state.level + damped + season))
 
-    def _begin(self, day: FloatArray, first_step: int) -> None:
-        self._level, self._trend = float(day.mean()), 0.0
-        self._season = np.roll(day - self._level, first_step % len(day)).tolist()
+    def _moved_on(self, history: FloatArray, first_step: int) -> _State:
+        last, day = self._state, self._calendar.day_steps
+        if last is not None and 0 <= first_step - last.next_step < min(day, len(history) + 1):
+            state = replace(last, season=last.season.copy())
+        else:
+            past = checked_series(history[-self.history_steps :], self.history_steps)
+            state = _begin(past[:day], first_step - self.history_steps)
+        missed = first_step - state.next_step
+        for rate in checked_series(history[len(history) - missed :], missed).tolist():
+            state.smooth(rate, self._smoothing)
+        return state
 
-    def _smooth(self, rate: float) -> None:
-        phase, smoothing = self._next_step % self._calendar.day_steps, self._smoothing
-        season, expected = self._season[phase], self._level + _DAMPING * self._trend
-        level = expected + smoothing.level * (rate - season - expected)
-        self._trend = _DAMPING * self._trend + smoothing.trend * (level - expected)
-        self._season[phase] = season + smoothing.season * (rate - level - season)
-        self._level = level
-        self._next_step += 1
+
+def _begin(day: FloatArray, first_step: int) -> _State:
+    level = float(day.mean())
+    season = np.roll(day - level, first_step % len(day)).tolist()
+    return _State(first_step + len(day), level, 0.0, season)
 
 
 def fit_holt_winters(series: FloatArray, calendar: Calendar | None = None) -> HoltWinters:

@@ -45,7 +45,7 @@ def from_bytes(packed: bytes, source: str = "the model") -> tuple[Network, dict[
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise ForecastError("a trained LSTM needs torch: pip install 'mark-serve[torch]'") from error
+        raise ForecastError("a trained LSTM needs torch: pip install 'mark-serve[forecast]'") from error
     extra = {_ENTRY: ""}
     with _undeprecated():
         try:

@@ -100,7 +100,7 @@ def train_lstm(
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise ForecastError("training an LSTM needs torch: pip install 'mark-serve[torch]'") from error
+        raise ForecastError("training an LSTM needs torch: pip install 'mark-serve[forecast]'") from error
     from mark.forecast.network import MeanOfNetworks
 
     options, calendar = options or TrainingOptions(), calendar or Calendar()
@@ -113,7 +113,7 @@ def train_lstm(
     with torch.random.fork_rng():
         found = _Pass(data, kept, data.linear(kept, 3), options, 0).until_best(held_out, progress)
         everything = np.arange(count)
-        linear = data.linear(everything, 2)
+        linear = data.linear(everything, 1)
         networks = [
             _Pass(data, everything, linear, options, member).for_epochs(found.epochs, progress)
             for member in range(options.members)
