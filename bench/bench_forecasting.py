@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from mark.forecast.training import TrainingOptions, train_lstm
 torch = pytest.importorskip("torch")
 
 DAY = 1440
-PREDICTION_MAX_MS = 2.0
+ONE_MAX_MS = 2.0
 THOUSAND_MAX_MS = 200.0
 TRAINING_MAX_S = 300.0
 
@@ -38,24 +39,34 @@ def predictor() -> LstmPredictor:
     return train_lstm(minutes(4), options=TrainingOptions(epochs=1))
 
 
-def test_one_prediction(predictor: LstmPredictor, benchmark: BenchmarkFixture) -> None:
+def test_one_prediction_takes_two_milliseconds(predictor: LstmPredictor, benchmark: BenchmarkFixture) -> None:
     history = minutes(3)
 
-    fan = benchmark.pedantic(predictor.predict, (history, len(history)), rounds=200, warmup_rounds=20)
+    fan = benchmark(lambda: predictor.predict(history, len(history)))
 
     assert fan.per_step.shape == (7, HORIZON_STEPS)
-    assert statistics.median(benchmark.stats.stats.data) * 1e3 < PREDICTION_MAX_MS
+    assert benchmark.disabled or 1e3 * median_s(lambda: predictor.predict(history, len(history)), 200) < ONE_MAX_MS
 
 
-def test_a_thousand_models_at_once(predictor: LstmPredictor, benchmark: BenchmarkFixture) -> None:
+def test_a_thousand_models_take_a_fifth_of_a_second(predictor: LstmPredictor, benchmark: BenchmarkFixture) -> None:
     series = minutes(4)
     histories = np.stack([series[at : at + predictor.history_steps] for at in range(1000)])
     firsts = predictor.history_steps + np.arange(1000)
 
-    fans = benchmark.pedantic(predictor.predict_many, (histories, firsts), rounds=10, warmup_rounds=2)
+    fans = benchmark(lambda: predictor.predict_many(histories, firsts))
 
     assert fans[500, 0] == pytest.approx(predictor.predict(histories[500], int(firsts[500])).per_step, rel=1e-3)
-    assert statistics.median(benchmark.stats.stats.data) * 1e3 < THOUSAND_MAX_MS
+    took_s = median_s(lambda: predictor.predict_many(histories, firsts), 10)
+    assert benchmark.disabled or 1e3 * took_s < THOUSAND_MAX_MS
+
+
+def median_s(work: Callable[[], object], rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 @pytest.mark.timeout(600)

@@ -162,6 +162,14 @@ def test_the_first_steps_are_served_the_bound_of_their_common_maximum() -> None:
     assert len(set(rates[60:])) == 1
 
 
+def test_entries_that_are_no_rates_do_not_end_it() -> None:
+    rig = Rig([Constant(60.0)])
+
+    assert rig.see(float("nan")) == "moving maximum"
+    rig.see(50.0, float("nan"), -3.0, float("inf"))
+    assert rig.rates(2) == pytest.approx((60.0, 60.0))
+
+
 def test_skipped_steps_do_not_confuse_it() -> None:
     rig = Rig([Constant(60.0)])
     rig.see(*noisy(300))

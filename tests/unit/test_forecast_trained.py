@@ -15,6 +15,7 @@ from unit.forecast_series import SHORT_DAY, daily
 
 import mark.forecast.linear
 from mark.errors import ForecastError
+from mark.forecast.candidates import point_predictors, refit_steps, standard_fits
 from mark.forecast.fan import LEVELS, QuantilePredictor
 from mark.forecast.holt_winters import HoltWinters, Smoothing, fit_holt_winters
 from mark.forecast.linear import LinearQuantiles, fit_linear
@@ -212,6 +213,15 @@ def test_a_file_of_another_kind_is_refused(change: dict[str, object], words: str
         packed = to_bytes(torch.nn.Linear(1, 1), metadata_of(SHORT_DAY, {}) | change)
         with pytest.raises(ForecastError, match=words):
             LstmPredictor(packed)
+
+
+def test_what_competes_is_fitted_under_the_name_that_it_has() -> None:
+    fits = standard_fits(SHORT_DAY, TINY)
+
+    assert [fit(SERIES, 0).name for fit in fits.values()] == list(fits) == list(refit_steps(SHORT_DAY))
+    assert "lstm" not in standard_fits(SHORT_DAY)
+    names = [predictor.name for predictor in point_predictors(SHORT_DAY)]
+    assert names == ["moving maximum", "last value", "seasonal naive"]
 
 
 @pytest.mark.parametrize("options", [{"held_out": 1.0}, {"epochs": 0}, {"pace": 0.0}])

@@ -22,6 +22,7 @@ from mark.forecast.fan import HORIZON_STEPS, QuantileFan, QuantilePredictor
 from mark.forecast.loss import pinball
 from mark.forecast.points import MovingMaximumPoint
 from mark.forecast.ranking import Ranking
+from mark.forecast.series import Calendar, fill_gaps
 
 __all__ = ["Champion", "ChampionOptions", "Standing"]
 
@@ -140,14 +141,15 @@ class Champion:
     def forecast(self, maxima_per_s: FloatArray, step_s: float, horizon_steps: int) -> Forecast:
         """The calibrated bounds of the champion; 0 before anything was seen.
 
-        All entries of the history are taken as finished. Beyond the predictors' horizon its last bound holds on.
+        All entries of the history are taken as finished, and the first rate is that of the step after them. An entry
+        that is no rate is replaced as `fill_gaps` says. Beyond the predictors' horizon its last bound holds on.
         """
-        first = self._step_now()
-        if not len(maxima_per_s):
+        first, history = self._step_now(), _cleaned(maxima_per_s)
+        if not len(history):
             return Forecast(step_s, (0.0,) * horizon_steps, self._fallback.name)
-        self._learn(maxima_per_s, first)
-        self._refit(maxima_per_s, first)
-        fans = self._predict_all(maxima_per_s, first)
+        self._learn(history, first)
+        self._refit(history, first)
+        fans = self._predict_all(history, first)
         bounds = {
             name: self._candidates[name].calibrator.correct(first, fan.at(self._options.level))
             for name, fan in fans.items()
@@ -267,6 +269,16 @@ class Champion:
             failures=dict(candidate.failures),
             last_failure=candidate.last_failure,
         )
+
+
+def _cleaned(maxima_per_s: FloatArray) -> FloatArray:
+    """A history of rates, whatever it was: empty when it holds none."""
+    wrong = ~(np.isfinite(maxima_per_s) & (maxima_per_s >= 0))
+    if not np.any(wrong):
+        return maxima_per_s
+    if np.all(wrong):
+        return np.empty(0)
+    return fill_gaps(np.where(wrong, np.nan, maxima_per_s), Calendar())
 
 
 def _fail(candidate: _Candidate, kind: str, words: str) -> None:
