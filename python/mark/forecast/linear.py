@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mark.errors import ForecastError
 from mark.forecast.fan import HORIZON_STEPS, LEVELS, QuantileFan
 from mark.forecast.features import Inputs, history_steps_of, inputs_of, rates_of, ratios_of, targets_of, windows_of
+from mark.forecast.loss import pinball
 from mark.forecast.scaling import Scaler, fit_scaler
 from mark.forecast.series import Calendar, checked_series
 
@@ -25,7 +26,10 @@ Float32Array = npt.NDArray[np.float32]
 _SAMPLES_MIN = 1000
 _KNOTS = (1, 2, 3, 5, 7, 10, 13, 17, 21, 26, 31, 36, 42, 48, 54, 60)
 _FIRST_ROUNDS, _ROUNDS = 30, 12
-_RIDGE = 1e-3
+_RATIO_LOG_MAX = 5.0
+_RIDGES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+_CHOSEN_BY = (5, 5)  # level and knot by which the ridge is chosen: 95 %, ten steps
+_HELD_OUT_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +123,7 @@ def fit_weights(inputs: Inputs, ratios: FloatArray) -> LinearWeights:
     scaler = fit_scaler(inputs.flat)
     samples = np.column_stack([np.ones(len(inputs.flat), np.float32), scaler.apply(inputs.flat)])
     shares = (inputs.level / inputs.level.mean()).astype(np.float32)
+    ridge = _choose_ridge(samples, ratios, shares)
     weights = np.empty((samples.shape[1], 2, len(LEVELS), len(_KNOTS)), np.float32)
     for kind in range(2):
         for row, level in enumerate(LEVELS):
@@ -126,7 +131,7 @@ def fit_weights(inputs: Inputs, ratios: FloatArray) -> LinearWeights:
             for column, knot in enumerate(_KNOTS):
                 truth = ratios[:, kind, knot - 1].astype(np.float32)
                 rounds = _ROUNDS if column else _FIRST_ROUNDS
-                fitted = _fit_one(samples, truth, shares, level, _Start(fitted, rounds))
+                fitted = _fit_one(samples, truth, shares, level, _Start(fitted, rounds, ridge))
                 weights[:, kind, row, column] = fitted
     if not np.all(np.isfinite(weights)):
         raise ForecastError("linear quantile regression found no weights: the series is too uniform")
@@ -137,13 +142,30 @@ def fit_weights(inputs: Inputs, ratios: FloatArray) -> LinearWeights:
 class _Start:
     weights: Float32Array
     rounds: int
+    ridge: float
+
+
+def _choose_ridge(samples: Float32Array, ratios: FloatArray, shares: Float32Array) -> float:
+    """The ridge under which one quantile, fitted to all but the last samples, has the least loss on those."""
+    row, column = _CHOSEN_BY
+    level, steps = LEVELS[row], _KNOTS[min(column, len(_KNOTS) - 1)]
+    truth = ratios[:, 1, steps - 1].astype(np.float32)
+    held_out = len(truth) - int(_HELD_OUT_SHARE * len(truth))
+    kept = slice(max(1, held_out - HORIZON_STEPS))  # the targets of the samples between reach into the held-out part
+    losses = []
+    for ridge in _RIDGES:
+        start = _Start(np.zeros(samples.shape[1], np.float32), _FIRST_ROUNDS, ridge)
+        fitted = _fit_one(samples[kept], truth[kept], shares[kept], level, start)
+        bound = np.exp(np.minimum(samples[held_out:] @ fitted, _RATIO_LOG_MAX))
+        losses.append(float((shares[held_out:] * pinball(np.exp(truth[held_out:]), bound, level)).mean()))
+    return _RIDGES[int(np.argmin(losses))]
 
 
 def _fit_one(
     samples: Float32Array, truth: Float32Array, shares: Float32Array, level: float, start: _Start
 ) -> Float32Array:
     """One quantile; the residuals are smoothed near zero, ever less."""
-    ridge = np.float32(_RIDGE * len(samples)) * np.eye(samples.shape[1], dtype=np.float32)
+    ridge = np.float32(start.ridge * len(samples)) * np.eye(samples.shape[1], dtype=np.float32)
     ridge[0, 0] = 1e-6 * len(samples)
     weights = start.weights
     for turn in range(start.rounds):

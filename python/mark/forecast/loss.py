@@ -16,7 +16,7 @@ _LEVEL_MIN, _LEVEL_MAX = 0.5, 0.99
 
 def pinball(truth: npt.NDArray[np.float64], bound: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:
     """Pinball loss of each bound, in the unit of both: least on average at the `level` quantile of the truth."""
-    short = truth - bound
+    short = np.subtract(truth, bound)
     loss: npt.NDArray[np.float64] = np.maximum(level * short, (level - 1) * short)
     return loss
 

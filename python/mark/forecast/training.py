@@ -125,9 +125,9 @@ def train_lstm(
 def _samples(series: FloatArray, first_step: int, calendar: Calendar) -> tuple[Inputs, FloatArray]:
     history = history_steps_of(calendar)
     known = checked_series(series, history + HORIZON_STEPS + _SAMPLES_MIN)
-    windows = windows_of(known, calendar, HORIZON_STEPS)[: len(known) - history - HORIZON_STEPS]
+    windows = windows_of(known, calendar, HORIZON_STEPS)
     inputs = inputs_of(windows, first_step + history + np.arange(len(windows)), calendar)
-    return inputs, ratios_of(targets_of(known, calendar, HORIZON_STEPS)[: len(windows)], inputs.level)
+    return inputs, ratios_of(targets_of(known, calendar, HORIZON_STEPS), inputs.level)
 
 
 @dataclass(frozen=True, slots=True)
