@@ -246,6 +246,27 @@ def test_a_refit_that_raises_is_told_and_changes_nothing() -> None:
     assert rig.champion.last_refit == RefitOutcome("constant", None, "too short")
 
 
+def test_a_step_never_waits_for_a_refit() -> None:
+    release = threading.Event()
+
+    def fit(series: npt.NDArray[np.float64], first_step: int) -> QuantilePredictor:
+        release.wait(60)
+        return Constant(60.0)
+
+    rig = Rig([], refits=Refits({"constant": fit}, {"constant": 10_000}, ThreadBackground()))
+    try:
+        began = time.monotonic()
+        rig.see(1.0, 2.0, 3.0)
+        assert time.monotonic() - began < 5
+        assert [standing.name for standing in rig.champion.standings()] == ["moving maximum"]
+    finally:
+        release.set()
+    deadline = time.monotonic() + 30
+    while rig.champion.last_refit is None and time.monotonic() < deadline:
+        rig.see(4.0)
+    assert [standing.name for standing in rig.champion.standings()] == ["moving maximum", "constant"]
+
+
 def test_a_predictor_joins_once_it_could_be_fitted() -> None:
     refits = Refits({"constant": lambda series, first: Constant(60.0)}, {"constant": 10_000}, InlineBackground())
     rig = Rig([], refits=refits)
