@@ -9,6 +9,7 @@ MarkError
 │   ├── DeadlineExceeded     the answer would be useless now
 │   ├── Unavailable          safe to try again elsewhere: draining, no worker, worker lost
 │   └── ModelFailed          the model raised on this request
+├── ForecastError            mend the series, or train the forecaster again; the message says which and why
 ├── PlanningError            add offerings or ask for less; the message names each and the constraint that it fails
 ├── CloudError               a cloud call did not do what was asked
 │   ├── InsufficientCapacity try another offering; this one is sold out for a while
@@ -24,6 +25,7 @@ __all__ = [
     "CloudError",
     "ConfigError",
     "DeadlineExceeded",
+    "ForecastError",
     "InsufficientCapacity",
     "InvalidRequest",
     "MarkError",
@@ -82,6 +84,10 @@ class Unavailable(RequestError):
 
 class ModelFailed(RequestError):
     """The model raised on this request."""
+
+
+class ForecastError(MarkError):
+    """A series or a file of a trained forecaster cannot be used; the message says what is wrong with it."""
 
 
 class PlanningError(MarkError):

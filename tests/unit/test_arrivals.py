@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mark.controlplane.arrivals import Arrivals
+from mark.controlplane.arrivals import Arrivals, step_maxima
+from mark.domain.trace import Trace
 
 S = 1_000_000_000
 
@@ -110,3 +111,19 @@ def test_no_row_is_lost_or_counted_twice(samples: list[tuple[int, int]]) -> None
     arrivals.observe((now_ns // S + 1) * S, rows)
 
     assert np.sum(arrivals.maxima_per_s()) == pytest.approx(rows)
+
+
+def test_the_steps_of_a_trace_are_what_a_live_counter_would_have_seen() -> None:
+    counts = np.random.default_rng(4).poisson(20.0, 50).astype(np.float64)
+    arrivals = Arrivals(step_s=10, window_s=5, steps_max=100)
+    for at_s, rows in enumerate([0, *np.cumsum(counts).tolist()]):
+        arrivals.observe(at_s * S, int(rows))
+
+    assert step_maxima(Trace(1.0, counts), 10.0, 5.0).tolist() == arrivals.maxima_per_s().tolist()
+
+
+def test_a_bin_longer_than_a_window_is_spread_and_a_step_that_is_not_whole_is_left_out() -> None:
+    trace = Trace(60.0, np.array([60.0, 6.0, 600.0]))
+
+    assert step_maxima(trace).tolist() == pytest.approx([1.0, 0.1, 10.0])
+    assert step_maxima(trace, step_s=120.0).tolist() == pytest.approx([1.0])

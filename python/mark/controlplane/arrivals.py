@@ -7,7 +7,9 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Arrivals"]
+from mark.domain.trace import Trace
+
+__all__ = ["Arrivals", "step_maxima"]
 
 
 class Arrivals:
@@ -33,9 +35,9 @@ class Arrivals:
         self._window_rows = 0.0
         self._window_end_ns: int | None = None
         self._sampled_ns = 0
-        self._sampled_rows = 0
+        self._sampled_rows: float = 0
 
-    def observe(self, now_ns: int, rows: int) -> None:
+    def observe(self, now_ns: int, rows: float) -> None:
         """Take note that `rows` rows were offered in all until `now_ns`; neither may decrease.
 
         Raises:
@@ -81,3 +83,18 @@ class Arrivals:
             self._maxima.append(self._step_maximum)
             self._step_maximum = 0.0
             self._windows_done = 0
+
+
+def step_maxima(trace: Trace, step_s: float = 60.0, window_s: float = 5.0) -> npt.NDArray[np.float64]:
+    """Maximum rate of each whole step of a trace in rows per second, oldest first: what a live counter would have seen.
+
+    The trace is read as the counter is: at the end of each of its bins, so that a bin longer than a window is spread
+    evenly over its windows.
+    """
+    steps = int(trace.duration_s / step_s + 1e-9)
+    arrivals = Arrivals(step_s, window_s, max(1, steps))
+    ends_ns = np.round(np.arange(1, len(trace.counts) + 1) * trace.bin_s * 1e9).astype(np.int64)
+    arrivals.observe(0, 0)
+    for end_ns, rows in zip(ends_ns.tolist(), np.cumsum(trace.counts).tolist(), strict=True):
+        arrivals.observe(end_ns, rows)
+    return arrivals.maxima_per_s()[:steps]
