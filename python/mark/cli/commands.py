@@ -6,6 +6,7 @@ import typer
 
 from mark.cli.compare import compare
 from mark.cli.demo import demo
+from mark.cli.forecast import forecast
 from mark.cli.load import load
 from mark.cli.plan import plan
 from mark.cli.serve import serve
@@ -28,3 +29,4 @@ app = typer.Typer(
 for command in (serve, worker, load, status, plan, simulate, compare, demo, version):
     app.command()(command)
 app.add_typer(trace)
+app.add_typer(forecast)

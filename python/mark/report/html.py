@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from mark.domain.simulation_report import SimulationReport
-from mark.errors import ConfigError
+from mark.report.document import write_page
 from mark.report.drawing import check_can_draw
 from mark.report.page import page
 
@@ -29,14 +28,4 @@ def write_html(path: Path, reports: Sequence[SimulationReport], title: str, sl_m
         ConfigError: there is nothing to draw with, or the file cannot be written.
     """
     check_can_draw()
-    text = page(reports, title, sl_min)
-    target = path.resolve()  # what a link leads to is replaced, and not the link
-    unfinished = target.with_name(f".mark-{os.getpid()}.part")
-    try:
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    write_page(path, page(reports, title, sl_min))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from importlib import resources
 
 import numpy as np
 
 from mark.domain.simulation_report import SimulationReport
 from mark.report.comparison_plots import cost_bars, latency_plot
-from mark.report.palette import css_variables, offering_swatches
+from mark.report.document import document, figure
+from mark.report.palette import offering_swatches
 from mark.report.plots import (
-    LegendEntry,
-    Picture,
     attainment_plot,
     cost_plot,
     fleet_plot,
@@ -35,31 +33,13 @@ def page(reports: Sequence[SimulationReport], title: str, sl_min: float) -> str:
         f'<p class="verdict">{escape(verdict(reports, sl_min))}</p></header>',
         *_table(reports, sl_min),
         '<div class="plots">',
-        _figure(cost_bars(reports, sl_min)),
-        _figure(latency_plot(reports)),
+        figure(cost_bars(reports, sl_min)),
+        figure(latency_plot(reports)),
         "</div>",
         *_policies(reports, sl_min),
         *_notes(reports),
     ]
-    return "\n".join(
-        (
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title>",
-            f"<style>\n{_style()}</style></head>",
-            "<body><main>",
-            *parts,
-            "</main></body></html>\n",
-        )
-    )
-
-
-def _style() -> str:
-    sheet = resources.files("mark.report").joinpath("page.css").read_text(encoding="utf-8")
-    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(dark=True)} }} }}"
-    return f":root {{ {css_variables(dark=False)} }}\n{dark}\n{sheet}"
+    return document(title, parts)
 
 
 def _load(reports: Sequence[SimulationReport]) -> str:
@@ -91,32 +71,14 @@ def _policies(reports: Sequence[SimulationReport], sl_min: float) -> Iterator[st
         yield f"<section><h2>{escape(report.policy)}</h2>"
         if len(report.series.offered):
             yield '<div class="plots">'
-            yield _figure(rates_plot(f"rates{number}", report, top_per_s))
-            yield _figure(fleet_plot(f"fleet{number}", report, swatches))
-            yield _figure(cost_plot(f"cost{number}", report))
-            yield _figure(attainment_plot(f"attainment{number}", report, sl_min))
+            yield figure(rates_plot(f"rates{number}", report, top_per_s))
+            yield figure(fleet_plot(f"fleet{number}", report, swatches))
+            yield figure(cost_plot(f"cost{number}", report))
+            yield figure(attainment_plot(f"attainment{number}", report, sl_min))
             yield "</div>"
         else:
             yield "<p>Nothing was recorded over time.</p>"
         yield "</section>"
-
-
-def _figure(picture: Picture) -> str:
-    legend = "".join(f"<li>{_swatch(entry)}{escape(entry.label)}</li>" for entry in picture.legend)
-    caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
-    return f"<figure><h3>{escape(picture.title)}</h3><ul>{legend}</ul>{picture.svg}{caption}</figure>"
-
-
-def _swatch(entry: LegendEntry) -> str:
-    """As SVG, for a browser that prints leaves out backgrounds."""
-    hue = f"var(--{entry.style.swatch})"
-    if entry.area:
-        shape = f'<rect width="22" height="10" style="fill:{hue};opacity:{entry.opacity:g}"/>'
-    else:
-        dash = " ".join(f"{length * 1.3:g}" for length in entry.style.dash)
-        dashes = f";stroke-dasharray:{dash}" if dash else ""
-        shape = f'<path d="M0 5H22" style="stroke:{hue};stroke-width:2.5{dashes}"/>'
-    return f'<svg class="swatch" aria-hidden="true" viewBox="0 0 22 10">{shape}</svg>'
 
 
 def _notes(reports: Sequence[SimulationReport]) -> Iterator[str]:
