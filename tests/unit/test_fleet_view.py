@@ -146,3 +146,20 @@ def test_an_instance_that_is_ready_ends_the_row_of_refusals_of_its_offering() ->
 def test_once_ready_is_ever_ready() -> None:
     assert not view(PENDING, replace(GONE, ready_at_ns=None)).ever_ready
     assert view(PENDING, READY, GONE).ever_ready
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "failed"),
+    [
+        (PENDING, replace(GONE, ready_at_ns=None), True),
+        (READY, GONE, False),  # it had booted
+        (replace(PENDING, taken_at_ns=8), replace(GONE, ready_at_ns=None, taken_at_ns=8), False),  # it was taken
+    ],
+)
+def test_only_an_offering_whose_instance_died_while_it_booted_is_left_alone(
+    before: Instance, after: Instance, failed: bool
+) -> None:
+    (change,) = view(before).see([after])
+
+    assert change.failed_to_boot is failed
+    assert change.is_lost

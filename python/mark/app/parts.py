@@ -5,18 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from mark._core import LatencyProfile, WorkerSpec, capacity_rows_per_s
+from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
 from mark._core import ModelSignature as CoreSignature
 from mark.cloud.local import LocalCloud
-from mark.config import Config, ModelConfig
+from mark.config import BatchingConfig, Config, ControllerConfig, ModelConfig
+from mark.controlplane.controller import ControllerParams
 from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.domain.offering import Offering
 from mark.domain.profile import Profile
 from mark.domain.signature import ModelSignature
+from mark.domain.slo import Slo
 from mark.errors import ConfigError
+from mark.forecast.baselines import MovingMaximum
 from mark.live.clock import SteadyClock
 
-__all__ = ["capacities", "core_profile", "core_signature", "make_cloud", "worker_command", "worker_spec"]
+__all__ = [
+    "capacities",
+    "controller_params",
+    "core_profile",
+    "core_signature",
+    "dispatcher_params",
+    "forecaster_of",
+    "make_cloud",
+    "worker_command",
+    "worker_spec",
+]
 
 
 def worker_command(artifact: ModelArtifact, offering: Offering, address: str) -> list[str]:
@@ -79,3 +92,33 @@ def worker_spec(model: ModelConfig, profile: Profile) -> WorkerSpec:
     return WorkerSpec(
         core_profile(profile), rows_max=batching.rows_max, batches_in_flight_max=batching.batches_in_flight_max
     )
+
+
+def dispatcher_params(slo: Slo, batching: BatchingConfig) -> DispatcherParams:
+    """Bounds of the request path of one model."""
+    return DispatcherParams(
+        slo.rt_max_ns,
+        rows_max=batching.rows_max,
+        queue_requests_max=batching.queue_requests_max,
+        queue_bytes_max=batching.queue_bytes_max,
+        margin_ns=round(batching.margin_ms * 1e6),
+        admission=batching.admission,
+    )
+
+
+def controller_params(settings: ControllerConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:
+    """How the fleet of one model is sized; `standbys` only bridge interruptions."""
+    return ControllerParams(
+        step_s=settings.step_s,
+        window_s=settings.window_s,
+        horizon_steps=settings.horizon_steps,
+        cooldown_s=settings.cooldown_s,
+        min_instances=settings.min_instances,
+        standbys=standbys,
+        policy=settings.policy,
+    )
+
+
+def forecaster_of(settings: ControllerConfig) -> MovingMaximum:
+    """What turns the load that was seen into the load to provision for."""
+    return MovingMaximum(window_steps=settings.maximum_of_steps, headroom=settings.headroom)

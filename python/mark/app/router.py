@@ -7,12 +7,19 @@ import itertools
 
 import grpc.aio
 
-from mark._core import DispatcherParams, Endpoint
-from mark.app.parts import capacities, core_signature, make_cloud, worker_spec
+from mark._core import Endpoint
+from mark.app.parts import (
+    capacities,
+    controller_params,
+    core_signature,
+    dispatcher_params,
+    forecaster_of,
+    make_cloud,
+    worker_spec,
+)
 from mark.config import Config, ModelConfig
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import Controller
 from mark.errors import WorkerError
-from mark.forecast.baselines import MovingMaximum
 from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
@@ -119,15 +126,8 @@ class Router:
         await asyncio.to_thread(self._cloud.close, grace_s)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
-        signature, slo, batching = model.signature(), model.as_slo(), model.batching
-        params = DispatcherParams(
-            slo.rt_max_ns,
-            rows_max=batching.rows_max,
-            queue_requests_max=batching.queue_requests_max,
-            queue_bytes_max=batching.queue_bytes_max,
-            margin_ns=round(batching.margin_ms * 1e6),
-            admission=batching.admission,
-        )
+        signature, slo = model.signature(), model.as_slo()
+        params = dispatcher_params(slo, model.batching)
         dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns)
         return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch))
 
@@ -140,15 +140,8 @@ class Router:
             deployment=(self._config.cluster, model.name),
             offerings=tuple(offering.as_offering() for offering in self._config.offerings),
             capacities=capacities(model, profiles),
-            forecaster=MovingMaximum(window_steps=settings.maximum_of_steps, headroom=settings.headroom),
-            params=ControllerParams(
-                step_s=settings.step_s,
-                window_s=settings.window_s,
-                horizon_steps=settings.horizon_steps,
-                cooldown_s=settings.cooldown_s,
-                min_instances=settings.min_instances,
-                policy=settings.policy,
-            ),
+            forecaster=forecaster_of(settings),
+            params=controller_params(settings),
         )
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, controller, self._cloud, dispatch, specs, self._worker_ids)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mark import _core
+from mark.app.parts import controller_params, forecaster_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
 from mark.controlplane.controller import Controller, ControllerParams
@@ -95,7 +95,7 @@ def _mark_spot(inputs: PolicyInputs) -> SimulatedPolicy:
     if not simulated.spot:
         raise ConfigError(f"mark-spot: {simulated.scenario.name} offers nothing on spot")
     more = (*simulated.spot, *simulated.standbys)
-    rates = {**simulated.scenario.capacities, **{each.name: _capacity(simulated, each.name) for each in more}}
+    rates = {**simulated.scenario.capacities, **{each.name: simulated.spare_capacities[each.name] for each in more}}
     offerings = (*simulated.scenario.offerings, *more)
     return _marks(inputs, offerings, rates, simulated.scenario.serverless)
 
@@ -150,22 +150,12 @@ def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -
         return ControllerParams(
             step_s=scenario.step_s, horizon_steps=scenario.horizon_steps, cooldown_s=_COOLDOWN_S, standbys=standbys
         )
-    given = simulated.model.controller
-    return ControllerParams(
-        step_s=given.step_s,
-        window_s=given.window_s,
-        horizon_steps=given.horizon_steps,
-        cooldown_s=given.cooldown_s,
-        min_instances=given.min_instances,
-        standbys=standbys,
-        policy=given.policy,
-    )
+    return controller_params(simulated.model.controller, standbys)
 
 
 def _forecaster(simulated: SimulatedScenario, serverless: Serverless | None) -> Forecaster:
     if simulated.model is not None:
-        given = simulated.model.controller
-        return MovingMaximum(window_steps=given.maximum_of_steps, headroom=given.headroom)
+        return forecaster_of(simulated.model.controller)
     if serverless is None:
         return SeasonalQuantile(level=1.0, periods=8, headroom=_HEADROOM, prior_ratio=_PEAK_OVER_VALLEY)
     return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, level_steps=30, headroom=_HEADROOM_WITH_FUNCTIONS)
@@ -237,18 +227,6 @@ def _rate_alone(simulated: SimulatedScenario, name: str) -> float:
     """Requests per second without batches, reckoned as capacities are: the paper's by means, a file's by profile."""
     single_ms = simulated.profiles[name].points[0].latency_ms
     return 1000.0 * (P99_OVER_MEAN if simulated.model is None else 1.0) / single_ms
-
-
-def _capacity(simulated: SimulatedScenario, name: str) -> float:
-    """Requests per second of a spot offering or a standby: of its type on demand, or alone."""
-    plain = name.partition("/")[0]
-    known = simulated.scenario.capacities.get(plain)
-    if known is not None:
-        return known
-    profile = simulated.profiles[name]
-    slo_ns = round((simulated.scenario.slo.rt_max_ms - simulated.margin_ms) * 1e6)
-    core = _core.LatencyProfile(profile.rows, profile.latencies_ns)
-    return _core.capacity_rows_per_s(core, slo_ns, simulated.rows_max[name])
 
 
 _POLICIES: dict[str, Callable[[PolicyInputs], SimulatedPolicy]] = {

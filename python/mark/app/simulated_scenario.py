@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mark import _core
-from mark.app.parts import capacities
+from mark.app.parts import capacities, core_profile
 from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
 from mark.config import BatchingConfig, ModelConfig, load_config, model_of
 from mark.domain.offering import Market, Offering
@@ -43,7 +43,7 @@ class SimulatedScenario:
         rows_max: of one batch, by offering.
         spot: offerings that the cloud may take away, for the policies that use them.
         standbys: burstables that bridge that.
-        margin_ms: kept between predicted finish and deadline.
+        spare_capacities: requests per second of one instance of `spot` and `standbys`, by offering.
         trace_mean_per_s: what the mean of a trace is brought to; None: traces are taken as they are.
         model: the configuration's model; None for a built-in scenario.
         service_variation: of batch times; 0: every batch takes exactly what its profile says.
@@ -55,7 +55,7 @@ class SimulatedScenario:
     rows_max: Mapping[str, int]
     spot: tuple[Offering, ...] = ()
     standbys: tuple[Offering, ...] = ()
-    margin_ms: float = _MARGIN_MS
+    spare_capacities: Mapping[str, float] = field(default_factory=dict)
     trace_mean_per_s: float | None = None
     model: ModelConfig | None = None
     service_variation: float = SERVICE_VARIATION
@@ -74,13 +74,13 @@ class SimulatedScenario:
     @property
     def batching(self) -> BatchingConfig:
         """Bounds of the request path, which a built-in scenario leaves as they usually are."""
-        return BatchingConfig(margin_ms=self.margin_ms) if self.model is None else self.model.batching
+        return BatchingConfig(margin_ms=_MARGIN_MS) if self.model is None else self.model.batching
 
     def specs(self, rows_max: Mapping[str, int]) -> dict[str, _core.WorkerSpec]:
         """How workers of each offering may be used, with so many rows at most."""
         return {
             name: _core.WorkerSpec(
-                _core.LatencyProfile(profile.rows, profile.latencies_ns),
+                core_profile(profile),
                 rows_max=rows_max[name],
                 batches_in_flight_max=self.batching.batches_in_flight_max,
             )
@@ -126,6 +126,11 @@ def _of_paper(name: str, prices: Catalog) -> SimulatedScenario:
     for each in spot:
         plain = each.name.partition("/")[0]
         rates[each.name], profiles[each.name] = rates[plain], profiles[plain]
+    standbys = tuple(each for each in service.extra if each.market is Market.BURSTABLE)
+    slo_ns = planned.slo.rt_max_ns - round(_MARGIN_MS * 1e6)
+    for each in standbys:  # by its p99, not its mean: what bridges a gap has nothing behind it
+        profile = profiles[each.name]
+        rates[each.name] = _core.capacity_rows_per_s(core_profile(profile), slo_ns, profile.points[-1].rows)
     kept = (
         planned.notes if service.serverless is None else [note for note in planned.notes if "not offered" not in note]
     )
@@ -143,7 +148,8 @@ def _of_paper(name: str, prices: Catalog) -> SimulatedScenario:
         profiles=profiles,
         rows_max={offering: profile.points[-1].rows for offering, profile in profiles.items()},
         spot=spot,
-        standbys=tuple(each for each in service.extra if each.market is Market.BURSTABLE),
+        standbys=standbys,
+        spare_capacities={each.name: rates[each.name] for each in (*spot, *standbys)},
         trace_mean_per_s=PAPER_REQUESTS_PER_MINUTE / 60 * service.twitter_scale,
     )
 
@@ -202,6 +208,6 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
         rows_max=dict.fromkeys(profiles, model.batching.rows_max),
         spot=tuple(each for each in offered if each.market is Market.SPOT),
         standbys=tuple(each for each in offered if each.market is Market.BURSTABLE),
-        margin_ms=model.batching.margin_ms,
+        spare_capacities=rates,
         model=model,
     )

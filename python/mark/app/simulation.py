@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mark import _core
+from mark.app.parts import dispatcher_params
 from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario, simulated_scenario
 from mark.cloud.catalog import burstable_of
@@ -147,14 +148,10 @@ def _inputs(simulated: SimulatedScenario, load: Load | RecordedLoad, seed: int, 
 def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int) -> WorldParams:
     scenario = simulated.scenario
     rows_max = dict(simulated.rows_max) if made.batching else dict.fromkeys(simulated.rows_max, 1)
+    admission = made.admission and simulated.batching.admission
+    batching = simulated.batching.model_copy(update={"rows_max": max(rows_max.values()), "admission": admission})
     return WorldParams(
-        dispatcher=_core.DispatcherParams(
-            scenario.slo.rt_max_ns,
-            rows_max=max(rows_max.values()),
-            queue_requests_max=simulated.batching.queue_requests_max,
-            margin_ns=round(simulated.margin_ms * 1e6),
-            admission=made.admission and simulated.batching.admission,
-        ),
+        dispatcher=dispatcher_params(scenario.slo, batching),
         rt_max_ms=scenario.slo.rt_max_ms,
         specs=simulated.specs(rows_max),
         capacities=made.capacities,

@@ -10,7 +10,19 @@ import typer
 from rich.console import Console
 
 from mark.app.simulation import POLICIES, SimulationQuestion
-from mark.cli.simulation_options import check_html, check_question, policies_of
+from mark.cli.simulation_options import (
+    AsJson,
+    CatalogName,
+    Hours,
+    ModelName,
+    Scale,
+    ScenarioName,
+    Seed,
+    TracePath,
+    check_html,
+    check_question,
+    policies_of,
+)
 from mark.cli.simulation_run import simulate_all
 from mark.cli.simulation_view import show
 from mark.report import write_html
@@ -19,18 +31,16 @@ __all__ = ["compare"]
 
 
 def compare(  # noqa: PLR0913, PLR0917 - every parameter is an option of the command line
-    scenario: Annotated[str, typer.Argument(help="A built-in scenario, or a configuration file.")],
-    trace: Annotated[Path, typer.Option(help="The load: a CSV of second,requests or minute,requests.")],
+    scenario: ScenarioName,
+    trace: TracePath,
     policies: Annotated[str, typer.Option(help="Which, with commas between them.")] = ",".join(POLICIES),
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
-    seed: Annotated[int, typer.Option(help="Makes arrivals and interruptions reproducible.")] = 0,
-    hours: Annotated[float | None, typer.Option(help="Simulate only so much of the trace.")] = None,
-    scale: Annotated[float | None, typer.Option(help="Multiply the trace's rate.")] = None,
-    model: Annotated[str | None, typer.Option(help="Which model of the file, where it has several.")] = None,
-    catalog: Annotated[
-        str | None, typer.Option(help="Prices of a built-in scenario: aws-2018 or aws-us-east-1.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    seed: Seed = 0,
+    hours: Hours = None,
+    scale: Scale = None,
+    model: ModelName = None,
+    catalog: CatalogName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say which policy would have kept the promise on a recorded load at the least cost, and by how much.
 

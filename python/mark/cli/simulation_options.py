@@ -6,6 +6,9 @@ import difflib
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mark.app.simulated_scenario import simulated_scenario
 from mark.app.simulation import POLICIES, SimulationQuestion
@@ -13,7 +16,29 @@ from mark.cli.option_checks import check_positive, check_within
 from mark.domain.slo import Slo
 from mark.errors import ConfigError
 
-__all__ = ["check_html", "check_policy", "check_question", "policies_of"]
+__all__ = [
+    "AsJson",
+    "CatalogName",
+    "Hours",
+    "ModelName",
+    "Scale",
+    "ScenarioName",
+    "Seed",
+    "TracePath",
+    "check_html",
+    "check_policy",
+    "check_question",
+    "policies_of",
+]
+
+ScenarioName = Annotated[str, typer.Argument(help="A built-in scenario, or a configuration file.", metavar="SCENARIO")]
+TracePath = Annotated[Path, typer.Option(help="The load: a CSV of second,requests or minute,requests.")]
+Seed = Annotated[int, typer.Option(help="Makes arrivals and interruptions reproducible.")]
+Hours = Annotated[float | None, typer.Option(help="Simulate only so much of the trace.")]
+Scale = Annotated[float | None, typer.Option(help="Multiply the trace's rate.")]
+ModelName = Annotated[str | None, typer.Option(help="Which model of the file, where it has several.")]
+CatalogName = Annotated[str | None, typer.Option(help="Prices of a built-in scenario: aws-2018 or aws-us-east-1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 def check_question(question: SimulationQuestion) -> Slo:

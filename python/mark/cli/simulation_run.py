@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -68,7 +69,9 @@ def simulate_all(question: SimulationQuestion, policies: Sequence[str]) -> list[
     reports = []
     survey = survey_trace(question.trace, question.hours)
     total_s = min(survey.duration_s, math.inf if question.hours is None else question.hours * 3600)
-    mean_per_s = survey.mean_per_s * simulation.scale_of(question)
+    # Once for all policies: it may take a pass over the whole trace.
+    question = replace(question, scale=simulation.scale_of(question))
+    mean_per_s = survey.mean_per_s * (question.scale or 1.0)
     with ProgressBars(Console(stderr=True), total_s, mean_per_s).shown() as bars:
         for policy in policies:
             on_progress = bars.begin(policy)

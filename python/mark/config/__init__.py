@@ -8,6 +8,15 @@ from __future__ import annotations
 
 from mark.config.choice import model_of
 from mark.config.loading import load_config, parse_config
-from mark.config.sections import BatchingConfig, Config, ModelConfig, OfferingConfig
+from mark.config.sections import BatchingConfig, Config, ControllerConfig, ModelConfig, OfferingConfig
 
-__all__ = ["BatchingConfig", "Config", "ModelConfig", "OfferingConfig", "load_config", "model_of", "parse_config"]
+__all__ = [
+    "BatchingConfig",
+    "Config",
+    "ControllerConfig",
+    "ModelConfig",
+    "OfferingConfig",
+    "load_config",
+    "model_of",
+    "parse_config",
+]

@@ -43,6 +43,11 @@ class FleetChange:
         return self.instance.state is InstanceState.GONE and self.wanted
 
     @property
+    def failed_to_boot(self) -> bool:
+        """It is lost and was never ready, and not because the cloud took it away: its offering is to be left alone."""
+        return self.is_lost and not self.booted and self.instance.taken_at_ns is None
+
+    @property
     def is_noticed(self) -> bool:
         """It lives, and the cloud has said that it will take it away."""
         noticed_before = self.before is not None and self.before.taken_at_ns is not None

@@ -129,13 +129,13 @@ class ControlLoop:
             link = WorkerLink(after.address, signature.name, signature.version)
             self._dispatch.add_worker(worker, link, self._specs[after.offering])
         elif change.is_lost:
-            if not change.booted and not self._fleet.ever_ready:
+            if change.failed_to_boot and not self._fleet.ever_ready:
                 raise ModelLoadError(f"model {self._model} does not start on offering {after.offering}: {after.detail}")
             _log.warning("%s: instance %s (%s) is gone: %s", self._model, after.id, after.offering, after.detail)
             worker_or_none = self._linked.pop(after.id, None)
             if worker_or_none is not None:
                 await self._dispatch.remove_worker(worker_or_none)
-            if not change.booted:
+            if change.failed_to_boot:
                 self._refused(after.offering, clock)
 
     async def _end_hung(self) -> None:

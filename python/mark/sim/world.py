@@ -189,8 +189,8 @@ class World:
             self._drain_at_ns[after.id] = after.taken_at_ns - round(lead_ns)
         if change.is_lost:
             self._drop_worker(after.id)
-            if not change.booted and after.taken_at_ns is None:
-                self._refused(after.offering)
+        if change.failed_to_boot:
+            self._refused(after.offering)
 
     def _tick(self) -> None:
         decision = self._controller.tick(self._fleet.snapshot(self._clock.now_ns()))
