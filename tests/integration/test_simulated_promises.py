@@ -74,7 +74,13 @@ def on_standbys(name: str) -> SimulationReport:
     simulated = only_c5_large(simulated_scenario("paper/inception-v3"))
     standby = replace(simulated.standbys[0], name=name, baseline_share=1.0, credits_s=math.inf)
     profiles = {**simulated.profiles, name: simulated.profiles["t2.medium"]}
-    simulated = replace(simulated, standbys=(standby,), profiles=profiles, rows_max={**simulated.rows_max, name: 1})
+    simulated = replace(
+        simulated,
+        standbys=(standby,),
+        spare_capacities={**simulated.spare_capacities, name: simulated.spare_capacities["t2.medium"]},
+        profiles=profiles,
+        rows_max={**simulated.rows_max, name: 1},
+    )
     per_s = 18 * simulated.scenario.capacities["c5.large"] / 1.1
     behaviour = CloudBehaviour(
         interruptions=(Interruption(WARMUP_S + 5 * MINUTE_S, 0.8),),
