@@ -108,6 +108,11 @@ class TestStatuses:
         assert isinstance(back, errors.Overloaded)
         assert back.retry_after_ms is None
 
+    def test_a_call_that_a_stopping_server_cancels_is_safe_to_try_again(self) -> None:
+        back = error_of(grpc.StatusCode.CANCELLED, "CANCELLED")
+
+        assert type(back) is errors.Unavailable
+
     def test_a_foreign_status_is_a_plain_request_error(self) -> None:
         back = error_of(grpc.StatusCode.PERMISSION_DENIED, "no")
 

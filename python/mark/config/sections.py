@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mark.config.values import (
     COUNT_MAX,
@@ -23,6 +23,7 @@ from mark.config.values import (
     ProfilePoints,
     Rows,
     Seconds,
+    Section,
     Share,
     Whole,
     wrong,
@@ -46,11 +47,7 @@ __all__ = [
 ]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """Where the router listens."""
 
     host: str = "127.0.0.1"
@@ -77,14 +74,14 @@ class ServerConfig(_Section):
         return f"{host}:{self.port}"
 
 
-class SloConfig(_Section):
+class SloConfig(Section):
     """The promise of one model."""
 
     rt_max_ms: Annotated[float, Field(ge=0.01, le=DAY_S * 1000, allow_inf_nan=False), NotBool]
     sl_min: Share = 0.98
 
 
-class TensorConfig(_Section):
+class TensorConfig(Section):
     """A tensor of the model; dimension 0 of its shape is the batch, -1."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -107,7 +104,7 @@ class TensorConfig(_Section):
         return TensorSpec(self.name, self.datatype, tuple(self.shape))
 
 
-class BatchingConfig(_Section):
+class BatchingConfig(Section):
     """Bounds of the request path."""
 
     rows_max: Rows = 32
@@ -118,7 +115,7 @@ class BatchingConfig(_Section):
     batches_in_flight_max: Int32 = 1
 
 
-class ControllerConfig(_Section):
+class ControllerConfig(Section):
     """How the fleet is sized."""
 
     step_s: Annotated[float, Field(gt=0, le=DAY_S, allow_inf_nan=False), NotBool] = 60.0
@@ -138,7 +135,7 @@ class ControllerConfig(_Section):
         return self
 
 
-class WorkerConfig(_Section):
+class WorkerConfig(Section):
     """A worker that is not ours to launch: any server of the Open Inference Protocol."""
 
     address: Annotated[str, Field(min_length=1)]
@@ -149,7 +146,7 @@ class WorkerConfig(_Section):
         return _profile(self.profile)
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """One model: what it is, its promise, and what is known of its speed."""
 
     name: Name
@@ -217,7 +214,7 @@ class ModelConfig(_Section):
         return {name: _profile(points) for name, points in self.profiles.items()}
 
 
-class OfferingConfig(_Section):
+class OfferingConfig(Section):
     """A kind of worker process that this machine rents out."""
 
     name: Name
@@ -241,7 +238,7 @@ class OfferingConfig(_Section):
         )
 
 
-class Config(_Section):
+class Config(Section):
     """The whole file."""
 
     cluster: Name = "mark"

@@ -1,11 +1,11 @@
-"""Kinds of values that the sections are made of, within the bounds of what the core, gRPC and a clock can take."""
+"""What a section is, and the kinds of values in it, within the bounds of what the core, gRPC and a clock can take."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ProfilePoints",
     "Rows",
     "Seconds",
+    "Section",
     "Share",
     "Whole",
     "wrong",
@@ -32,6 +33,12 @@ COUNT_MAX = 100_000
 DAY_S = 86_400
 _INT64_MAX = 2**63 - 1
 _ROWS_MAX = 65_536  # the dispatcher's own bound
+
+
+class Section(BaseModel):
+    """A mapping of the file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def wrong(what: str, *path: str | int) -> PydanticCustomError:

@@ -39,7 +39,9 @@ _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     Unavailable: grpc.StatusCode.UNAVAILABLE,
     ModelFailed: grpc.StatusCode.INTERNAL,
 }
-_ERRORS = {status: error for error, status in _STATUSES.items()}
+_ERRORS: dict[grpc.StatusCode, type[RequestError]] = {status: error for error, status in _STATUSES.items()}
+# mark never sends it. A server that ends while a call reaches it does, of itself: gRPC cancels what it did not begin.
+_ERRORS[grpc.StatusCode.CANCELLED] = Unavailable
 
 _FAULTS: dict[RequestFault, type[RequestError]] = {
     RequestFault.MALFORMED: InvalidRequest,
