@@ -73,6 +73,17 @@ def test_rows_before_the_first_sample_do_not_count() -> None:
     assert arrivals.maxima_per_s().tolist() == [1.0]
 
 
+def test_what_was_before_the_first_sample_can_be_remembered() -> None:
+    arrivals = Arrivals(step_s=2.0, window_s=1.0, steps_max=3)
+    arrivals.remember(np.array([1.0, 2.0, 3.0, 4.0]))
+    arrivals.observe(0, 0)
+    arrivals.observe(2_000_000_000, 10)
+
+    assert arrivals.maxima_per_s().tolist() == [3.0, 4.0, 5.0]
+    with pytest.raises(ValueError, match="before the first sample"):
+        arrivals.remember(np.array([1.0]))
+
+
 def test_the_history_is_bounded() -> None:
     arrivals = Arrivals(step_s=1, window_s=1, steps_max=3)
 

@@ -274,6 +274,45 @@ def test_a_predictor_joins_once_it_could_be_fitted() -> None:
     assert rig.see(*noisy(1500)).startswith("constant")
 
 
+def test_no_fit_begins_before_the_history_is_long_enough() -> None:
+    fitted_on: list[int] = []
+
+    def fit(series: npt.NDArray[np.float64], first_step: int) -> QuantilePredictor:
+        fitted_on.append(len(series))
+        return Constant(60.0)
+
+    refits = Refits({"constant": fit}, {"constant": 10_000}, InlineBackground(), {"constant": 5})
+    Rig([], refits=refits).see(*noisy(20))
+
+    assert fitted_on == [5]
+
+
+def test_the_predictor_that_is_to_lead_serves_whoever_is_better() -> None:
+    rig = Rig([Constant(60.0), Constant(1.0, "poor")], leader="poor")
+
+    assert rig.see(*noisy(1500)).startswith("poor at 95 %")
+    assert [standing.name for standing in rig.champion.standings() if standing.champion] == ["poor"]
+
+
+def test_until_the_one_that_is_to_lead_can_the_moving_maximum_serves_and_says_so() -> None:
+    rig = Rig([Constant(60.0, "late", history_steps=3)], leader="late")
+
+    assert rig.see(1.0, 2.0) == "moving maximum at 95 % until late has enough history"
+    assert rig.see(3.0) == "late at 95 %"
+
+
+def test_a_replay_teaches_what_living_through_the_history_would_have() -> None:
+    load = noisy(1500)
+    lived, replayed = Rig([Constant(60.0)]), Rig([Constant(60.0)])
+    lived.see(*load[:-1])
+    for rig in (lived, replayed):
+        rig.history, rig.step = list(load), len(load)
+    replayed.champion.replay(np.array(load), len(load), 60.0)
+
+    assert replayed.rates() == pytest.approx(lived.rates())
+    assert replayed.champion.standings() == lived.champion.standings()
+
+
 def test_held_out_steps_must_hold_a_horizon() -> None:
     with pytest.raises(ForecastError, match="fewer than the horizon"):
         held_out_loss(Constant(1.0), np.ones(100), 90, 0)

@@ -62,6 +62,13 @@ def test_the_simulator_is_asked_what_the_person_asks(mark: Mark, asked: Asked, t
     assert asked == [(SimulationQuestion(INCEPTION, None, tmp_path / "day.csv", 3, 2.0, 0.5), "oracle")]
 
 
+def test_a_history_and_a_model_of_it_are_part_of_the_question(mark: Mark, asked: Asked, tmp_path: Path) -> None:
+    mark("compare", "--policies", "mark", "--history-hours", 0.01, "--forecast-model", "x.forecast")
+
+    [(question, _)] = asked
+    assert (question.history_hours, question.forecast_model) == (0.01, Path("x.forecast"))
+
+
 def test_the_json_of_a_run_is_its_report(mark: Mark) -> None:
     assert json.loads(mark("simulate", "--json")[1]) == MadeUp("mark").report().as_dict()
 
@@ -105,6 +112,8 @@ def test_the_page_is_written_and_said(mark: Mark, tmp_path: Path) -> None:
         (("compare", "--policies", " , "), "--policies: names no policy"),
         (("simulate", "--hours", 0), "--hours must be positive and finite, not 0.0"),
         (("simulate", "--scale", "nan"), "--scale must be positive and finite, not nan"),
+        (("compare", "--history-hours", -1), "--history-hours must be 0.0 or more, not -1.0"),
+        (("compare", "--history-hours", 1), "--history-hours 1: "),
         (("compare", "--seed", -1), "--seed must be 0 or more, not -1"),
         (("simulate", "--model", "x"), "--model x: paper/inception-v3 is one model"),
         (("simulate", "--trace", "none.csv"), "none.csv: cannot be read"),

@@ -16,7 +16,6 @@ from mark.domain.profile import Profile
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo
 from mark.errors import ConfigError
-from mark.forecast.baselines import MovingMaximum
 from mark.live.clock import SteadyClock
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "core_profile",
     "core_signature",
     "dispatcher_params",
-    "forecaster_of",
     "make_cloud",
     "worker_command",
     "worker_spec",
@@ -117,8 +115,3 @@ def controller_params(settings: ControllerConfig, standbys: frozenset[str] = fro
         standbys=standbys,
         policy=settings.policy,
     )
-
-
-def forecaster_of(settings: ControllerConfig) -> MovingMaximum:
-    """What turns the load that was seen into the load to provision for."""
-    return MovingMaximum(window_steps=settings.maximum_of_steps, headroom=settings.headroom)

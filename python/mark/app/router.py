@@ -8,18 +8,20 @@ import itertools
 import grpc.aio
 
 from mark._core import Endpoint
+from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of
 from mark.app.parts import (
     capacities,
     controller_params,
     core_signature,
     dispatcher_params,
-    forecaster_of,
     make_cloud,
     worker_spec,
 )
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
 from mark.errors import WorkerError
+from mark.live.background import ThreadBackground
+from mark.live.background_process import ProcessBackground
 from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
@@ -46,6 +48,7 @@ class Router:
         self._clock = SteadyClock()
         self._cloud = make_cloud(config)
         self._recorder = MemoryRecorder()
+        self._refits = ProcessBackground()
         self._worker_ids = itertools.count(1).__next__
         self._models: dict[str, ServedModel] = {}
         self._control_tasks: list[asyncio.Task[None]] = []
@@ -119,6 +122,7 @@ class Router:
         for task in self._control_tasks:
             task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
+        await asyncio.to_thread(self._refits.close)
         for model in self._models.values():
             await model.dispatch.close()
         if self._server is not None:
@@ -136,11 +140,14 @@ class Router:
         if artifact is None:
             return None
         profiles, settings = model.as_profiles(), model.controller
+        offerings = tuple(offering.as_offering() for offering in self._config.offerings)
+        rates = capacities(model, profiles)
+        work = ForecastWork(StepCounter(self._clock, settings.step_s), ThreadBackground("forecast"), self._refits)
         controller = Controller(
             deployment=(self._config.cluster, model.name),
-            offerings=tuple(offering.as_offering() for offering in self._config.offerings),
-            capacities=capacities(model, profiles),
-            forecaster=forecaster_of(settings),
+            offerings=offerings,
+            capacities=rates,
+            forecaster=forecaster_of(settings, level_of(offerings, rates, None, model.slo.sl_min), work),
             params=controller_params(settings),
         )
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}

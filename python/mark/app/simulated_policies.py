@@ -8,13 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mark.app.parts import controller_params, forecaster_of
+from mark.app.forecasters import ForecastWork, forecaster_of, level_of
+from mark.app.parts import controller_params
+from mark.app.simulated_past import NO_PAST, Past, first_step_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
+from mark.config import ControllerConfig
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import STEPS_KEPT, Controller, ControllerParams
 from mark.domain.offering import Offering, Serverless
 from mark.errors import ConfigError
+from mark.forecast.background import InlineBackground
 from mark.forecast.baselines import MovingMaximum, SeasonalQuantile
+from mark.forecast.champion import Champion
 from mark.forecast.true_future import TrueFuture
 from mark.policies.provisioning import peak_sized_fleet
 from mark.policies.target_tracking import TargetTracking
@@ -69,11 +74,13 @@ class PolicyInputs:
         simulated: the scenario.
         clock: of the simulation.
         true_maxima_per_s: the highest rate of each step to come, for those who may know it: reads the whole load.
+        past: what is known when the simulation begins.
     """
 
     simulated: SimulatedScenario
     clock: Clock
     true_maxima_per_s: Callable[[], npt.NDArray[np.float64]]
+    past: Past = NO_PAST
 
 
 def policy_of(name: str, inputs: PolicyInputs) -> SimulatedPolicy:
@@ -111,6 +118,11 @@ def _mark_no_serverless(inputs: PolicyInputs) -> SimulatedPolicy:
     return _marks(inputs, scenario.offerings, scenario.capacities, None)
 
 
+def _mark_moving_maximum(inputs: PolicyInputs) -> SimulatedPolicy:
+    scenario = inputs.simulated.scenario
+    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, MovingMaximum())
+
+
 def _mark_no_forecast(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
     forecaster = MovingMaximum(window_steps=1, headroom=_headroom(scenario.serverless))
@@ -139,8 +151,9 @@ def _marks(
     simulated = inputs.simulated
     standbys = frozenset(offering.name for offering in offerings if offering in simulated.standbys)
     params = _controller_params(simulated, standbys)
-    made = forecaster or _forecaster(simulated, serverless)
+    made = forecaster or _forecaster(inputs, serverless)
     controller = Controller(("simulated", simulated.scenario.name), offerings, capacities, made, params, serverless)
+    controller.remember(inputs.past.maxima_per_s)
     return SimulatedPolicy(offerings, capacities, controller, serverless)
 
 
@@ -153,12 +166,28 @@ def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -
     return controller_params(simulated.model.controller, standbys)
 
 
-def _forecaster(simulated: SimulatedScenario, serverless: Serverless | None) -> Forecaster:
+def _forecaster(inputs: PolicyInputs, serverless: Serverless | None) -> Forecaster:
+    """A configuration's is that of live serving; a built-in scenario's depends on what is known of the load."""
+    simulated = inputs.simulated
+    scenario = simulated.scenario
     if simulated.model is not None:
-        return forecaster_of(simulated.model.controller)
-    if serverless is None:
+        settings = simulated.model.controller
+    elif len(inputs.past.maxima_per_s):
+        forecast = {} if inputs.past.forecast_model is None else {"model": str(inputs.past.forecast_model)}
+        settings = ControllerConfig.model_validate(
+            {"step_s": scenario.step_s, "window_s": simulated.window_s, "forecast": forecast}
+        )
+    elif serverless is None:
         return SeasonalQuantile(level=1.0, periods=8, headroom=_HEADROOM, prior_ratio=_PEAK_OVER_VALLEY)
-    return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, level_steps=30, headroom=_HEADROOM_WITH_FUNCTIONS)
+    else:
+        return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, level_steps=30, headroom=_HEADROOM_WITH_FUNCTIONS)
+    clock, step_ns, first = inputs.clock, round(scenario.step_s * 1e9), first_step_of(simulated, inputs.past)
+    work = ForecastWork(lambda: first + clock.now_ns() // step_ns, InlineBackground(), InlineBackground())
+    level = level_of(scenario.offerings, scenario.capacities, serverless, scenario.slo.sl_min)
+    forecaster = forecaster_of(settings, level, work)
+    if isinstance(forecaster, Champion):
+        forecaster.replay(inputs.past.maxima_per_s[-STEPS_KEPT:], first, scenario.step_s)
+    return forecaster
 
 
 def _headroom(serverless: Serverless | None) -> float:
@@ -235,6 +264,7 @@ _POLICIES: dict[str, Callable[[PolicyInputs], SimulatedPolicy]] = {
     "mark-no-batching": _mark_no_batching,
     "mark-no-serverless": _mark_no_serverless,
     "mark-no-forecast": _mark_no_forecast,
+    "mark-moving-maximum": _mark_moving_maximum,
     "oracle": _oracle,
     "sagemaker": _sagemaker,
     "reactive": _reactive,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mark import _core
 from mark.app.parts import dispatcher_params
+from mark.app.simulated_past import NO_PAST, Past, maxima_of, past_of, scene_s_of
 from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario, simulated_scenario
 from mark.cloud.catalog import burstable_of
@@ -54,6 +55,8 @@ class SimulationQuestion:
         hours: how much of the trace, from its beginning; None for all of it.
         scale: what its rates are multiplied by; None for what the scenario says, or nothing.
         catalog: name of the price catalogue of a built-in scenario; None for the paper's.
+        history_hours: so much of the trace, from its beginning, is known when the simulation begins, and not simulated.
+        forecast_model: an LSTM of `mark forecast train`; None for none but what is trained on the way.
     """
 
     scenario: str
@@ -63,6 +66,8 @@ class SimulationQuestion:
     hours: float | None
     scale: float | None
     catalog: str | None = None
+    history_hours: float = 0.0
+    forecast_model: Path | None = None
 
 
 def run(
@@ -79,8 +84,11 @@ def run(
         ConfigError: the scenario or the trace cannot be used.
     """
     simulated = simulated_scenario(question.scenario, question.model, question.catalog)
-    load = TraceLoad(question.trace, scale=scale_of(question), hours=question.hours)
-    return simulate(simulated, load, policy, seed=question.seed, on_progress=on_progress)
+    hours = None if question.hours is None else question.history_hours + question.hours
+    load = TraceLoad(question.trace, scale=scale_of(question), hours=hours)
+    past = past_of(load, simulated, question.history_hours * 3600, question.seed, question.forecast_model)
+    later = past.rest_of(load)
+    return simulate(simulated, later, policy, seed=question.seed, on_progress=on_progress, past=past)
 
 
 def scale_of(question: SimulationQuestion) -> float:
@@ -104,7 +112,7 @@ def scale_of(question: SimulationQuestion) -> float:
     return wanted_per_s / found_per_s
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - what may be left out is named
     simulated: SimulatedScenario,
     load: Load | RecordedLoad,
     policy: str,
@@ -112,19 +120,29 @@ def simulate(
     seed: int = 0,
     behaviour: CloudBehaviour | None = None,
     on_progress: Callable[[float], None] | None = None,
+    past: Past = NO_PAST,
 ) -> SimulationReport:
-    """Simulate one policy on any load. Without a `behaviour` the cloud behaves as the scenario's usually does.
+    """Simulate one policy on any load.
+
+    Args:
+        simulated: the scenario.
+        load: what comes; its first minutes are the warm-up if there is a past.
+        policy: one of `POLICIES`.
+        seed: makes arrivals and interruptions reproducible.
+        behaviour: of the cloud; None for the scenario's usual one.
+        on_progress: called now and then with the simulated seconds that are done.
+        past: the load before; without one, the load's first rate goes before it.
 
     Raises:
         ConfigError: the scenario has not what the policy needs, or the load cannot be read.
     """
     began_s = time.perf_counter()
     clock = ManualClock()
-    made = policy_of(policy, _inputs(simulated, load, seed, clock))
+    made = policy_of(policy, _inputs(simulated, load, seed, clock, past))
     if behaviour is None and simulated.model is not None:
         behaviour = _LOCAL
     cloud = SimulatedCloud(made.offerings, clock, behaviour, seed)
-    feed = feed_of(load, simulated.warmup_s)
+    feed = feed_of(load, scene_s_of(simulated, past))
     world = World(_world_params(simulated, made, seed), feed, cloud, clock, made.controller)
     duration_s = world.run(on_progress=on_progress)
     world.settle()
@@ -132,17 +150,13 @@ def simulate(
     return replace(report, notes=(*simulated.scenario.notes, *made.notes))
 
 
-def _inputs(simulated: SimulatedScenario, load: Load | RecordedLoad, seed: int, clock: ManualClock) -> PolicyInputs:
-    window_s = simulated.window_s
-    windows = round(simulated.scenario.step_s / window_s)
-
+def _inputs(
+    simulated: SimulatedScenario, load: Load | RecordedLoad, seed: int, clock: ManualClock, past: Past
+) -> PolicyInputs:
     def true_maxima_per_s() -> npt.NDArray[np.float64]:
-        counts = offered_counts(load, simulated.warmup_s, seed, window_s)
-        padded = np.pad(counts, (0, -len(counts) % windows)).astype(np.float64)
-        maxima: npt.NDArray[np.float64] = padded.reshape(-1, windows).max(axis=1) / window_s
-        return maxima
+        return maxima_of(offered_counts(load, scene_s_of(simulated, past), seed, simulated.window_s), simulated)
 
-    return PolicyInputs(simulated, clock, true_maxima_per_s)
+    return PolicyInputs(simulated, clock, true_maxima_per_s, past)
 
 
 def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int) -> WorldParams:

@@ -13,6 +13,8 @@ from mark.app.simulation import POLICIES, SimulationQuestion
 from mark.cli.simulation_options import (
     AsJson,
     CatalogName,
+    ForecastModel,
+    History,
     Hours,
     ModelName,
     Scale,
@@ -40,6 +42,8 @@ def compare(  # noqa: PLR0913, PLR0917 - every parameter is an option of the com
     scale: Scale = None,
     model: ModelName = None,
     catalog: CatalogName = None,
+    history: History = 0.0,
+    forecast_model: ForecastModel = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which policy would have kept the promise on a recorded load at the least cost, and by how much.
@@ -48,7 +52,7 @@ def compare(  # noqa: PLR0913, PLR0917 - every parameter is an option of the com
 
     Example: mark compare paper/inception-v3 --trace day.csv --policies mark,reactive,peak-static --html day.html
     """
-    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog)
+    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog, history, forecast_model)
     chosen = policies_of(policies)
     slo = check_question(question)
     if html is not None:

@@ -12,6 +12,8 @@ from mark.app.simulation import SimulationQuestion
 from mark.cli.simulation_options import (
     AsJson,
     CatalogName,
+    ForecastModel,
+    History,
     Hours,
     ModelName,
     Scale,
@@ -36,6 +38,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - every parameter is an option of the co
     scale: Scale = None,
     model: ModelName = None,
     catalog: CatalogName = None,
+    history: History = 0.0,
+    forecast_model: ForecastModel = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a policy would have cost on a recorded load, and whether it would have kept the promise.
@@ -45,7 +49,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - every parameter is an option of the co
 
     Example: mark simulate paper/inception-v3 --trace day.csv --policy mark
     """
-    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog)
+    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog, history, forecast_model)
     policies = (check_policy("--policy", policy),)
     slo = check_question(question)
     reports = simulate_all(question, policies)

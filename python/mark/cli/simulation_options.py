@@ -19,6 +19,8 @@ from mark.errors import ConfigError
 __all__ = [
     "AsJson",
     "CatalogName",
+    "ForecastModel",
+    "History",
     "Hours",
     "ModelName",
     "Scale",
@@ -37,6 +39,12 @@ Seed = Annotated[int, typer.Option(help="Makes arrivals and interruptions reprod
 Hours = Annotated[float | None, typer.Option(help="Simulate only so much of the trace.")]
 Scale = Annotated[float | None, typer.Option(help="Multiply the trace's rate.")]
 ModelName = Annotated[str | None, typer.Option(help="Which model of the file, where it has several.")]
+History = Annotated[
+    float, typer.Option("--history-hours", help="So much of the trace comes first: known to forecasts, not simulated.")
+]
+ForecastModel = Annotated[
+    Path | None, typer.Option(help="An LSTM of `mark forecast train`, for a built-in scenario with a history.")
+]
 CatalogName = Annotated[str | None, typer.Option(help="Prices of a built-in scenario: aws-2018 or aws-us-east-1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
@@ -49,6 +57,7 @@ def check_question(question: SimulationQuestion) -> Slo:
     """
     check_positive({"--hours": question.hours, "--scale": question.scale})
     check_within("--seed", question.seed, 0)
+    check_within("--history-hours", question.history_hours, 0.0)
     return simulated_scenario(question.scenario, question.model, question.catalog).scenario.slo
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from mark.app import simulation
 from mark.app.simulation import SimulationQuestion
 from mark.domain.simulation_report import SimulationReport
+from mark.errors import ConfigError
 from mark.report import duration
 from mark.workload.trace_load import survey_trace
 
@@ -67,8 +68,15 @@ def simulate_all(question: SimulationQuestion, policies: Sequence[str]) -> list[
         ConfigError: the scenario or the trace cannot be used.
     """
     reports = []
-    survey = survey_trace(question.trace, question.hours)
-    total_s = min(survey.duration_s, math.inf if question.hours is None else question.hours * 3600)
+    hours = None if question.hours is None else question.history_hours + question.hours
+    survey = survey_trace(question.trace, hours)
+    total_s = survey.duration_s - question.history_hours * 3600
+    if total_s <= 0:
+        raise ConfigError(
+            f"--history-hours {question.history_hours:g}: {question.trace} has {survey.duration_s / 3600:.4g} hours; "
+            "nothing is left to simulate"
+        )
+    total_s = min(total_s, math.inf if question.hours is None else question.hours * 3600)
     # Once for all policies: it may take a pass over the whole trace.
     question = replace(question, scale=simulation.scale_of(question))
     mean_per_s = survey.mean_per_s * (question.scale or 1.0)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mark.config.forecasting import ForecastConfig
 from mark.config.values import (
     COUNT_MAX,
     DAY_S,
@@ -38,6 +39,7 @@ __all__ = [
     "BatchingConfig",
     "Config",
     "ControllerConfig",
+    "ForecastConfig",
     "ModelConfig",
     "OfferingConfig",
     "ServerConfig",
@@ -126,6 +128,7 @@ class ControllerConfig(Section):
     cooldown_s: Seconds = 300.0
     min_instances: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 1
     policy: Literal["greedy", "refined"] = "refined"
+    forecast: ForecastConfig = ForecastConfig()
 
     @model_validator(mode="after")
     def _check_window(self) -> ControllerConfig:

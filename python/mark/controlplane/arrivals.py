@@ -37,6 +37,16 @@ class Arrivals:
         self._sampled_ns = 0
         self._sampled_rows: float = 0
 
+    def remember(self, maxima_per_s: npt.NDArray[np.float64]) -> None:
+        """Take the maxima of the steps before the first sample, oldest first, as if they had been seen.
+
+        Raises:
+            ValueError: the first sample was taken already.
+        """
+        if self._window_end_ns is not None:
+            raise ValueError("the past is remembered before the first sample, not after it")
+        self._maxima.extend(maxima_per_s.tolist())
+
     def observe(self, now_ns: int, rows: float) -> None:
         """Take note that `rows` rows were offered in all until `now_ns`; neither may decrease.
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
 from mark.domain.fleet import Instance, InstanceState
@@ -21,10 +24,10 @@ from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of, 
 from mark.policies.refined_proposal import moved_on, propose_refined
 from mark.ports import Forecaster
 
-__all__ = ["Controller", "ControllerParams", "Snapshot"]
+__all__ = ["STEPS_KEPT", "Controller", "ControllerParams", "Snapshot"]
 
 # History for the forecaster: a week of one-minute steps.
-_STEPS_KEPT = 7 * 24 * 60
+STEPS_KEPT = 7 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Controller:
         self._capacities = dict(capacities)
         self._forecaster = forecaster
         self._params = params
-        self._arrivals = Arrivals(params.step_s, params.window_s, _STEPS_KEPT)
+        self._arrivals = Arrivals(params.step_s, params.window_s, STEPS_KEPT)
         self._reconciler = Reconciler(*deployment, params.cooldown_s, params.min_instances)
         self._unavailable_until_ns: dict[str, int] = {}
         self._forecast: Forecast | None = None  # of the last tick
@@ -112,6 +115,10 @@ class Controller:
     def capacities(self) -> Mapping[str, float]:
         """Rows per second that one instance of each offering serves under the SLO."""
         return self._capacities
+
+    def remember(self, maxima_per_s: npt.NDArray[np.float64]) -> None:
+        """Take note of the highest rate of each step before the first observation, oldest first."""
+        self._arrivals.remember(maxima_per_s)
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""

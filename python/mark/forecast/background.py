@@ -91,15 +91,23 @@ class Refits:
     Thread safety: none; the work itself runs wherever the background runs it.
     """
 
-    def __init__(self, fits: Mapping[str, Fit], every_steps: Mapping[str, int], background: Background) -> None:
+    def __init__(
+        self,
+        fits: Mapping[str, Fit],
+        every_steps: Mapping[str, int],
+        background: Background,
+        steps_min: Mapping[str, int] | None = None,
+    ) -> None:
         """Make one.
 
         Args:
             fits: how each predictor is fitted: to a series and the number of its first step.
             every_steps: how often, by the same names.
             background: does the work; one at a time.
+            steps_min: how many steps of history each fit needs; by the same names, 0 where one is missing.
         """
         self._fits, self._every, self._background = dict(fits), dict(every_steps), background
+        self._steps_min = dict(steps_min or {})
         self._due = dict.fromkeys(fits, 0)
         self._running: tuple[str, Job] | None = None
 
@@ -115,11 +123,14 @@ class Refits:
         """
         ended = self._collect()
         if self._running is None:
-            name = next((name for name, due in self._due.items() if first_step >= due), None)
+            name = next((name for name in self._fits if self._is_due(name, len(history), first_step)), None)
             if name is not None:
                 self._due[name] = first_step + self._every[name]
                 self._begin(name, history.copy(), first_step - len(history), serving.get(name))
         return ended
+
+    def _is_due(self, name: str, steps: int, first_step: int) -> bool:
+        return steps >= self._steps_min.get(name, 0) and first_step >= self._due[name]
 
     def _begin(self, name: str, series: FloatArray, first_step: int, serving: QuantilePredictor | None) -> None:
         fit = self._fits[name]

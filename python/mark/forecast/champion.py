@@ -40,6 +40,8 @@ class ChampionOptions:
         budget_s: a prediction that takes longer is passed over.
         prior: what the moving maximum is multiplied by until its calibration knows better.
         window_steps: how many scores each calibration looks back on.
+        leader: the predictor that serves whenever it can; None for whichever was the best of late.
+        maximum_of_steps: how many steps the moving maximum looks back on.
     """
 
     level: float = 0.95
@@ -47,12 +49,14 @@ class ChampionOptions:
     budget_s: float = 0.5
     prior: float = 1.2
     window_steps: int = 2880
+    leader: str | None = None
+    maximum_of_steps: int = 10
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1 or not 1 <= self.rule_steps <= HORIZON_STEPS:
             raise ForecastError(f"level must lie in (0, 1) and rule_steps from 1 to {HORIZON_STEPS}")
-        if not (self.budget_s > 0 and self.prior > 0 and self.window_steps > 0):
-            raise ForecastError("budget_s, prior and window_steps must be positive")
+        if not (self.budget_s > 0 and self.prior > 0 and self.window_steps > 0 and self.maximum_of_steps > 0):
+            raise ForecastError("budget_s, prior, window_steps and maximum_of_steps must be positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Champion:
         """
         self._options = options or ChampionOptions()
         self._step_now, self._background, self._refits = step_now, background, refits
-        self._fallback = MovingMaximumPoint()
+        self._fallback = MovingMaximumPoint(self._options.maximum_of_steps)
         self._candidates = {name: self._candidate(made) for name, made in self._by_name(predictors).items()}
         self._ranking = Ranking(list(self._candidates))
         self._learnt_until: int | None = None
@@ -144,7 +148,22 @@ class Champion:
         All entries of the history are taken as finished, and the first rate is that of the step after them. An entry
         that is no rate is replaced as `fill_gaps` says. Beyond the predictors' horizon its last bound holds on.
         """
-        first, history = self._step_now(), _cleaned(maxima_per_s)
+        return self._forecast(self._step_now(), maxima_per_s, step_s, horizon_steps)
+
+    def replay(self, maxima_per_s: FloatArray, first_step: int, step_s: float) -> None:
+        """Learn from a history as if its last `window_steps` had been forecast one by one, refits included.
+
+        Args:
+            maxima_per_s: maximum rate of each past step in rows per second, oldest first.
+            first_step: number of the step after it, counted from a midnight.
+            step_s: length of a step.
+        """
+        count = len(maxima_per_s)
+        for known in range(max(1, count - self._options.window_steps), count):
+            self._forecast(first_step - count + known, maxima_per_s[:known], step_s, HORIZON_STEPS)
+
+    def _forecast(self, first: int, maxima_per_s: FloatArray, step_s: float, horizon_steps: int) -> Forecast:
+        history = _cleaned(maxima_per_s)
         if not len(history):
             return Forecast(step_s, (0.0,) * horizon_steps, self._fallback.name)
         self._learn(history, first)
@@ -154,7 +173,7 @@ class Champion:
             name: self._candidates[name].calibrator.correct(first, fan.at(self._options.level))
             for name, fan in fans.items()
         }
-        leader = self._ranking.champion
+        leader = self._options.leader or self._ranking.champion
         serving = leader if leader in bounds else self._fallback.name
         self._fan = fans[serving]
         return Forecast(step_s, self._rates(bounds[serving], horizon_steps), self._words(serving, leader))
@@ -252,9 +271,11 @@ class Champion:
 
     def _words(self, serving: str, leader: str) -> str:
         words = f"{serving} at {100 * self._options.level:g} %"
-        candidate = self._candidates[leader]
         if serving == leader:
             return words
+        candidate = self._candidates.get(leader)
+        if candidate is None or not candidate.failures:
+            return f"{words} until {leader} has enough history"
         return (
             f"{words} in place of {leader}, which failed {candidate.failures.total()} times: {candidate.last_failure}"
         )
@@ -262,7 +283,7 @@ class Champion:
     def _standing(self, name: str, candidate: _Candidate) -> Standing:
         return Standing(
             name=name,
-            champion=name == self._ranking.champion,
+            champion=name == (self._options.leader or self._ranking.champion),
             pinball=self._ranking.loss(name),
             scored=candidate.decided,
             held=candidate.held / candidate.decided if candidate.decided else None,

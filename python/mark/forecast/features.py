@@ -13,11 +13,21 @@ import numpy.typing as npt
 
 from mark.forecast.series import Calendar
 
-__all__ = ["Inputs", "history_steps_of", "inputs_of", "rates_of", "ratios_of", "targets_of", "windows_of"]
+__all__ = [
+    "SAMPLES_MIN",
+    "Inputs",
+    "history_steps_of",
+    "inputs_of",
+    "rates_of",
+    "ratios_of",
+    "targets_of",
+    "windows_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 
+SAMPLES_MIN = 1000  # fewer leave the weights of so many features to chance
 _RECENT_STEPS = 180
 _LEVEL_STEPS = 60
 _BUCKET_STEPS = 5

@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from mark.errors import ForecastError
 from mark.forecast.fan import HORIZON_STEPS, LEVELS, QuantileFan
-from mark.forecast.features import Inputs, history_steps_of, inputs_of, rates_of, ratios_of, targets_of, windows_of
+from mark.forecast.features import (
+    SAMPLES_MIN,
+    Inputs,
+    history_steps_of,
+    inputs_of,
+    rates_of,
+    ratios_of,
+    targets_of,
+    windows_of,
+)
 from mark.forecast.loss import pinball
 from mark.forecast.scaling import Scaler, fit_scaler
 from mark.forecast.series import Calendar, checked_series
@@ -23,7 +32,6 @@ __all__ = ["LinearQuantiles", "LinearWeights", "fan_of", "fit_linear", "fit_weig
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 
-_SAMPLES_MIN = 1000
 _KNOTS = (1, 2, 3, 5, 7, 10, 13, 17, 21, 26, 31, 36, 42, 48, 54, 60)
 _FIRST_ROUNDS, _ROUNDS = 30, 12
 _RATIO_LOG_MAX = 5.0
@@ -107,7 +115,7 @@ def fit_linear(series: FloatArray, first_step: int = 0, calendar: Calendar | Non
     """
     calendar = calendar or Calendar()
     history = history_steps_of(calendar)
-    known = checked_series(series, history + HORIZON_STEPS + _SAMPLES_MIN)
+    known = checked_series(series, history + HORIZON_STEPS + SAMPLES_MIN)
     windows = windows_of(known, calendar, HORIZON_STEPS)
     targets = targets_of(known, calendar, HORIZON_STEPS)
     inputs = inputs_of(windows, first_step + history + np.arange(len(windows)), calendar)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from mark.errors import ForecastError
 
-__all__ = ["newsvendor_level", "pinball"]
+__all__ = ["LEVEL_MAX", "LEVEL_MIN", "newsvendor_level", "pinball"]
 
-_LEVEL_MIN, _LEVEL_MAX = 0.5, 0.99
+LEVEL_MIN, LEVEL_MAX = 0.5, 0.99  # beyond the latter there is too little history to know it
 
 
 def pinball(truth: npt.NDArray[np.float64], bound: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:
@@ -36,4 +36,4 @@ def newsvendor_level(overflow_price: float, instance_price: float) -> float:
     if not (0 < overflow_price < math.inf and 0 < instance_price < math.inf):
         raise ForecastError(f"prices of a row must be positive, not {overflow_price} and {instance_price}")
     ratio = (overflow_price - instance_price) / overflow_price
-    return min(_LEVEL_MAX, max(_LEVEL_MIN, ratio))
+    return min(LEVEL_MAX, max(LEVEL_MIN, ratio))

@@ -56,6 +56,10 @@ class LstmPredictor:
         for _ in range(_WARM_UPS):
             self.predict(np.ones(self.history_steps), 0)
 
+    def __reduce__(self) -> tuple[type[LstmPredictor], tuple[bytes]]:
+        """Between processes it travels as its file does; the network itself cannot be pickled."""
+        return LstmPredictor, (self._packed,)
+
     @classmethod
     def load(cls, path: Path) -> LstmPredictor:
         """Read a file.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mark.errors import ForecastError
 from mark.forecast.fan import HORIZON_STEPS, LEVELS
-from mark.forecast.features import Inputs, history_steps_of, inputs_of, ratios_of, targets_of, windows_of
+from mark.forecast.features import SAMPLES_MIN, Inputs, history_steps_of, inputs_of, ratios_of, targets_of, windows_of
 from mark.forecast.linear import LinearWeights, fit_weights
 from mark.forecast.lstm import LstmPredictor, metadata_of
 from mark.forecast.series import Calendar, checked_series
@@ -23,7 +23,6 @@ __all__ = ["Progress", "TrainingOptions", "train_lstm"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_SAMPLES_MIN = 1000
 _RATIO_LOG_MAX = 5.0
 _SKIP_PACE = 0.1
 _WARM_UP = 50
@@ -124,7 +123,7 @@ def train_lstm(
 
 def _samples(series: FloatArray, first_step: int, calendar: Calendar) -> tuple[Inputs, FloatArray]:
     history = history_steps_of(calendar)
-    known = checked_series(series, history + HORIZON_STEPS + _SAMPLES_MIN)
+    known = checked_series(series, history + HORIZON_STEPS + SAMPLES_MIN)
     windows = windows_of(known, calendar, HORIZON_STEPS)
     inputs = inputs_of(windows, first_step + history + np.arange(len(windows)), calendar)
     return inputs, ratios_of(targets_of(known, calendar, HORIZON_STEPS), inputs.level)

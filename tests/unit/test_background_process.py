@@ -1,0 +1,80 @@
+"""Work in processes of its own: what it returns, what it raises, and that no process is left."""
+
+from __future__ import annotations
+
+import operator
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+
+import psutil
+import pytest
+
+from mark.live.background_process import ProcessBackground
+
+
+def test_work_is_done_in_another_process_and_hands_over_what_it_returns() -> None:
+    job = ProcessBackground().start_work(os.getpid)
+
+    assert job.wait(30)
+    assert job.outcome() != os.getpid()
+
+
+def test_what_the_work_raises_is_raised_where_it_is_asked_for() -> None:
+    job = ProcessBackground().start_work(partial(operator.truediv, 1, 0))
+
+    assert job.wait(30)
+    with pytest.raises(ZeroDivisionError):
+        job.outcome()
+
+
+def test_what_the_work_prints_is_no_answer() -> None:
+    job = ProcessBackground().start_work(partial(print, "hello"))
+
+    assert job.wait(30)
+    assert job.outcome() is None
+
+
+def test_what_cannot_be_handed_over_is_an_error() -> None:
+    job = ProcessBackground().start_work(partial(open, os.devnull))
+
+    assert job.wait(30)
+    with pytest.raises(RuntimeError, match="cannot be handed over"):
+        job.outcome()
+
+
+def test_a_process_that_dies_is_an_error_and_not_a_hang() -> None:
+    job = ProcessBackground().start_work(partial(os._exit, 3))
+
+    assert job.wait(30)
+    with pytest.raises(RuntimeError, match="without an answer, with status 3"):
+        job.outcome()
+
+
+def test_closing_ends_what_runs_and_nothing_starts_afterwards() -> None:
+    background = ProcessBackground()
+    job = background.start_work(partial(time.sleep, 1000))
+    assert not job.wait(0.0)
+
+    background.close()
+
+    assert job.wait(0.0)
+    assert not [child for child in psutil.Process().children() if "background_process" in " ".join(child.cmdline())]
+    with pytest.raises(RuntimeError, match="after the end"):
+        background.start_work(os.getpid)
+
+
+def test_it_ends_with_the_process_that_started_it() -> None:
+    script = (
+        "import functools, time; from mark.live.background_process import ProcessBackground;"
+        "ProcessBackground().start_work(functools.partial(time.sleep, 1000)); print('started', flush=True);"
+        "time.sleep(1000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        [child] = psutil.Process(parent.pid).children()
+        parent.kill()
+    assert psutil.wait_procs([child], timeout=30)[1] == []
