@@ -49,7 +49,6 @@ def answer(*arguments: str | Path) -> dict[str, Any]:
 
 
 def test_what_is_history_is_known_and_not_simulated(trace: Path) -> None:
-    whole = answer("simulate", "paper/lstm-ptb", "--trace", trace)
     later = answer("simulate", "paper/lstm-ptb", "--trace", trace, "--history-hours", "1")
     moving = answer(
         "simulate", "paper/lstm-ptb", "--trace", trace, "--history-hours", "1", "--policy", "mark-moving-maximum"
@@ -58,7 +57,8 @@ def test_what_is_history_is_known_and_not_simulated(trace: Path) -> None:
     assert later["requests"] == moving["requests"]
     assert later["requests"] == pytest.approx(30 * 4000 * 6 / 3, rel=0.05)  # of the last half hour
     assert later["attainment"] > 0.98
-    assert later["cost_usd"]["total"] < moving["cost_usd"]["total"]
+    # Half an hour is too little for anybody but the newcomers' moving maximum.
+    assert later["cost_usd"] == moving["cost_usd"]
 
 
 def test_a_forecast_model_needs_a_history(trace: Path) -> None:

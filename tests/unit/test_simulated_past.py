@@ -13,7 +13,7 @@ from mark.workload.synthetic import SteppedLoad
 
 SIMULATED = simulated_scenario("paper/nasnet", None)
 HOURS = 4
-LOAD = SteppedLoad(LoadChunk(3600.0 * np.arange(1, HOURS + 1), np.array([100.0, 400.0, 200.0, 0.0])))
+LOAD = SteppedLoad(LoadChunk(3600.0 * np.arange(1, HOURS + 1, dtype=np.float64), np.array([100.0, 400.0, 200.0, 0.0])))
 
 
 def test_without_a_history_nothing_is_known_and_the_warm_up_goes_before_midnight() -> None:
