@@ -7,6 +7,7 @@ passes of the prototype over single differences learn less.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,12 @@ class SquaredErrorLstm:
         self.headroom = headroom
         self._scale = float(series.mean()) or 1.0
         self._network = _trained(series / self._scale, seed)
+
+    def times(self, headroom: float) -> SquaredErrorLstm:
+        """The same network with another factor."""
+        other = copy.copy(self)
+        other.headroom = headroom
+        return other
 
     def forecast(self, maxima_per_s: FloatArray, step_s: float, horizon_steps: int) -> Forecast:
         """The mean of each of the next steps, as the network sees it; the last one holds on behind them."""

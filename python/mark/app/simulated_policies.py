@@ -26,7 +26,7 @@ from mark.policies.target_tracking import TargetTracking
 from mark.ports import Clock, Forecaster
 from mark.sim.roles import FleetController
 
-__all__ = ["POLICIES", "PolicyInputs", "SimulatedPolicy", "policy_of"]
+__all__ = ["POLICIES", "ForecastBy", "PolicyInputs", "SimulatedPolicy", "policy_of"]
 
 _SAGEMAKER_PRICE_FACTOR = 1.4  # of an ML instance over the same of EC2; assumed, as in the paper's data
 _SAGEMAKER_OVER_PROVISION = 2.0  # as the paper's baseline is configured
@@ -83,13 +83,29 @@ class PolicyInputs:
     past: Past = NO_PAST
 
 
-def policy_of(name: str, inputs: PolicyInputs) -> SimulatedPolicy:
-    """The policy of a name, for a scenario.
+@dataclass(frozen=True, slots=True)
+class ForecastBy:
+    """Mark with a forecaster that has no name among the policies.
+
+    Attributes:
+        name: for the report.
+        forecaster: what forecasts.
+    """
+
+    name: str
+    forecaster: Forecaster
+
+
+def policy_of(policy: str | ForecastBy, inputs: PolicyInputs) -> SimulatedPolicy:
+    """A policy for a scenario.
 
     Raises:
         ConfigError: the scenario has not what the policy needs.
     """
-    return _POLICIES[name](inputs)
+    if isinstance(policy, str):
+        return _POLICIES[policy](inputs)
+    scenario = inputs.simulated.scenario
+    return _marks(inputs, scenario.offerings, scenario.capacities, scenario.serverless, policy.forecaster)
 
 
 def _mark(inputs: PolicyInputs) -> SimulatedPolicy:

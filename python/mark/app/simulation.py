@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mark import _core
 from mark.app.parts import dispatcher_params
 from mark.app.simulated_past import NO_PAST, Past, maxima_of, past_of, scene_s_of
-from mark.app.simulated_policies import POLICIES, PolicyInputs, SimulatedPolicy, policy_of
+from mark.app.simulated_policies import POLICIES, ForecastBy, PolicyInputs, SimulatedPolicy, policy_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario, simulated_scenario
 from mark.cloud.catalog import burstable_of
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
@@ -115,7 +115,7 @@ def scale_of(question: SimulationQuestion) -> float:
 def simulate(  # noqa: PLR0913 - what may be left out is named
     simulated: SimulatedScenario,
     load: Load | RecordedLoad,
-    policy: str,
+    policy: str | ForecastBy,
     *,
     seed: int = 0,
     behaviour: CloudBehaviour | None = None,
@@ -127,7 +127,7 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     Args:
         simulated: the scenario.
         load: what comes; its first minutes are the warm-up if there is a past.
-        policy: one of `POLICIES`.
+        policy: one of `POLICIES`, or mark with a forecaster of its own.
         seed: makes arrivals and interruptions reproducible.
         behaviour: of the cloud; None for the scenario's usual one.
         on_progress: called now and then with the simulated seconds that are done.
@@ -146,7 +146,8 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     world = World(_world_params(simulated, made, seed), feed, cloud, clock, made.controller)
     duration_s = world.run(on_progress=on_progress)
     world.settle()
-    report = report_of(world, (simulated.scenario.name, policy), duration_s, time.perf_counter() - began_s)
+    name = policy if isinstance(policy, str) else policy.name
+    report = report_of(world, (simulated.scenario.name, name), duration_s, time.perf_counter() - began_s)
     return replace(report, notes=(*simulated.scenario.notes, *made.notes))
 
 
