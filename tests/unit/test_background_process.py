@@ -9,9 +9,13 @@ import sys
 import time
 from functools import partial
 
+import numpy as np
 import psutil
 import pytest
+from unit.forecast_series import SHORT_DAY, daily
 
+from mark.forecast.background import InlineBackground, Refits
+from mark.forecast.linear import fit_linear
 from mark.live.background_process import ProcessBackground
 
 
@@ -20,6 +24,20 @@ def test_work_is_done_in_another_process_and_hands_over_what_it_returns() -> Non
 
     assert job.wait(30)
     assert job.outcome() != os.getpid()
+
+
+def test_a_refit_in_a_process_of_its_own_ends_as_it_does_here() -> None:
+    calendar, load = SHORT_DAY, daily(5)
+    outcomes = []
+    for background in (InlineBackground(), ProcessBackground()):
+        refits = Refits({"linear": partial(fit_linear, calendar=calendar)}, {"linear": 1000}, background)
+        outcome = None
+        while outcome is None:
+            outcome = refits.poll(np.tile(load, 5), 0, {})
+        outcomes.append(outcome.promoted)
+
+    here, there = (made.predict(load, 0) for made in outcomes if made is not None)
+    assert np.allclose(here.running_max, there.running_max)
 
 
 def test_what_the_work_raises_is_raised_where_it_is_asked_for() -> None:

@@ -1,7 +1,7 @@
 """Exponential smoothing with a trend and a daily season (Holt 1957, Winters 1960; additive).
 
-The recursion is written out here: a season of 1440 steps and a forecast in every step need a state that moves on, and
-the libraries that fit the method (statsmodels, statsforecast) take no new value without fitting the whole again.
+The recursion is written out here: with a season of 1440 steps and a forecast in every step the state has to move on,
+and statsmodels goes over the whole history for each (docs/decisions/0013). The tests compare both.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy.typing as npt
 from mark.forecast.fan import HORIZON_STEPS, QuantileFan, flat_fan
 from mark.forecast.series import Calendar, checked_series
 
-__all__ = ["HoltWinters", "Smoothing", "fit_holt_winters"]
+__all__ = ["DAMPING", "HoltWinters", "Smoothing", "fit_holt_winters"]
 
 FloatArray = npt.NDArray[np.float64]
 
 _LEVELS = (0.05, 0.1, 0.2, 0.4, 0.7)
 _TRENDS = (0.0, 0.01)
 _SEASONS = (0.05, 0.2, 0.5)
-_DAMPING = 0.98  # of the trend, for each step: an hour's extrapolation of a minute's noise is none
+DAMPING = 0.98  # of the trend, for each step: an hour's extrapolation of a minute's noise is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class _State:
 
     def smooth(self, rate: float, smoothing: Smoothing) -> None:
         phase = self.next_step % len(self.season)
-        season, expected = self.season[phase], self.level + _DAMPING * self.trend
+        season, expected = self.season[phase], self.level + DAMPING * self.trend
         level = expected + smoothing.level * (rate - season - expected)
-        self.trend = _DAMPING * self.trend + smoothing.trend * (level - expected)
+        self.trend = DAMPING * self.trend + smoothing.trend * (level - expected)
         self.season[phase] = season + smoothing.season * (rate - level - season)
         self.level = level
         self.next_step += 1
@@ -86,7 +86,7 @@ class HoltWinters:
         state = self._moved_on(history, first_step)
         self._state = state
         steps = np.arange(1, HORIZON_STEPS + 1)
-        damped = state.trend * np.cumsum(_DAMPING**steps)
+        damped = state.trend * np.cumsum(DAMPING**steps)
         season = np.take(state.season, np.arange(first_step, first_step + HORIZON_STEPS), mode="wrap")
         return flat_fan(np.maximum(0.0, state.level + damped + season))
 
@@ -124,9 +124,9 @@ def fit_holt_winters(series: FloatArray, calendar: Calendar | None = None) -> Ho
     trend, errors = np.zeros(len(grid)), np.zeros(len(grid))
     seasons = np.tile((known[:day] - known[:day].mean())[:, np.newaxis], len(grid))
     for step in range(day, len(known) - 10):
-        season, expected = seasons[step % day], level + _DAMPING * trend
+        season, expected = seasons[step % day], level + DAMPING * trend
         new_level = expected + follow_level * (known[step] - season - expected)
-        trend = _DAMPING * trend + follow_trend * (new_level - expected)
+        trend = DAMPING * trend + follow_trend * (new_level - expected)
         seasons[step % day] = season + follow_season * (known[step] - new_level - season)
         level = new_level
         if step >= 2 * day:
