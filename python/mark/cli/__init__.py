@@ -1,4 +1,4 @@
-"""The command line: `mark serve`, `worker`, `load`, `trace`, `status`, `plan`, `demo` and `version`."""
+"""The command line: `mark --help` lists the commands."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ def main() -> None:
     # gRPC's core tells of a busy port in its own words beside ours. It reads this when it is imported, so before the
     # commands are; whoever wants its words sets the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from mark.cli.commands import app
-
     try:
+        from mark.cli.commands import app  # takes a while, in which somebody may change their mind
+
         app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except MarkError as error:
         sys.stderr.write(f"mark: {error}\n")
         raise SystemExit(2) from None
