@@ -90,6 +90,15 @@ def test_status_shows_promise_fleet_and_cost(router: RouterProcess) -> None:
     assert model["cost_usd_per_hour"] == pytest.approx(0.2)
 
 
+def test_a_decision_says_who_forecasts_and_how_surely(router: RouterProcess) -> None:
+    decision = ""
+    while "forecast" not in decision or "at 50 %" not in decision:  # of the second step: nothing was seen in the first
+        (model,) = json.loads(mark("status", router.address, "--json").stdout)["models"]
+        decision = model["last_decision"]
+
+    assert "rows/s by moving maximum at 50 %" in decision  # sl_min 0.9
+
+
 def test_status_of_nobody_is_one_line_and_exit_code_two() -> None:
     done = mark("status", "127.0.0.1:1")
 
