@@ -26,8 +26,8 @@ from mark.ports import Forecaster
 
 __all__ = ["STEPS_KEPT", "Controller", "ControllerParams", "Snapshot"]
 
-# History for the forecaster: a week of one-minute steps.
-STEPS_KEPT = 7 * 24 * 60
+# History for the forecaster: three weeks of one-minute steps. With one, what is trained on it costs 4 to 7 % more.
+STEPS_KEPT = 21 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
