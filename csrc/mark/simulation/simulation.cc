@@ -36,11 +36,15 @@ Simulation::Simulation(DispatcherParams dispatcher, const SimulationParams& para
       dispatcher_(with_functions(dispatcher, functions)),
       arrivals_(params.seed),
       random_(params.seed ^ kServiceSeed),
+      ledger_(dispatcher.margin),
       tally_(params.bin, params.counted_from) {
   check(params);
   if (functions) {
     functions_.emplace(*functions, now_);
-    bursting_.emplace(BurstParams{.latency = functions->latency, .concurrency_max = functions->concurrency_max});
+    bursting_.emplace(BurstParams{.latency = functions->latency,
+                                  .concurrency_max = functions->concurrency_max,
+                                  .usd_per_request = functions->price.usd(functions->latency),
+                                  .limits = params.burst_limits});
   }
 }
 
@@ -97,40 +101,54 @@ void Simulation::arrive() {
   arrivals_.pop();
   tally_.offered(now_);
   const Request request{.id = RequestId::of(slot, entry.generation), .deadline = entry.deadline};
-  if (dispatcher_.submit(request, now_) != Admission::kAccepted) {
-    give_up(slot);
+  const Admission answer = dispatcher_.submit(request, now_);
+  if (answer != Admission::kAccepted) {
+    give_up(slot, outcome_of(answer));
   }
 }
 
 // What instances do not answer in time goes to a function, if one does.
-void Simulation::give_up(std::uint32_t slot) {
-  if (!burst(slot)) {
+void Simulation::give_up(std::uint32_t slot, Outcome otherwise) {
+  if (!burst(slot, otherwise)) {
     tally_.refused(slots_[slot].arrival);
     release(slot);
   }
 }
 
-bool Simulation::burst(std::uint32_t slot) {
-  if (!bursting_ || !functions_ || bursting_->decide(slots_[slot].deadline, now_) != BurstVerdict::kSend) {
+bool Simulation::burst(std::uint32_t slot, Outcome otherwise) {
+  if (!bursting_ || !functions_ || decide(slot) != BurstVerdict::kSend) {
     return false;
   }
+  const BurstTicket ticket = bursting_->sent(now_);
+  ledger_.sent(otherwise);
   const std::optional<FunctionStart> started = functions_->start(now_);
   if (!started) {
+    bursting_->ended(ticket, true, 0, now_);
+    ledger_.ended(otherwise);
     return false;
   }
-  bursting_->sent();
   tally_.burst(slots_[slot].arrival);
   const FunctionPoolParams& params = functions_->params();
   const DurationNs ran = scaled(params.latency, variation()) + (started->cold ? params.cold_start : DurationNs::zero());
-  finishes_.push({.at = now_ + ran, .sequence = sequence_++, .batch = {}, .slot = slot, .ran = ran});
+  finishes_.push({.at = now_ + ran, .sequence = sequence_++, .batch = {}, .slot = slot, .ran = ran, .ticket = ticket});
   return true;
+}
+
+BurstVerdict Simulation::decide(std::uint32_t slot) {
+  const BurstVerdict verdict = bursting_->decide(slots_[slot].deadline, now_);
+  ledger_.decided(verdict);
+  if (params_.keeps_batches) {
+    bursts_.push_back({.decided = now_, .request = slots_[slot].ordinal, .verdict = verdict});
+  }
+  return verdict;
 }
 
 void Simulation::finish(const Finish& event) {
   if (event.batch.generation() == 0 && functions_ && bursting_) {
     functions_->finish(event.ran, now_);
-    bursting_->ended();
     const Slot& entry = slots_[event.slot];
+    bursting_->ended(event.ticket, false, functions_->params().price.usd(event.ran), now_);
+    ledger_.answered(entry.arrival, entry.deadline, now_);
     tally_.answered(now_ <= entry.deadline ? Ending::kServerless : Ending::kLate, entry.arrival, now_);
     release(event.slot);
     return;
@@ -152,7 +170,7 @@ void Simulation::poll() {
 
 void Simulation::drop(const std::vector<Drop>& drops) {
   for (const Drop& dropped : drops) {
-    give_up(dropped.request.slot());
+    give_up(dropped.request.slot(), dropped.outcome);
   }
 }
 
@@ -162,7 +180,7 @@ void Simulation::launch(const Dispatch& dispatch) {
       scaled(worker.simulated.spec.profile.predict(dispatch.rows), worker.simulated.slowdown * variation());
   const TimeNs begun = std::max(now_, worker.free_at);
   worker.free_at = begun + (worker.credits ? worker.credits->run(work, begun) : work);
-  finishes_.push({.at = worker.free_at, .sequence = sequence_++, .batch = dispatch.batch});
+  finishes_.push({.at = worker.free_at, .sequence = sequence_++, .batch = dispatch.batch, .ticket = {}});
   if (params_.keeps_batches) {
     SimulatedBatch& batch = batches_.emplace_back();
     batch.launched = now_;
