@@ -6,7 +6,7 @@
 namespace mark {
 namespace {
 
-constexpr int kDoublingsMax = 5;
+constexpr int kPausesMax = 32;
 
 }  // namespace
 
@@ -41,14 +41,14 @@ void CircuitBreaker::ended(std::uint64_t life, bool failed, TimeNs now) {
     failures_ = 0;
     if (open_until_) {
       open_until_.reset();
-      reopened_ = 0;
+      pauses_ = 1;
       probing_ = false;
       ++life_;
     }
     return;
   }
   if (open_until_) {
-    reopened_ = std::min(reopened_ + 1, kDoublingsMax);
+    pauses_ = std::min(2 * pauses_, kPausesMax);
     open(now);
   } else if (params_.failures_max > 0 && ++failures_ >= params_.failures_max) {
     open(now);
@@ -56,7 +56,7 @@ void CircuitBreaker::ended(std::uint64_t life, bool failed, TimeNs now) {
 }
 
 void CircuitBreaker::open(TimeNs now) {
-  open_until_ = now + params_.open * (1 << reopened_);
+  open_until_ = now + params_.open * pauses_;
   failures_ = 0;
   probing_ = false;
   ++life_;

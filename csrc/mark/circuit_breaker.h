@@ -39,7 +39,7 @@ class CircuitBreaker {
   BreakerParams params_;
   std::uint64_t life_ = 1;
   int failures_ = 0;  // in a row, while closed
-  int reopened_ = 0;  // times in a row that a probe failed
+  int pauses_ = 1;    // that it stays open for
   bool probing_ = false;
   std::optional<TimeNs> open_until_;  // empty while closed
 };

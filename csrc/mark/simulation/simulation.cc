@@ -109,33 +109,33 @@ void Simulation::arrive() {
 
 // What instances do not answer in time goes to a function, if one does.
 void Simulation::give_up(std::uint32_t slot, Outcome otherwise) {
-  if (!burst(slot, otherwise)) {
+  if (!bursting_ || !functions_ || !burst(*bursting_, *functions_, slot, otherwise)) {
     tally_.refused(slots_[slot].arrival);
     release(slot);
   }
 }
 
-bool Simulation::burst(std::uint32_t slot, Outcome otherwise) {
-  if (!bursting_ || !functions_ || decide(slot) != BurstVerdict::kSend) {
+bool Simulation::burst(BurstPolicy& policy, FunctionPool& functions, std::uint32_t slot, Outcome otherwise) {
+  if (decide(policy, slot) != BurstVerdict::kSend) {
     return false;
   }
-  const BurstTicket ticket = bursting_->sent(now_);
+  const BurstTicket ticket = policy.sent(now_);
   ledger_.sent(otherwise);
-  const std::optional<FunctionStart> started = functions_->start(now_);
+  const std::optional<FunctionStart> started = functions.start(now_);
   if (!started) {
-    bursting_->ended(ticket, true, 0, now_);
+    policy.ended(ticket, true, 0, now_);
     ledger_.ended(otherwise);
     return false;
   }
   tally_.burst(slots_[slot].arrival);
-  const FunctionPoolParams& params = functions_->params();
+  const FunctionPoolParams& params = functions.params();
   const DurationNs ran = scaled(params.latency, variation()) + (started->cold ? params.cold_start : DurationNs::zero());
   finishes_.push({.at = now_ + ran, .sequence = sequence_++, .batch = {}, .slot = slot, .ran = ran, .ticket = ticket});
   return true;
 }
 
-BurstVerdict Simulation::decide(std::uint32_t slot) {
-  const BurstVerdict verdict = bursting_->decide(slots_[slot].deadline, now_);
+BurstVerdict Simulation::decide(const BurstPolicy& policy, std::uint32_t slot) {
+  const BurstVerdict verdict = policy.decide(slots_[slot].deadline, now_);
   ledger_.decided(verdict);
   if (params_.keeps_batches) {
     bursts_.push_back({.decided = now_, .request = slots_[slot].ordinal, .verdict = verdict});

@@ -116,8 +116,8 @@ class Simulation {
   void launch(const Dispatch& dispatch);
   void drop(const std::vector<Drop>& drops);
   void give_up(std::uint32_t slot, Outcome otherwise);
-  bool burst(std::uint32_t slot, Outcome otherwise);
-  BurstVerdict decide(std::uint32_t slot);
+  bool burst(BurstPolicy& policy, FunctionPool& functions, std::uint32_t slot, Outcome otherwise);
+  BurstVerdict decide(const BurstPolicy& policy, std::uint32_t slot);
   void release(std::uint32_t slot) { free_slots_.push_back(slot); }
   std::uint32_t take_slot();
   double variation();
