@@ -298,6 +298,9 @@ def write_infer_response(
     request_id: str,
     outputs: Sequence[tuple[str, str, Sequence[int], _Contents]],
 ) -> bytes: ...
+def single_answer(request: bytes, response: bytes, signature: ModelSignature) -> bytes:
+    """Raises ValueError when the response does not fit the request."""
+
 def parse_infer_response(message: bytes) -> InferResponse:
     """Raises ValueError, naming the field, when the message is not a valid ModelInferResponse."""
 

@@ -74,7 +74,7 @@ class World:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async def look() -> None:
-            while not holds():
+            while not holds():  # noqa: ASYNC110 - that a process has ended is told to nobody here
                 await asyncio.sleep(0.02)
 
         await asyncio.wait_for(look(), 10.0)
@@ -83,7 +83,8 @@ class World:
 @pytest.fixture(params=["fake", "local"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     if request.param == "fake":
-        fake = FakeFunctions(PRICE, SteadyClock(), latency_s=SLOW_S, cold_start_s=0.1, concurrency_max=2, idle_s=IDLE_S)
+        fake = FakeFunctions(PRICE, SteadyClock(), latency_s=SLOW_S, cold_start_s=0.1, concurrency_max=2)
+        fake.idle_s = IDLE_S
         yield World(fake, fake)
         await fake.close()
         return

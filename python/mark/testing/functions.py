@@ -31,7 +31,6 @@ class FakeFunctions:
         latency_s: float,
         cold_start_s: float = 0.0,
         concurrency_max: int = 1000,
-        idle_s: float = math.inf,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._price = price
@@ -40,7 +39,6 @@ class FakeFunctions:
         self._latency_s = latency_s
         self._cold_start_s = cold_start_s
         self._concurrency_max = concurrency_max
-        self._idle_s = idle_s
         self._idle_since_ns: list[int] = []
         self._busy = 0
         self._cold_starts = 0
@@ -49,6 +47,7 @@ class FakeFunctions:
         self._faults: list[Exception] = []
         self.answer: Callable[[bytes], bytes] = lambda message: message
         self.invoked: list[bytes] = []
+        self.idle_s = math.inf
 
     def fail_next(self, error: Exception, times: int = 1) -> None:
         """Make the next requests raise, after as long as an answer would take; Throttled at once."""
@@ -107,4 +106,4 @@ class FakeFunctions:
 
     def _expire(self) -> None:
         now_ns = self._clock.now_ns()
-        self._idle_since_ns = [since for since in self._idle_since_ns if (now_ns - since) / 1e9 <= self._idle_s]
+        self._idle_since_ns = [since for since in self._idle_since_ns if (now_ns - since) / 1e9 <= self.idle_s]
