@@ -78,6 +78,9 @@ class World:
 
         return asyncio.ensure_future(asking())
 
+    def breaker(self) -> BreakerState:
+        return self.bursts.breaker
+
     def decided(self, verdict: BurstVerdict) -> int:
         return self.bursts.statistics().decided(verdict)
 
@@ -151,7 +154,7 @@ async def test_failures_in_a_row_open_the_breaker_and_a_probe_closes_it(caplog: 
         with pytest.raises(Unavailable, match="safe to send again"):
             await world.ask()
     assert world.ended(Outcome.WORKER_LOST) == 2
-    assert world.bursts.breaker is BreakerState.OPEN
+    assert world.breaker() is BreakerState.OPEN
     assert "circuit breaker is OPEN" in caplog.text
 
     with pytest.raises(Overloaded):
@@ -159,9 +162,9 @@ async def test_failures_in_a_row_open_the_breaker_and_a_probe_closes_it(caplog: 
     assert world.decided(BurstVerdict.BROKEN) == 1
 
     world.clock.advance_s(1.0)
-    assert world.bursts.breaker is BreakerState.HALF_OPEN
+    assert world.breaker() is BreakerState.HALF_OPEN
     assert await world.ask() == 1
-    assert world.bursts.breaker is BreakerState.CLOSED
+    assert world.breaker() is BreakerState.CLOSED
     await world.bursts.close()
 
 
@@ -292,12 +295,18 @@ class Link:
         """Nothing to close."""
 
 
-def dispatch_with(functions: FakeFunctions, **params: int) -> DispatchLoop:
+def dispatch_with(functions: FakeFunctions, margin_ns: int = 0, queue_requests_max: int = 100) -> DispatchLoop:
     clock = SteadyClock()
     policy = BurstPolicy(1_000_000, concurrency_max=10)
     bursts = BurstLoop(functions, policy, clock, BurstLoopParams(SIGNATURE, margin_ns=0, timeout_s=10.0))
-    endpoint = Endpoint(SIGNATURE, DispatcherParams(RT_MAX_NS, rows_max=8, burst_latency_ns=1_000_000, **params))
-    return DispatchLoop(endpoint, clock, RT_MAX_NS, bursts)
+    dispatcher = DispatcherParams(
+        RT_MAX_NS,
+        rows_max=8,
+        queue_requests_max=queue_requests_max,
+        margin_ns=margin_ns,
+        burst_latency_ns=1_000_000,
+    )
+    return DispatchLoop(Endpoint(SIGNATURE, dispatcher), clock, RT_MAX_NS, bursts)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Drives one model's bouncer: sends to functions what instances cannot answer in time, and counts what becomes of it."""
+"""Drives one model's bouncer: sends to functions what instances cannot answer in time, and counts how that ends."""
 
 from __future__ import annotations
 
