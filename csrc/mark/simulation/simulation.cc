@@ -58,6 +58,10 @@ bool Simulation::run_until(TimeNs until, std::int64_t events_max) {
     // A drain, which knows no time, leaves a wakeup at the event before it.
     const TimeNs wakeup_at = std::max(now_, dispatcher_.next_wakeup().value_or(TimeNs::max()));
     const TimeNs next = std::min({finish_at, arrival_at, wakeup_at});
+    // A cloud's refusal is no news yet to those who ask at the same instant.
+    if (next > now_ || finish_at <= next || arrival_at > next) {
+      report_throttled();
+    }
     if (next >= until) {
       break;
     }
@@ -123,7 +127,7 @@ bool Simulation::burst(BurstPolicy& policy, FunctionPool& functions, std::uint32
   ledger_.sent(otherwise);
   const std::optional<FunctionStart> started = functions.start(now_);
   if (!started) {
-    policy.ended(ticket, true, 0, now_);
+    throttled_.push_back(ticket);
     ledger_.ended(otherwise);
     return false;
   }
@@ -132,6 +136,15 @@ bool Simulation::burst(BurstPolicy& policy, FunctionPool& functions, std::uint32
   const DurationNs ran = scaled(params.latency, variation()) + (started->cold ? params.cold_start : DurationNs::zero());
   finishes_.push({.at = now_ + ran, .sequence = sequence_++, .batch = {}, .slot = slot, .ran = ran, .ticket = ticket});
   return true;
+}
+
+void Simulation::report_throttled() {
+  if (bursting_) {
+    for (const BurstTicket& ticket : throttled_) {
+      bursting_->ended(ticket, true, 0, now_);
+    }
+    throttled_.clear();
+  }
 }
 
 BurstVerdict Simulation::decide(const BurstPolicy& policy, std::uint32_t slot) {

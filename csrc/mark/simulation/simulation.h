@@ -118,6 +118,7 @@ class Simulation {
   void give_up(std::uint32_t slot, Outcome otherwise);
   bool burst(BurstPolicy& policy, FunctionPool& functions, std::uint32_t slot, Outcome otherwise);
   BurstVerdict decide(const BurstPolicy& policy, std::uint32_t slot);
+  void report_throttled();
   void release(std::uint32_t slot) { free_slots_.push_back(slot); }
   std::uint32_t take_slot();
   double variation();
@@ -130,6 +131,7 @@ class Simulation {
   std::optional<FunctionPool> functions_;
   std::optional<BurstPolicy> bursting_;
   BurstLedger ledger_;
+  std::vector<BurstTicket> throttled_;  // not reported yet
   Tally tally_;
   TimeNs now_;
   std::uint64_t arrived_ = 0;
