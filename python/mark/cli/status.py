@@ -83,8 +83,9 @@ def _add_bursts(table: Table, bursts: dict[str, Any]) -> None:
         f"{verdicts['send']} sent, {ended['answered']} answered in time, {ended['late']} late, "
         f"{bursts['in_flight']} in flight; {sum(refused.values())} not sent" + (f" ({reasons})" if reasons else ""),
     )
+    breaker = bursts["breaker"].replace("_", " ")
     table.add_row(
         "functions",
-        f"{bursts['functions']}, {bursts['cold_starts']} cold starts, breaker {bursts['breaker'].replace('_', ' ')}, "
-        f"${bursts['cost_usd']:.6f} so far, ${bursts['cost_usd_last_hour']:.6f} in the last hour",
+        f"{bursts['functions_warm']} warm of {bursts['functions']}, {bursts['cold_starts']} cold starts, "
+        f"breaker {breaker}, ${bursts['cost_usd']:.6f} so far, ${bursts['cost_usd_last_hour']:.6f} in the last hour",
     )

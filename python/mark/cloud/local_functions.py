@@ -142,7 +142,8 @@ class LocalFunctions:
 
     def use(self) -> FunctionUse:
         """What they have done so far."""
-        return FunctionUse(len(self._functions), self._cold_starts, self._usd)
+        warm = sum(each.ready.done() and not each.gone for each in self._functions)
+        return FunctionUse(len(self._functions), warm, self._cold_starts, self._usd)
 
     async def close(self, grace_s: float | None = None) -> None:
         """End every function; returns when no process is left."""

@@ -28,10 +28,12 @@ class FunctionUse:
 
     Attributes:
         alive: functions that there are now, as far as that is known.
+        warm: of them, those that have started.
         cold_starts: functions that were started.
         usd: requests, durations and pings.
     """
 
     alive: int
+    warm: int
     cold_starts: int
     usd: float

@@ -111,6 +111,7 @@ def _bursts(bursts: BurstLoop) -> Any:
         in_flight=statistics.in_flight,
         breaker=bursts.breaker.name.lower(),
         functions=use.alive,
+        functions_warm=use.warm,
         cold_starts=use.cold_starts,
         cost_usd=use.usd,
         cost_usd_last_hour=bursts.spent_usd,

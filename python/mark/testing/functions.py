@@ -97,7 +97,8 @@ class FakeFunctions:
     def use(self) -> FunctionUse:
         """What they have done so far."""
         self._expire()
-        return FunctionUse(self._busy + len(self._idle_since_ns), self._cold_starts, self._usd)
+        alive = self._busy + len(self._idle_since_ns)
+        return FunctionUse(alive, alive, self._cold_starts, self._usd)
 
     async def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - nothing takes time to end
         """End every function."""
