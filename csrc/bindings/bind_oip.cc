@@ -87,6 +87,15 @@ net::InferResponse parse_response(const py::bytes& message) {
   return std::get<net::InferResponse>(std::move(parsed));
 }
 
+// Where a request went alone, without an endpoint between.
+py::bytes single_answer(const py::bytes& request, const py::bytes& response, const net::ModelSignature& signature) {
+  const auto parsed = net::parse_infer_request(std::string_view(request), signature);
+  if (const auto* error = std::get_if<net::RequestError>(&parsed)) throw py::value_error(error->message);
+  auto split = net::split_response(std::string_view(response), signature, {&std::get<net::InferRequest>(parsed)});
+  if (const auto* error = std::get_if<std::string>(&split)) throw py::value_error(*error);
+  return std::get<std::vector<std::string>>(split).front();
+}
+
 py::list tensors_of(const net::InferResponse& response) {
   py::list tensors;
   for (const net::NamedTensor& tensor : response.outputs) {
@@ -144,4 +153,6 @@ void bind_oip(py::module_& m) {
         py::arg("outputs"), "A ModelInferResponse with raw contents.");
   m.def("parse_infer_response", &parse_response, py::arg("message"),
         "Read a ModelInferResponse; ValueError names the field that is wrong.");
+  m.def("single_answer", &single_answer, py::arg("request"), py::arg("response"), py::arg("signature"),
+        "A worker's answer to one request as its client gets it; ValueError says what is wrong with it.");
 }

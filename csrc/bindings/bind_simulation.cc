@@ -87,9 +87,7 @@ void bind_parts(py::module_& m) {
       .def(
           "set_price",
           [](FunctionPoolParams& params, double usd_per_request, double usd_per_s, std::int64_t billed_quantum_ns) {
-            params.usd_per_request = usd_per_request;
-            params.usd_per_s = usd_per_s;
-            params.billed_quantum = DurationNs{billed_quantum_ns};
+            params.price = {DurationNs{billed_quantum_ns}, usd_per_request, usd_per_s};
           },
           py::kw_only(), py::arg("usd_per_request"), py::arg("usd_per_s"), py::arg("billed_quantum_ns"));
 }
@@ -113,14 +111,15 @@ void bind_driving(py::class_<Simulation>& bound) {
   bound
       .def(py::init([](const DispatcherParams& dispatcher, std::uint64_t seed, double service_variation,
                        std::int64_t bin_ns, std::int64_t counted_from_ns, bool keeps_batches,
-                       const std::optional<FunctionPoolParams>& functions) {
-             const SimulationParams params{seed, service_variation, DurationNs{bin_ns}, time_of(counted_from_ns),
-                                           keeps_batches};
+                       const std::optional<FunctionPoolParams>& functions, const mark::BurstLimits& burst_limits) {
+             const SimulationParams params{
+                 seed, service_variation, DurationNs{bin_ns}, time_of(counted_from_ns), keeps_batches, burst_limits};
              return Simulation(dispatcher, params, functions);
            }),
            py::arg("dispatcher"), py::kw_only(), py::arg("seed") = 0, py::arg("service_variation") = 0.0,
            py::arg("bin_ns") = std::int64_t{60'000'000'000}, py::arg("counted_from_ns") = std::int64_t{0},
-           py::arg("keeps_batches") = false, py::arg("functions") = std::nullopt)
+           py::arg("keeps_batches") = false, py::arg("functions") = std::nullopt,
+           py::arg("burst_limits") = mark::BurstLimits{})
       .def(
           "offer_rates",
           [](Simulation& simulation, const Times& ends_ns, const Rates& rates_per_s) {
@@ -171,6 +170,14 @@ py::list batches_of(const Simulation& simulation) {
   return batches;
 }
 
+py::list bursts_of(const Simulation& simulation) {
+  py::list bursts;
+  for (const mark::SimulatedBurst& burst : simulation.bursts()) {
+    bursts.append(py::make_tuple(ns_of(burst.decided), burst.request, burst.verdict));
+  }
+  return bursts;
+}
+
 void bind_results(py::class_<Simulation>& bound) {
   bound.def_property_readonly("now_ns", [](const Simulation& simulation) { return ns_of(simulation.now()); })
       .def_property_readonly("arrived", &Simulation::arrived)
@@ -215,6 +222,8 @@ void bind_results(py::class_<Simulation>& bound) {
                                return functions == nullptr ? std::uint64_t{0} : functions->cold_starts();
                              })
       .def("batches", &batches_of)
+      .def("bursts", &bursts_of)
+      .def("burst_statistics", &Simulation::burst_statistics)
       .def("statistics", &Simulation::statistics);
 }
 

@@ -21,6 +21,7 @@ void bind_dispatcher(py::module_& m);
 void bind_oip(py::module_& m);
 void bind_endpoint(py::module_& m);
 void bind_provisioner(py::module_& m);
+void bind_burst(py::module_& m);
 void bind_simulation(py::module_& m);
 void bind_planning(py::module_& m);
 void bind_timer(py::module_& m);

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
   bind_oip(m);
   bind_endpoint(m);
   bind_provisioner(m);
+  bind_burst(m);
   bind_simulation(m);
   bind_planning(m);
   bind_timer(m);

@@ -45,18 +45,7 @@ AdmissionParams admission_params(const DispatcherParams& params) {
           .predicts = params.admission};
 }
 
-Outcome outcome_of(Admission refusal) {
-  switch (refusal) {
-    case Admission::kQueueFull:
-      return Outcome::kQueueFull;
-    case Admission::kPredictedMiss:
-      return Outcome::kPredictedMiss;
-    default:
-      return Outcome::kExpired;
-  }
-}
-
-Outcome outcome_of(Failure failure) {
+Outcome ending_of(Failure failure) {
   return failure == Failure::kWorkerLost ? Outcome::kWorkerLost : Outcome::kModelError;
 }
 
@@ -274,7 +263,7 @@ void Dispatcher::State::fail_batch(const BatchInFlight& batch, Failure failure, 
     }
     const bool own_error = failure == Failure::kModelError && batch.requests.size() == 1;
     const bool expired = entry->request.deadline <= now_;
-    const Outcome outcome = expired && !own_error ? Outcome::kExpired : outcome_of(failure);
+    const Outcome outcome = expired && !own_error ? Outcome::kExpired : ending_of(failure);
     requests_.forget(request);
     count(outcome);
     drops.push_back({request, outcome});

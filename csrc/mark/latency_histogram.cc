@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -37,6 +38,12 @@ DurationNs LatencyHistogram::upper_edge(int bucket) {
   const std::uint64_t part = static_cast<std::uint64_t>(bucket) % kPartsUnsigned;
   const std::uint64_t scaled = ((kPartsUnsigned + part + 1) * kSmallestNs) << octave;
   return DurationNs{static_cast<std::int64_t>((scaled + kPartsUnsigned - 1) / kPartsUnsigned)};
+}
+
+void LatencyHistogram::add(const LatencyHistogram& other) {
+  std::transform(buckets_.begin(), buckets_.end(), other.buckets_.begin(), buckets_.begin(), std::plus<>());
+  count_ += other.count_;
+  sum_ += other.sum_;
 }
 
 void LatencyHistogram::record(DurationNs latency) {

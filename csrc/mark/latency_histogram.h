@@ -17,6 +17,7 @@ class LatencyHistogram {
   static constexpr int kBuckets = kOctaves * kParts;
 
   void record(DurationNs latency);
+  void add(const LatencyHistogram& other);  // as if what it recorded had been recorded here
   // The upper edge of the bucket that holds the q-quantile, 0 <= q <= 1; zero when nothing was recorded.
   DurationNs quantile(double q) const;
   std::uint64_t count() const { return count_; }

@@ -57,6 +57,18 @@ enum class Outcome : std::uint8_t {
 };
 inline constexpr int kOutcomes = 8;
 
+// What a request that was not accepted ends as.
+constexpr Outcome outcome_of(Admission refusal) {
+  switch (refusal) {
+    case Admission::kQueueFull:
+      return Outcome::kQueueFull;
+    case Admission::kPredictedMiss:
+      return Outcome::kPredictedMiss;
+    default:
+      return Outcome::kExpired;
+  }
+}
+
 // A request that ends without an answer.
 struct Drop {
   RequestId request;

@@ -175,9 +175,23 @@ TEST_CASE("a head that its worker is found to answer late within the margin is g
     dispatcher.worker_up(kWorker, spec_of(30ms + beyond, 50ms), kStart);
     occupy(dispatcher);
     CHECK(dispatcher.poll(at(55ms)).drops.empty());  // 5 ms late, so 5 ms more, and 30 ms: in time
+    CHECK(dispatcher.next_wakeup() == at(57ms) + 500us);
+    CHECK(dispatcher.poll(at(57ms) + 500us).drops.empty());
     CHECK(dispatcher.next_wakeup() == at(60ms));
     CHECK(dispatcher.poll(at(60ms)).drops.size() == (beyond > 0ns ? 1 : 0));
   }
+}
+
+TEST_CASE("a head that is found late half a margin before the last instant goes then, so that a driver may be late") {
+  DispatcherParams params = params_of(kFunction);
+  params.margin = 20ms;
+  Dispatcher dispatcher(params);
+  dispatcher.worker_up(kWorker, spec_of(25ms, 30ms), kStart);
+  occupy(dispatcher);
+  REQUIRE(dispatcher.next_wakeup() == at(40ms));
+  CHECK(dispatcher.poll(at(40ms)).drops.empty());  // 10 ms late, so 10 ms more, and 25 ms: in time
+  REQUIRE(dispatcher.next_wakeup() == at(50ms));
+  CHECK(dispatcher.poll(at(50ms) + 10ms).drops.size() == 1);  // 30 ms late
 }
 
 TEST_CASE("where no function answers in time either, the door is as without one") {

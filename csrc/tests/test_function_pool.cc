@@ -139,9 +139,9 @@ TEST_CASE("refused ones are tried in vain without delaying the next cold start")
 
 TEST_CASE("a request costs its price and its duration, in whole quanta") {
   FunctionPoolParams params = params_of(10);
-  params.billed_quantum = 100ms;
-  params.usd_per_request = 0.5;
-  params.usd_per_s = 10;
+  params.price.quantum = 100ms;
+  params.price.usd_per_request = 0.5;
+  params.price.usd_per_s = 10;
   FunctionPool pool(params, kStart);
   double usd = 0;
   const auto bills = [&](DurationNs ran, double expected) {
@@ -160,9 +160,9 @@ TEST_CASE("a request costs its price and its duration, in whole quanta") {
 
 TEST_CASE("functions that are kept warm cost a quantum for every ping") {
   FunctionPoolParams params = params_of(10);
-  params.billed_quantum = 100ms;
-  params.usd_per_request = 0.5;
-  params.usd_per_s = 10;
+  params.price.quantum = 100ms;
+  params.price.usd_per_request = 0.5;
+  params.price.usd_per_s = 10;
   params.keep_warm = 4;
   params.ping_interval = 5min;
   const FunctionPool pool(params, at(1min));
@@ -181,7 +181,7 @@ TEST_CASE("what makes no sense is refused") {
   refuses([](FunctionPoolParams& p) { p.latency = 0ns; });
   refuses([](FunctionPoolParams& p) { p.cold_start = -1ns; });
   refuses([](FunctionPoolParams& p) { p.idle_max = 0ns; });
-  refuses([](FunctionPoolParams& p) { p.billed_quantum = 0ns; });
+  refuses([](FunctionPoolParams& p) { p.price.quantum = 0ns; });
   refuses([](FunctionPoolParams& p) { p.concurrency_max = 0; });
   refuses([](FunctionPoolParams& p) { p.keep_warm = -1; });
   refuses([](FunctionPoolParams& p) { p.keep_warm = 11; });

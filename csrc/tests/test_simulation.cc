@@ -83,7 +83,7 @@ TEST_CASE("the same seed gives the same run, another seed another") {
 
 TEST_CASE("functions take what arrives while no worker is up") {
   FunctionPoolParams functions = functions_of(40ms, 100);
-  functions.usd_per_request = 1;
+  functions.price.usd_per_request = 1;
   Simulation simulation(dispatcher_of(100ms, 8), {.bin = 1s}, functions);
   simulation.arrivals().offer_instants(Instants{0, 1, 2, 1'500'000'000});
   simulation.run_until(at(2s));
@@ -123,7 +123,7 @@ TEST_CASE("what the cloud throttles, or its limit keeps out, is refused, and eac
 TEST_CASE("a cold function may be late, and is billed for its start") {
   FunctionPoolParams functions = functions_of(40ms, 100);
   functions.cold_start = 1s;
-  functions.usd_per_s = 1;
+  functions.price.usd_per_s = 1;
   Simulation simulation(dispatcher_of(100ms, 8), {}, functions);
   simulation.arrivals().offer_instants(Instants{0, 2'000'000'000});
   simulation.run_until(at(3s));

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.forecast import Forecast
+from mark.domain.functions import FunctionAnswer, FunctionUse
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Recorder"]
+__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Recorder"]
 
 
 class Clock(Protocol):
@@ -83,6 +84,37 @@ class Forecaster(Protocol):
             step_s: length of a step.
             horizon_steps: how many rates to return, the step that runs now included.
         """
+        ...
+
+
+class Functions(Protocol):
+    """Serverless functions of one model. Each serves one request at a time; another is started when none is idle.
+
+    Belongs to one event loop.
+    """
+
+    async def start(self) -> None:
+        """Begin to keep as many functions warm as are to be; does not wait until they are."""
+        ...
+
+    async def invoke(self, message: bytes, timeout_s: float) -> FunctionAnswer:
+        """Run one ModelInferRequest, on a warm function if one is idle.
+
+        It cannot be taken back: a function goes on, and is billed, when its caller gives up.
+
+        Raises:
+            Throttled: as many requests as may be are with functions already.
+            ModelFailed: the model failed on this request, or refused it.
+            CloudError: anything else: no answer within `timeout_s`, the function ended, it is closed.
+        """
+        ...
+
+    def use(self) -> FunctionUse:
+        """What they have done so far."""
+        ...
+
+    async def close(self, grace_s: float | None = None) -> None:
+        """End every function, after `grace_s` by force (None: as long as is usual). Idempotent; nothing remains."""
         ...
 
 

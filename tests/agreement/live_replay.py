@@ -6,22 +6,24 @@ import asyncio
 import heapq
 import itertools
 import os
+from collections.abc import Callable
 from unittest import mock
 
 import grpc.aio
 import numpy as np
-from agreement.recorded import RT_MAX_NS, Change, Replayed, Sequence, Server, counts_of
+from agreement.recorded import MS, RT_MAX_NS, Change, Functions, Replayed, Sequence, Server, counts_of
 
 from mark import _core
-from mark._core import Endpoint
+from mark._core import BurstPolicy, BurstVerdict, Endpoint, FunctionPrice
 from mark.app.parts import core_signature
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.domain.slo import Slo
 from mark.errors import RequestError
 from mark.live import dispatch_loop
+from mark.live.burst_loop import BurstLoop, BurstLoopParams, GivenUp
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.server import InferenceServer, ServedModel
-from mark.testing import ManualClock
+from mark.testing import FakeFunctions, ManualClock
 
 __all__ = ["replay_live"]
 
@@ -91,6 +93,69 @@ class StubLink:
         """Nothing to close."""
 
 
+class RecordedPolicy:
+    """The real one, which tells its verdicts."""
+
+    def __init__(self, policy: BurstPolicy, on_verdict: Callable[[BurstVerdict], None]) -> None:
+        self._policy = policy
+        self._on_verdict = on_verdict
+
+    def decide(self, deadline_ns: int, now_ns: int) -> BurstVerdict:
+        verdict = self._policy.decide(deadline_ns, now_ns)
+        self._on_verdict(verdict)
+        return verdict
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._policy, name)
+
+
+class RecordedBursts(BurstLoop):
+    """The way to functions that take exactly as long as they say: y = x."""
+
+    def __init__(self, functions: Functions, replay: LiveReplay) -> None:
+        self._replay = replay
+        self._ordinal = 0
+        fake = FakeFunctions(
+            FunctionPrice(usd_per_request=1.0, usd_per_s=0.0, quantum_ns=MS),
+            replay.clock,
+            latency_s=functions.latency_ns / 1e9,
+            concurrency_max=functions.functions_max,
+            sleep=lambda seconds: replay.answer_at(replay.clock.now_ns() + round(seconds * 1e9)),
+        )
+        fake.answer = echo
+        policy = BurstPolicy(
+            functions.latency_ns,
+            concurrency_max=functions.concurrency_max,
+            usd_per_request=1.0,
+            limits=functions.limits(),
+        )
+        recorded = RecordedPolicy(policy, self._decided)
+        params = BurstLoopParams(core_signature(SIGNATURE), margin_ns=2 * MS, timeout_s=60.0)
+        super().__init__(fake, recorded, replay.clock, params)  # type: ignore[arg-type]
+
+    async def answer(self, given_up: GivenUp) -> bytes:
+        self._ordinal = ordinal_of(given_up.message)
+        return await super().answer(given_up)
+
+    def _decided(self, verdict: BurstVerdict) -> None:
+        self._replay.replayed.bursts.append((self._replay.clock.now_ns(), self._ordinal, verdict))
+
+
+def parsed_of(message: bytes) -> _core.InferRequest:
+    parsed = _core.parse_infer_request(message, core_signature(SIGNATURE))
+    assert isinstance(parsed, _core.InferRequest)
+    return parsed
+
+
+def ordinal_of(message: bytes) -> int:
+    return int(np.frombuffer(parsed_of(message).raw(0), np.int32)[0])
+
+
+def echo(message: bytes) -> bytes:
+    parsed = parsed_of(message)
+    return _core.write_infer_response("m", "1", parsed.id, [("y", "INT32", parsed.shape(0), parsed.raw(0))])
+
+
 class LiveReplay:
     """Server, dispatch loop and endpoint as in the router; clock, timer and workers are the test's.
 
@@ -105,8 +170,9 @@ class LiveReplay:
         self._timer = ManualTimer(self.clock)
         self.endpoint = Endpoint(core_signature(SIGNATURE), sequence.params())
         with mock.patch.object(dispatch_loop, "WakeupTimer", return_value=self._timer):
-            self._dispatch = DispatchLoop(self.endpoint, self.clock, RT_MAX_NS)
-        served = ServedModel(SIGNATURE, Slo(RT_MAX_NS / 1e6, 0.98), self._dispatch, None)
+            self._bursts = None if sequence.functions is None else RecordedBursts(sequence.functions, self)
+            self._dispatch = DispatchLoop(self.endpoint, self.clock, RT_MAX_NS, self._bursts)
+        served = ServedModel(SIGNATURE, Slo(RT_MAX_NS / 1e6, 0.98), self._dispatch, None, self._bursts)
         self._server = InferenceServer({"m": served}, self.clock)
         self._answers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._number = itertools.count()
@@ -137,7 +203,7 @@ class LiveReplay:
                 self._timer.fire()
                 await self._settle()
             if arrived:
-                self.replayed.trail.append((at_ns, counts_of(self.endpoint.statistics())))
+                self.replayed.trail.append((at_ns, counts_of(self._dispatch.statistics())))
         await self._end()
         return self.replayed
 
@@ -189,10 +255,12 @@ class LiveReplay:
             future.set_result(None)
 
     async def _end(self) -> None:
-        self.replayed.counts = counts_of(self.endpoint.statistics())
+        self.replayed.counts = counts_of(self._dispatch.statistics())
         assert all(task.done() for task in self._tasks)
         await asyncio.gather(*self._tasks)
         await self._dispatch.close()
+        if self._bursts is not None:
+            await self._bursts.close()
         self._timer.close()
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mark._core import DispatcherParams, DispatchReason, LatencyProfile, Outcome, Statistics, WorkerSpec
+from mark._core import (
+    BurstLimits,
+    BurstVerdict,
+    DispatcherParams,
+    DispatchReason,
+    LatencyProfile,
+    Outcome,
+    Statistics,
+    WorkerSpec,
+)
 
-__all__ = ["MS", "RT_MAX_NS", "Change", "Replayed", "Sequence", "Server", "counts_of"]
+__all__ = ["MS", "RT_MAX_NS", "Change", "Functions", "Replayed", "Sequence", "Server", "counts_of"]
 
 MS = 1_000_000
 RT_MAX_NS = 100 * MS
@@ -26,6 +36,39 @@ class Server:
 
     def spec(self) -> WorkerSpec:
         return WorkerSpec(self.profile(), rows_max=8, batches_in_flight_max=self.batches_in_flight_max)
+
+
+@dataclass(frozen=True)
+class Functions:
+    """What takes what workers cannot answer; each request costs a dollar.
+
+    Attributes:
+        latency_ms: of every request, exactly.
+        concurrency_max: requests that the bouncer sends at once.
+        cloud_max: functions that the cloud has, which throttles beyond; those of the bouncer if None.
+        budget_usd_per_hour: that the bouncer keeps to; None for no limit.
+        failures_max: in a row, that open the breaker; 0: none do.
+        open_ms: for how long.
+    """
+
+    latency_ms: float = 40.0
+    concurrency_max: int = 1000
+    cloud_max: int | None = None
+    budget_usd_per_hour: float | None = None
+    failures_max: int = 0
+    open_ms: float = 100.0
+
+    @property
+    def latency_ns(self) -> int:
+        return round(self.latency_ms * MS)
+
+    @property
+    def functions_max(self) -> int:
+        return self.concurrency_max if self.cloud_max is None else self.cloud_max
+
+    def limits(self) -> BurstLimits:
+        budget = math.inf if self.budget_usd_per_hour is None else self.budget_usd_per_hour
+        return BurstLimits(budget_usd_per_hour=budget, failures_max=self.failures_max, open_ns=round(self.open_ms * MS))
 
 
 @dataclass(frozen=True)
@@ -47,6 +90,7 @@ class Sequence:
     margin_ns: int = 2 * MS
     queue_requests_max: int = 4096
     admission: bool = True
+    functions: Functions | None = None
 
     def params(self) -> DispatcherParams:
         return DispatcherParams(
@@ -55,6 +99,7 @@ class Sequence:
             margin_ns=self.margin_ns,
             queue_requests_max=self.queue_requests_max,
             admission=self.admission,
+            burst_latency_ns=0 if self.functions is None else self.functions.latency_ns,
         )
 
 
@@ -66,6 +111,7 @@ class Replayed:
         batches: when, to which worker, and which requests, by their order of arrival.
         trail: the counters of the request path after all that happened at each instant of an arrival, so that the
             answer at the door to each request is among them.
+        bursts: what was decided on requests that workers cannot answer: when, on which, by their order of arrival.
         counts: the counters at the end.
         in_time: requests that were answered before their deadlines.
         late: those that were answered later.
@@ -74,6 +120,7 @@ class Replayed:
 
     batches: list[tuple[int, int, list[int]]] = field(default_factory=list)
     trail: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    bursts: list[tuple[int, int, BurstVerdict]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     in_time: int = 0
     late: int = 0

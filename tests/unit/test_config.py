@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from mark._core import DispatcherParams
-from mark.config import Config, load_config, parse_config, sections
+from mark.config import Config, load_config, parse_config, sections, serverless
 from mark.domain.offering import Market
 from mark.errors import ConfigError
 
@@ -284,7 +284,9 @@ class TestExample:
     def test_it_is_a_good_file(self) -> None:
         assert load_config(self.EXAMPLE).models[0].name == "digits"
 
-    @pytest.mark.parametrize("section", [kind for kind in vars(sections).values() if is_section(kind)])
+    @pytest.mark.parametrize(
+        "section", {kind for each in (sections, serverless) for kind in vars(each).values() if is_section(kind)}
+    )
     def test_it_explains_every_key_of(self, section: type[BaseModel]) -> None:
         # In a comment or not.
         explained = re.findall(r"^[ #-]*(\w+):|[{,] *(\w+):", self.EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -9,12 +9,12 @@ namespace mark {
 FunctionPool::FunctionPool(const FunctionPoolParams& params, TimeNs now)
     : params_(params), begun_(now), kept_idle_(params.keep_warm), tokens_(params.cold_starts_burst), tokens_at_(now) {
   const bool times = params.latency > DurationNs::zero() && params.cold_start >= DurationNs::zero() &&
-                     params.idle_max > DurationNs::zero() && params.billed_quantum > DurationNs::zero();
+                     params.idle_max > DurationNs::zero() && params.price.quantum > DurationNs::zero();
   const bool counts = params.keep_warm >= 0 && params.concurrency_max >= params.keep_warm &&
                       params.concurrency_max >= 1 && params.cold_starts_burst >= 0 && params.cold_starts_per_s >= 0;
   if (!times || !counts || (params.keep_warm > 0 && params.ping_interval <= DurationNs::zero())) {
     throw std::invalid_argument(
-        "function pool: latency, idle_max and billed_quantum must be positive, nothing negative, keep_warm no more "
+        "function pool: latency, idle_max and quantum must be positive, nothing negative, keep_warm no more "
         "than concurrency_max, and ping_interval positive where functions are kept warm");
   }
 }
@@ -58,13 +58,7 @@ void FunctionPool::finish(DurationNs ran, TimeNs now) {
   } else {
     idle_.push_back(now);
   }
-  spent_usd_ += billed_usd(ran);
-}
-
-double FunctionPool::billed_usd(DurationNs ran) const {
-  const std::int64_t quanta = (ran + params_.billed_quantum - DurationNs{1}) / params_.billed_quantum;
-  const std::chrono::duration<double> billed = quanta * params_.billed_quantum;
-  return params_.usd_per_request + billed.count() * params_.usd_per_s;
+  spent_usd_ += params_.price.usd(ran);
 }
 
 double FunctionPool::usd(TimeNs now) const {
@@ -72,7 +66,7 @@ double FunctionPool::usd(TimeNs now) const {
     return spent_usd_;
   }
   const auto pings = static_cast<double>((now - begun_) / params_.ping_interval * params_.keep_warm);
-  return spent_usd_ + pings * billed_usd(params_.billed_quantum);
+  return spent_usd_ + pings * params_.price.usd(params_.price.quantum);
 }
 
 }  // namespace mark

@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 
+#include "mark/function_price.h"
 #include "mark/types.h"
 
 namespace mark {
@@ -18,9 +19,7 @@ struct FunctionPoolParams {
   int concurrency_max = 1;       // functions in all
   double cold_starts_burst = 1;  // cold starts that may happen at once
   double cold_starts_per_s = 1;  // and as they go on
-  DurationNs billed_quantum{1};  // durations are billed in whole ones of these
-  double usd_per_request = 0;
-  double usd_per_s = 0;
+  FunctionPrice price;
 };
 
 struct FunctionStart {
@@ -44,7 +43,6 @@ class FunctionPool {
 
  private:
   void expire(TimeNs now);
-  double billed_usd(DurationNs ran) const;
 
   FunctionPoolParams params_;
   TimeNs begun_;

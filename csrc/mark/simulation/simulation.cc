@@ -36,11 +36,15 @@ Simulation::Simulation(DispatcherParams dispatcher, const SimulationParams& para
       dispatcher_(with_functions(dispatcher, functions)),
       arrivals_(params.seed),
       random_(params.seed ^ kServiceSeed),
+      ledger_(dispatcher.margin),
       tally_(params.bin, params.counted_from) {
   check(params);
   if (functions) {
     functions_.emplace(*functions, now_);
-    bursting_.emplace(BurstParams{.latency = functions->latency, .concurrency_max = functions->concurrency_max});
+    bursting_.emplace(BurstParams{.latency = functions->latency,
+                                  .concurrency_max = functions->concurrency_max,
+                                  .usd_per_request = functions->price.usd(functions->latency),
+                                  .limits = params.burst_limits});
   }
 }
 
@@ -54,6 +58,10 @@ bool Simulation::run_until(TimeNs until, std::int64_t events_max) {
     // A drain, which knows no time, leaves a wakeup at the event before it.
     const TimeNs wakeup_at = std::max(now_, dispatcher_.next_wakeup().value_or(TimeNs::max()));
     const TimeNs next = std::min({finish_at, arrival_at, wakeup_at});
+    // A cloud's refusal is no news yet to those who ask at the same instant.
+    if (next > now_ || finish_at <= next || arrival_at > next) {
+      report_throttled();
+    }
     if (next >= until) {
       break;
     }
@@ -97,40 +105,63 @@ void Simulation::arrive() {
   arrivals_.pop();
   tally_.offered(now_);
   const Request request{.id = RequestId::of(slot, entry.generation), .deadline = entry.deadline};
-  if (dispatcher_.submit(request, now_) != Admission::kAccepted) {
-    give_up(slot);
+  const Admission answer = dispatcher_.submit(request, now_);
+  if (answer != Admission::kAccepted) {
+    give_up(slot, outcome_of(answer));
   }
 }
 
 // What instances do not answer in time goes to a function, if one does.
-void Simulation::give_up(std::uint32_t slot) {
-  if (!burst(slot)) {
+void Simulation::give_up(std::uint32_t slot, Outcome otherwise) {
+  if (!bursting_ || !functions_ || !burst(*bursting_, *functions_, slot, otherwise)) {
     tally_.refused(slots_[slot].arrival);
     release(slot);
   }
 }
 
-bool Simulation::burst(std::uint32_t slot) {
-  if (!bursting_ || !functions_ || bursting_->decide(slots_[slot].deadline, now_) != BurstVerdict::kSend) {
+bool Simulation::burst(BurstPolicy& policy, FunctionPool& functions, std::uint32_t slot, Outcome otherwise) {
+  if (decide(policy, slot) != BurstVerdict::kSend) {
     return false;
   }
-  const std::optional<FunctionStart> started = functions_->start(now_);
+  const BurstTicket ticket = policy.sent(now_);
+  ledger_.sent(otherwise);
+  const std::optional<FunctionStart> started = functions.start(now_);
   if (!started) {
+    throttled_.push_back(ticket);
+    ledger_.ended(otherwise);
     return false;
   }
-  bursting_->sent();
   tally_.burst(slots_[slot].arrival);
-  const FunctionPoolParams& params = functions_->params();
+  const FunctionPoolParams& params = functions.params();
   const DurationNs ran = scaled(params.latency, variation()) + (started->cold ? params.cold_start : DurationNs::zero());
-  finishes_.push({.at = now_ + ran, .sequence = sequence_++, .batch = {}, .slot = slot, .ran = ran});
+  finishes_.push({.at = now_ + ran, .sequence = sequence_++, .batch = {}, .slot = slot, .ran = ran, .ticket = ticket});
   return true;
+}
+
+void Simulation::report_throttled() {
+  if (bursting_) {
+    for (const BurstTicket& ticket : throttled_) {
+      bursting_->ended(ticket, true, 0, now_);
+    }
+    throttled_.clear();
+  }
+}
+
+BurstVerdict Simulation::decide(const BurstPolicy& policy, std::uint32_t slot) {
+  const BurstVerdict verdict = policy.decide(slots_[slot].deadline, now_);
+  ledger_.decided(verdict);
+  if (params_.keeps_batches) {
+    bursts_.push_back({.decided = now_, .request = slots_[slot].ordinal, .verdict = verdict});
+  }
+  return verdict;
 }
 
 void Simulation::finish(const Finish& event) {
   if (event.batch.generation() == 0 && functions_ && bursting_) {
     functions_->finish(event.ran, now_);
-    bursting_->ended();
     const Slot& entry = slots_[event.slot];
+    bursting_->ended(event.ticket, false, functions_->params().price.usd(event.ran), now_);
+    ledger_.answered(entry.arrival, entry.deadline, now_);
     tally_.answered(now_ <= entry.deadline ? Ending::kServerless : Ending::kLate, entry.arrival, now_);
     release(event.slot);
     return;
@@ -152,7 +183,7 @@ void Simulation::poll() {
 
 void Simulation::drop(const std::vector<Drop>& drops) {
   for (const Drop& dropped : drops) {
-    give_up(dropped.request.slot());
+    give_up(dropped.request.slot(), dropped.outcome);
   }
 }
 
@@ -162,7 +193,7 @@ void Simulation::launch(const Dispatch& dispatch) {
       scaled(worker.simulated.spec.profile.predict(dispatch.rows), worker.simulated.slowdown * variation());
   const TimeNs begun = std::max(now_, worker.free_at);
   worker.free_at = begun + (worker.credits ? worker.credits->run(work, begun) : work);
-  finishes_.push({.at = worker.free_at, .sequence = sequence_++, .batch = dispatch.batch});
+  finishes_.push({.at = worker.free_at, .sequence = sequence_++, .batch = dispatch.batch, .ticket = {}});
   if (params_.keeps_batches) {
     SimulatedBatch& batch = batches_.emplace_back();
     batch.launched = now_;

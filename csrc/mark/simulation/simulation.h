@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mark/burst_ledger.h"
 #include "mark/burst_policy.h"
 #include "mark/dispatcher.h"
 #include "mark/simulation/arrival_stream.h"
@@ -25,7 +26,8 @@ struct SimulationParams {
   double service_variation = 0;  // of the time of a batch: about its standard deviation over its mean; 0: none
   DurationNs bin = std::chrono::minutes{1};          // of the tally
   TimeNs counted_from = TimeNs{DurationNs::zero()};  // what arrives before is not in the tally
-  bool keeps_batches = false;                        // remembers every batch, for comparison with live serving
+  bool keeps_batches = false;  // remembers every batch and burst decision, for comparison with live serving
+  BurstLimits burst_limits = BurstLimits::none();
 };
 
 // A worker as it is, beside what the dispatcher is told of it.
@@ -39,6 +41,13 @@ struct SimulatedBatch {
   TimeNs launched;
   WorkerId worker{};
   std::vector<std::uint64_t> requests;  // by their order of arrival, from 0 on
+};
+
+// What was decided on a request that instances cannot answer.
+struct SimulatedBurst {
+  TimeNs decided;
+  std::uint64_t request = 0;  // by its order of arrival
+  BurstVerdict verdict = BurstVerdict::kSend;
 };
 
 // Between two calls of run_until a control loop may look, and may bring workers up, drain them and take them down: the
@@ -74,7 +83,9 @@ class Simulation {
   const Tally& tally() const { return tally_; }
   const FunctionPool* functions() const { return functions_ ? &*functions_ : nullptr; }
   const std::vector<SimulatedBatch>& batches() const { return batches_; }
-  Statistics statistics() const { return dispatcher_.statistics(); }
+  const std::vector<SimulatedBurst>& bursts() const { return bursts_; }
+  BurstStatistics burst_statistics() const { return ledger_.statistics(); }
+  Statistics statistics() const { return with_bursts(dispatcher_.statistics(), ledger_.statistics()); }
 
  private:
   struct Slot {
@@ -89,6 +100,7 @@ class Simulation {
     BatchId batch;               // zero: a function's answer
     std::uint32_t slot = 0;      // of the function's request
     DurationNs ran{};            // of the function
+    BurstTicket ticket;          // of the function's request
 
     bool operator>(const Finish& other) const { return at != other.at ? at > other.at : sequence > other.sequence; }
   };
@@ -103,8 +115,10 @@ class Simulation {
   void poll();
   void launch(const Dispatch& dispatch);
   void drop(const std::vector<Drop>& drops);
-  void give_up(std::uint32_t slot);
-  bool burst(std::uint32_t slot);
+  void give_up(std::uint32_t slot, Outcome otherwise);
+  bool burst(BurstPolicy& policy, FunctionPool& functions, std::uint32_t slot, Outcome otherwise);
+  BurstVerdict decide(const BurstPolicy& policy, std::uint32_t slot);
+  void report_throttled();
   void release(std::uint32_t slot) { free_slots_.push_back(slot); }
   std::uint32_t take_slot();
   double variation();
@@ -116,6 +130,8 @@ class Simulation {
   Random random_;
   std::optional<FunctionPool> functions_;
   std::optional<BurstPolicy> bursting_;
+  BurstLedger ledger_;
+  std::vector<BurstTicket> throttled_;  // not reported yet
   Tally tally_;
   TimeNs now_;
   std::uint64_t arrived_ = 0;
@@ -125,6 +141,7 @@ class Simulation {
   std::priority_queue<Finish, std::vector<Finish>, std::greater<>> finishes_;
   std::uint64_t sequence_ = 0;
   std::vector<SimulatedBatch> batches_;
+  std::vector<SimulatedBurst> bursts_;
 };
 
 }  // namespace mark

@@ -92,8 +92,8 @@ def worker_spec(model: ModelConfig, profile: Profile) -> WorkerSpec:
     )
 
 
-def dispatcher_params(slo: Slo, batching: BatchingConfig) -> DispatcherParams:
-    """Bounds of the request path of one model."""
+def dispatcher_params(slo: Slo, batching: BatchingConfig, burst_latency_ns: int = 0) -> DispatcherParams:
+    """Bounds of the request path of one model; `burst_latency_ns` is a function's, 0 where there are none."""
     return DispatcherParams(
         slo.rt_max_ns,
         rows_max=batching.rows_max,
@@ -101,6 +101,7 @@ def dispatcher_params(slo: Slo, batching: BatchingConfig) -> DispatcherParams:
         queue_bytes_max=batching.queue_bytes_max,
         margin_ns=round(batching.margin_ms * 1e6),
         admission=batching.admission,
+        burst_latency_ns=burst_latency_ns,
     )
 
 

@@ -14,7 +14,7 @@ from mark.errors import ModelLoadError
 from mark.ports import Cloud
 from mark.worker.profiling import measure_profile
 
-__all__ = ["measure_missing_profiles"]
+__all__ = ["measure_missing_profiles", "measure_offering"]
 
 
 async def measure_missing_profiles(
@@ -44,7 +44,7 @@ async def measure_missing_profiles(
             cloud = make_cloud(config)
             try:
                 for name in missing:
-                    profile = await _measure(cloud, artifact, name, on_progress)
+                    profile = await measure_offering(cloud, artifact, name, on_progress)
                     profiles[name] = [(point.rows, point.latency_ms) for point in profile.points]
             finally:
                 await asyncio.to_thread(cloud.close, 0.0)  # nobody waits for what they still compute
@@ -52,9 +52,14 @@ async def measure_missing_profiles(
     return config.model_copy(update={"models": models})
 
 
-async def _measure(
+async def measure_offering(
     cloud: Cloud, artifact: ModelArtifact, offering: str, on_progress: Callable[[str, str, int], None] | None
 ) -> Profile:
+    """Measure a model on a worker of its own, launched for it and given back.
+
+    Raises:
+        ModelLoadError: the model does not start.
+    """
     launched = await asyncio.to_thread(cloud.launch, offering, artifact, f"profile-{offering}")
     changes = 0
     while True:

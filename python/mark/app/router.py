@@ -17,6 +17,7 @@ from mark.app.parts import (
     make_cloud,
     worker_spec,
 )
+from mark.app.serverless import burst_loop, serverless_of
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
 from mark.errors import WorkerError
@@ -54,6 +55,7 @@ class Router:
         self._control_tasks: list[asyncio.Task[None]] = []
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
+        self._hurrying: asyncio.Future[None] | None = None
 
     async def start(self) -> str:
         """Bind the address, start the fleet, and return the address once every model answers.
@@ -75,6 +77,7 @@ class Router:
         )
         for model in self._config.models:
             self._start_model(model)
+            await self._start_functions(model)
         await self._server.start()
         await self._wait_ready()
         return address
@@ -114,6 +117,7 @@ class Router:
             except asyncio.CancelledError as error:
                 cancelled = error
                 asyncio.get_running_loop().run_in_executor(None, self._cloud.close, 0.0)
+                self._hurrying = asyncio.ensure_future(self._close_functions(0.0))
         releasing.result()
         if cancelled is not None:
             raise cancelled
@@ -125,15 +129,24 @@ class Router:
         await asyncio.to_thread(self._refits.close)
         for model in self._models.values():
             await model.dispatch.close()
+        await self._close_functions(grace_s)
         if self._server is not None:
             await self._server.stop(grace=_LAST_WORDS_S)
         await asyncio.to_thread(self._cloud.close, grace_s)
 
+    async def _close_functions(self, grace_s: float | None) -> None:
+        await asyncio.gather(
+            *(model.bursts.close(grace_s) for model in self._models.values() if model.bursts is not None)
+        )
+
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()
-        params = dispatcher_params(slo, model.batching)
-        dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns)
-        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch))
+        serverless = serverless_of(model)
+        burst_latency_ns = 0 if serverless is None else round(serverless.latency_ms * 1e6)
+        params = dispatcher_params(slo, model.batching, burst_latency_ns)
+        bursts = burst_loop(model, self._clock)
+        dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns, bursts)
+        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch), bursts)
 
     def _assemble_control(self, model: ModelConfig, dispatch: DispatchLoop) -> ControlLoop | None:
         artifact = model.artifact()
@@ -141,14 +154,15 @@ class Router:
             return None
         profiles, settings = model.as_profiles(), model.controller
         offerings = tuple(offering.as_offering() for offering in self._config.offerings)
-        rates = capacities(model, profiles)
+        rates, serverless = capacities(model, profiles), serverless_of(model)
         work = ForecastWork(StepCounter(self._clock, settings.step_s), ThreadBackground("forecast"), self._refits)
         controller = Controller(
             deployment=(self._config.cluster, model.name),
             offerings=offerings,
             capacities=rates,
-            forecaster=forecaster_of(settings, level_of(offerings, rates, None, model.slo.sl_min), work),
+            forecaster=forecaster_of(settings, level_of(offerings, rates, serverless, model.slo.sl_min), work),
             params=controller_params(settings),
+            serverless=serverless,
         )
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, controller, self._cloud, dispatch, specs, self._worker_ids)
@@ -163,6 +177,11 @@ class Router:
             params = ControlLoopParams(step_s=settings.step_s, observe_s=min(settings.window_s, 1.0))
             work = served.control.run(self._clock, self._recorder, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+
+    async def _start_functions(self, model: ModelConfig) -> None:
+        bursts = self._models[model.name].bursts
+        if bursts is not None:
+            await bursts.start()
 
     async def _wait_ready(self) -> None:
         """Return once each model that is to have a worker at all times has one."""

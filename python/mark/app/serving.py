@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from mark.app.profiles import measure_missing_profiles
 from mark.app.router import Router
+from mark.app.serverless import measure_missing_latencies
 from mark.config import Config
 from mark.protocol.addresses import check_listenable
 
@@ -34,7 +35,10 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
     profiled = await _unless(stop, measure_missing_profiles(config, _tell))
     if profiled is None:
         return
-    router = Router(profiled)
+    measured = await _unless(stop, measure_missing_latencies(profiled, _tell))
+    if measured is None:
+        return
+    router = Router(measured)
     try:
         address = await _unless(stop, router.start())
         if address is not None:

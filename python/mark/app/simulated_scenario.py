@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mark import _core
 from mark.app.parts import capacities, core_profile
+from mark.app.serverless import planned_serverless
 from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
 from mark.config import BatchingConfig, ModelConfig, load_config, model_of
 from mark.domain.offering import Market, Offering
@@ -162,6 +163,8 @@ _NOTES = (
 
 _LOCAL_NOTE = "offerings are processes of this machine: ready after boot_s, billed by the second from launch"
 
+_FUNCTIONS_NOTE = "assumed: a cold function takes a second longer than a warm one"
+
 
 def _spot_of(offering: Offering, prices: Catalog) -> list[Offering]:
     """The offering on spot in each zone, each zone a pool of its own; nothing where it has no spot price."""
@@ -189,7 +192,7 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
     if model.source is None or missing:
         lacks = f"has no profile for {', '.join(missing)}" if missing else "is served by workers that are not rented"
         raise ConfigError(f"{path}: model {model.name!r} {lacks}; a simulation needs a profile for each offering")
-    profiles = model.as_profiles()
+    profiles, serverless = model.as_profiles(), planned_serverless(path, model)
     offered = tuple(offering.as_offering() for offering in config.offerings)
     rates = capacities(model, profiles)
     rented = tuple(each for each in offered if each.market is Market.ON_DEMAND)
@@ -199,10 +202,10 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
             slo=model.as_slo(),
             offerings=rented or offered,
             capacities={each.name: rates[each.name] for each in rented or offered},
-            serverless=None,
+            serverless=serverless,
             step_s=model.controller.step_s,
             horizon_steps=model.controller.horizon_steps,
-            notes=(_NOTES[0], _NOTES[2], _LOCAL_NOTE),
+            notes=(_NOTES[0], _NOTES[2], _LOCAL_NOTE, *(() if serverless is None else (_FUNCTIONS_NOTE,))),
         ),
         profiles=profiles,
         rows_max=dict.fromkeys(profiles, model.batching.rows_max),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mark import _core
 from mark.app.parts import dispatcher_params
+from mark.app.serverless import burst_limits, function_pool_params
 from mark.app.simulated_past import NO_PAST, Past, maxima_of, past_of, scene_s_of
 from mark.app.simulated_policies import POLICIES, ForecastBy, PolicyInputs, SimulatedPolicy, policy_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario, simulated_scenario
@@ -172,7 +173,8 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         capacities=made.capacities,
         credits={each.name: _credits(each) for each in made.offerings if each.market is Market.BURSTABLE},
         surplus_usd_per_s={each.name: _surplus_usd_per_s(each) for each in made.offerings},
-        functions=None if made.serverless is None else _functions(made.serverless),
+        functions=None if made.serverless is None else _functions(simulated, made.serverless),
+        burst_limits=_burst_limits(simulated),
         service_variation=simulated.service_variation,
         step_s=scenario.step_s,
         window_s=simulated.window_s,
@@ -200,7 +202,14 @@ def _surplus_usd_per_s(offering: Offering) -> float:
     return 0.0 if known is None else known.surplus_usd_per_s
 
 
-def _functions(serverless: Serverless) -> _core.FunctionPoolParams:
+def _burst_limits(simulated: SimulatedScenario) -> _core.BurstLimits:
+    settings = None if simulated.model is None else simulated.model.serverless
+    return _core.BurstLimits() if settings is None else burst_limits(settings)
+
+
+def _functions(simulated: SimulatedScenario, serverless: Serverless) -> _core.FunctionPoolParams:
+    if simulated.model is not None and simulated.model.serverless is not None:
+        return function_pool_params(simulated.model.serverless, serverless.latency_ms)
     latency_ns = round(serverless.latency_ms * P99_OVER_MEAN * 1e6)
     params = _core.FunctionPoolParams(latency_ns, concurrency_max=serverless.concurrency_max)
     params.set_starts(cold_start_ns=_COLD_START_NS, burst=float(serverless.concurrency_max), per_s=_COLD_STARTS_PER_S)

@@ -94,7 +94,7 @@ def _scenario_of(path: str, config: Config, name: str | None) -> Scenario:
         slo=model.as_slo(),
         offerings=tuple(offering.as_offering() for offering in config.offerings),
         capacities=app.capacities(model, model.as_profiles()),
-        serverless=None,
+        serverless=app.planned_serverless(path, model),
         step_s=model.controller.step_s,
         horizon_steps=model.controller.horizon_steps,
     )

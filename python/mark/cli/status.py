@@ -68,5 +68,24 @@ def _table_of(model: dict[str, Any]) -> Table:
     )
     table.add_row("now", f"{model['queued']} queued, {model['in_flight']} in flight")
     table.add_row("batches", f"{model['batches']}, {model['rows_per_batch']:.1f} rows on average")
+    if "bursts" in model:
+        _add_bursts(table, model["bursts"])
     table.add_row("cost", f"${model['cost_usd']:.6f} so far, ${model['cost_usd_per_hour']:.4f} an hour")
     return table
+
+
+def _add_bursts(table: Table, bursts: dict[str, Any]) -> None:
+    verdicts, ended = bursts["verdicts"], bursts["ended"]
+    refused = {name.replace("_", " "): int(count) for name, count in verdicts.items() if name != "send"}
+    reasons = ", ".join(f"{count} {name}" for name, count in refused.items() if count)
+    table.add_row(
+        "bursts",
+        f"{verdicts['send']} sent, {ended['answered']} answered in time, {ended['late']} late, "
+        f"{bursts['in_flight']} in flight; {sum(refused.values())} not sent" + (f" ({reasons})" if reasons else ""),
+    )
+    breaker = bursts["breaker"].replace("_", " ")
+    table.add_row(
+        "functions",
+        f"{bursts['functions_warm']} warm of {bursts['functions']}, {bursts['cold_starts']} cold starts, "
+        f"breaker {breaker}, ${bursts['cost_usd']:.6f} so far, ${bursts['cost_usd_last_hour']:.6f} in the last hour",
+    )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import os
-import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from mark.cloud.socket_folder import SocketFolder
 from mark.cloud.worker_process import WorkerProcess
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
@@ -25,8 +21,6 @@ __all__ = ["Command", "LocalCloud"]
 
 _log = logging.getLogger(__name__)
 
-_SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing zero
-
 Command = Callable[[ModelArtifact, Offering, str], Sequence[str]]
 """(model, offering, address to serve at) -> the command line of a worker."""
 
@@ -34,8 +28,7 @@ Command = Callable[[ModelArtifact, Offering, str], Sequence[str]]
 class LocalCloud:
     """Rents worker processes of this machine. Implements `mark.ports.Cloud`.
 
-    Sockets lie in a private folder. Each goes with its worker, the folder with the last of them: nothing is left even
-    when this process is killed while no worker runs. Workers hold the other end of a pipe of this process and end with
+    Sockets lie in a private folder (`SocketFolder`). Workers hold the other end of a pipe of this process and end with
     it, however it ends.
 
     Args:
@@ -48,7 +41,7 @@ class LocalCloud:
     Thread safety: every method may be called from any thread.
 
     Invariants:
-        - `_instances`, `_processes`, `_folder` and `_changes` are touched only with `_lock` held;
+        - `_instances`, `_processes` and `_changes` are touched only with `_lock` held;
         - an instance's state only moves forward, and each move increments `_changes` and wakes every waiter;
         - a process whose instance is gone was told to end.
     """
@@ -72,7 +65,7 @@ class LocalCloud:
         self._tokens: dict[str, InstanceId] = {}
         self._numbers = itertools.count(1)
         self._changes = 0
-        self._folder: Path | None = None
+        self._sockets = SocketFolder()
         self._closed = False
 
     def offerings(self) -> Sequence[Offering]:
@@ -86,13 +79,9 @@ class LocalCloud:
             if known is not None:
                 return self._instances[known]
             wanted = self._check(offering)
-            number = next(self._numbers)
-            identity = InstanceId(f"{offering}-{number}")
-            try:
-                address = self._address(number)
-                process = WorkerProcess(self._command(artifact, wanted, address), address)
-            except OSError as error:
-                raise CloudError(f"offering {offering}: the worker process does not start: {error}") from error
+            process = self._start_process(wanted, artifact)
+            address = process.address
+            identity = InstanceId(f"{offering}-{next(self._numbers)}")
             instance = Instance(
                 id=identity,
                 offering=offering,
@@ -108,7 +97,7 @@ class LocalCloud:
                 boot_max_s=self._boot_max_s,
                 on_ready=lambda: self._became_ready(identity, address),
                 on_late=lambda detail: self._stop(identity, detail),
-                on_exit=lambda detail: self._became_gone(identity, detail, Path(address.removeprefix("unix:"))),
+                on_exit=lambda detail: self._became_gone(identity, detail, address),
             )
         return instance
 
@@ -141,14 +130,12 @@ class LocalCloud:
             for identity, _ in processes:
                 self._end(identity, "terminated")
             self._announce()
-            folder = self._folder
         for _, process in processes:
             process.stop(grace_s)
         for identity, process in processes:
             if not process.join(self._grace_s + 5.0):
                 _log.error("worker %s does not end", identity)
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._sockets.close()
 
     def _check(self, offering: str) -> Offering:
         if self._closed:
@@ -161,16 +148,16 @@ class LocalCloud:
             raise QuotaExceeded(f"offering {offering}: max_count {wanted.max_count} is reached")
         return wanted
 
-    def _address(self, number: int) -> str:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="mark-"))  # private to this user
-        # Named by number: an offering's name may be long, or no file name.
-        path = self._folder / str(number)
-        if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
-            raise CloudError(
-                f"{path}: the path of a socket has at most {_SOCKET_PATH_BYTES_MAX} bytes; set TMPDIR to a shorter one"
-            )
-        return f"unix:{path}"
+    def _start_process(self, wanted: Offering, artifact: ModelArtifact) -> WorkerProcess:
+        try:
+            address = self._sockets.address()
+            try:
+                return WorkerProcess(self._command(artifact, wanted, address), address)
+            except OSError:
+                self._sockets.release(address)
+                raise
+        except OSError as error:
+            raise CloudError(f"offering {wanted.name}: the worker process does not start: {error}") from error
 
     def _became_ready(self, identity: InstanceId, address: str) -> None:
         with self._lock:
@@ -189,19 +176,11 @@ class LocalCloud:
             self._end(identity, detail)
         process.stop(self._grace_s)
 
-    def _became_gone(self, identity: InstanceId, detail: str, socket: Path) -> None:
+    def _became_gone(self, identity: InstanceId, detail: str, address: str) -> None:
         with self._lock:
             self._end(identity, detail)
             del self._processes[identity]
-            self._remove_files(socket)
-
-    def _remove_files(self, socket: Path) -> None:
-        # A worker that was killed leaves its socket, and whoever kills this process leaves nobody to remove it.
-        with contextlib.suppress(OSError):  # what cannot be removed now goes with `close`
-            socket.unlink(missing_ok=True)
-            if not self._processes:
-                socket.parent.rmdir()
-                self._folder = None
+            self._sockets.release(address)
 
     def _end(self, identity: InstanceId, detail: str) -> None:
         instance = self._instances[identity]

@@ -43,7 +43,7 @@ class WorkerProcess:
     """
 
     def __init__(self, command: Sequence[str], address: str) -> None:
-        self._address = address
+        self.address = address
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._lock = threading.Lock()
         self._reaped = False
@@ -125,7 +125,7 @@ class WorkerProcess:
         deadline_s = time.monotonic() + timeout_s
         if not self._serves.wait(timeout_s):
             return False
-        with grpc.insecure_channel(self._address) as channel:
+        with grpc.insecure_channel(self.address) as channel:
             ask = channel.unary_unary(messages.SERVER_READY)
             while not self._ended.is_set() and time.monotonic() < deadline_s:
                 if self._answers(ask):
@@ -168,7 +168,7 @@ class WorkerProcess:
         return bool(messages.ServerReadyResponse.FromString(answer).ready)
 
     def _says_serving(self, line: str) -> bool:
-        return _SERVING in line and self._address in line
+        return _SERVING in line and self.address in line
 
     def _why(self, code: int) -> str:
         ending = f"exit status {code}" if code >= 0 else f"killed by {_SIGNALS.get(-code, f'signal {-code}')}"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mark.config.forecasting import ForecastConfig
+from mark.config.serverless import ServerlessConfig, check_serverless
 from mark.config.values import (
     COUNT_MAX,
     DAY_S,
@@ -163,6 +164,7 @@ class ModelConfig(Section):
     controller: ControllerConfig = ControllerConfig()
     profiles: dict[str, ProfilePoints] = Field(default_factory=dict)
     workers: list[WorkerConfig] = Field(default_factory=list)
+    serverless: ServerlessConfig | None = None
 
     @model_validator(mode="after")
     def _check_source(self) -> ModelConfig:
@@ -190,6 +192,16 @@ class ModelConfig(Section):
                 "lower margin_ms or raise rt_max_ms",
                 "batching", "margin_ms",
             )  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _check_serverless(self) -> ModelConfig:
+        check_serverless(
+            self.serverless,
+            has_source=self.source is not None,
+            admission=self.batching.admission,
+            rt_max_ms=self.slo.rt_max_ms,
+        )
         return self
 
     def signature(self) -> ModelSignature:

@@ -22,8 +22,10 @@ from mark._core import (
     Statistics,
     WakeupTimer,
     WorkerSpec,
+    outcome_of,
 )
 from mark.errors import DeadlineExceeded, ModelFailed, Overloaded, RequestError, Unavailable
+from mark.live.burst_loop import BurstLoop, GivenUp
 from mark.live.worker_link import LinkFailed, ModelRaised, WorkerLink
 from mark.ports import Clock
 from mark.protocol.statuses import error_of_fault
@@ -42,6 +44,15 @@ _EJECTED_S = 1.0
 _EJECTED_MAX_S = 30.0
 # One late batch may be the machine's fault. So many in a row, and nothing in between, are the worker's.
 _HUNG_BATCHES = 2
+
+
+class _Dropped(Exception):
+    """An accepted request that gets no answer from an instance."""
+
+    def __init__(self, outcome: Outcome, error: RequestError) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.error = error
 
 
 @dataclass(slots=True)
@@ -66,8 +77,10 @@ class DispatchLoop:
         - a worker is up in the endpoint exactly while `_Worker.up` says so.
     """
 
-    def __init__(self, endpoint: Endpoint, clock: Clock, rt_max_ns: int) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Clock, rt_max_ns: int, bursts: BurstLoop | None = None) -> None:
+        """Make a request path without workers; `bursts` takes what they cannot answer, None: nothing does."""
         self._endpoint = endpoint
+        self._bursts = bursts
         self._clock = clock
         self._rt_max_s = rt_max_ns / 1e9
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
@@ -85,19 +98,34 @@ class DispatchLoop:
         Raises:
             RequestError: the subclass says how it ended; see `mark.errors`.
         """
-        admitted = self._endpoint.submit(message, deadline_ns, self._clock.now_ns())
-        if not isinstance(admitted, int):
-            raise _refused(admitted)
+        arrived_ns = self._clock.now_ns()
+        admitted = self._endpoint.submit(message, deadline_ns, arrived_ns)
+        if isinstance(admitted, RequestFaultInfo):
+            raise error_of_fault(admitted)
+        if isinstance(admitted, Refusal):
+            outcome = outcome_of(admitted.admission)
+            return await self._burst(GivenUp(message, arrived_ns, deadline_ns, outcome, _refused(admitted)))
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[admitted] = future
         self._look_again()
         try:
             return await future
+        except _Dropped as dropped:
+            # Once a model has failed on a request, it would fail in a function, too.
+            if dropped.outcome is Outcome.MODEL_ERROR:
+                raise dropped.error from None
+            given_up = GivenUp(message, arrived_ns, deadline_ns, dropped.outcome, dropped.error)
         except asyncio.CancelledError:
             if self._waiting.pop(admitted, None) is not None:
                 self._endpoint.cancel(admitted, self._clock.now_ns())
                 self._look_again()
             raise
+        return await self._burst(given_up)
+
+    async def _burst(self, given_up: GivenUp) -> bytes:
+        if self._bursts is None:
+            raise given_up.error
+        return await self._bursts.answer(given_up)
 
     def add_worker(self, worker: int, link: WorkerLink, spec: WorkerSpec) -> None:
         """Send to this worker as soon as it says that it is ready, and again each time it comes back."""
@@ -156,8 +184,9 @@ class DispatchLoop:
         return len(self._waiting)
 
     def statistics(self) -> Statistics:
-        """What the request path counted so far."""
-        return self._endpoint.statistics()
+        """What the request path counted so far, bursts included."""
+        statistics = self._endpoint.statistics()
+        return statistics if self._bursts is None else self._bursts.together_with(statistics)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""
@@ -232,7 +261,7 @@ class DispatchLoop:
             if message is not None:
                 future.set_result(message)
             else:
-                future.set_exception(self._dropped(outcome, detail))
+                future.set_exception(_Dropped(outcome, self._dropped(outcome, detail)))
 
     def _dropped(self, outcome: Outcome, detail: str) -> RequestError:
         if outcome is Outcome.EXPIRED:
@@ -276,9 +305,7 @@ class DispatchLoop:
         entry.idle.set()
 
 
-def _refused(refusal: RequestFaultInfo | Refusal) -> RequestError:
-    if isinstance(refusal, RequestFaultInfo):
-        return error_of_fault(refusal)
+def _refused(refusal: Refusal) -> RequestError:
     if refusal.admission is Admission.EXPIRED:
         return DeadlineExceeded("the deadline had passed on arrival")
     if refusal.admission is Admission.QUEUE_FULL:

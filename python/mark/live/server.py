@@ -14,6 +14,7 @@ from mark._core import RequestFaultInfo, scan_target
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo
 from mark.errors import ModelNotFound, Unavailable
+from mark.live.burst_loop import BurstLoop
 from mark.live.control_loop import ControlLoop
 from mark.live.dispatch_loop import DispatchLoop
 from mark.ports import Clock
@@ -24,12 +25,13 @@ __all__ = ["InferenceServer", "ServedModel"]
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One model of the router. `control` is None when all its workers are foreign."""
+    """One model of the router. `control` is None when all its workers are foreign, `bursts` without serverless."""
 
     signature: ModelSignature
     slo: Slo
     dispatch: DispatchLoop
     control: ControlLoop | None
+    bursts: BurstLoop | None = None
 
 
 class InferenceServer:
@@ -66,12 +68,12 @@ class InferenceServer:
         return True
 
     async def server_ready(self) -> bool:
-        """Every model has a worker, and the server does not stop."""
-        return not self._draining and all(model.dispatch.ready_workers > 0 for model in self._models.values())
+        """Every model has a worker, or functions, and the server does not stop."""
+        return not self._draining and all(_answers(model) for model in self._models.values())
 
     async def model_ready(self, name: str, version: str) -> bool:
-        """The model has a worker."""
-        return not self._draining and self._model(name, version).dispatch.ready_workers > 0
+        """The model has a worker, or functions."""
+        return not self._draining and _answers(self._model(name, version))
 
     async def server_metadata(self) -> tuple[str, str]:
         """Name and version of the server."""
@@ -115,3 +117,7 @@ class InferenceServer:
                 f"model_version: model {name!r} has no version {version!r}; served is {model.signature.version!r}"
             )
         return model
+
+
+def _answers(model: ServedModel) -> bool:
+    return model.dispatch.ready_workers > 0 or model.bursts is not None

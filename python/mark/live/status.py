@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mark import __version__
-from mark._core import Outcome
+from mark._core import BurstVerdict, Outcome
 from mark.domain.cost import cost_usd, instance_cost_usd
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.live.burst_loop import BurstLoop
 from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
 from mark.ports import Clock, Cloud
@@ -58,6 +59,7 @@ class ControlService:
         draining = frozenset() if model.control is None else model.control.draining
         capacities = {} if model.control is None else model.control.capacities
         alive = [instance for instance in instances if instance.state is not InstanceState.GONE]
+        functions_usd = 0.0 if model.bursts is None else model.bursts.use().usd
         return messages.ModelStatus(
             name=model.signature.name,
             version=model.signature.version,
@@ -83,8 +85,9 @@ class ControlService:
             ),
             last_decision="" if decision is None else decision.reason,
             instances=[self._instance(instance, instance.id in draining, now_ns) for instance in alive],
-            cost_usd=cost_usd(instances, self._offerings, now_ns),
+            cost_usd=cost_usd(instances, self._offerings, now_ns) + functions_usd,
             cost_usd_per_hour=sum(self._offerings[instance.offering].price_usd_per_hour for instance in alive),
+            bursts=None if model.bursts is None else _bursts(model.bursts),
         )
 
     def _instance(self, instance: Instance, draining: bool, now_ns: int) -> Any:
@@ -98,6 +101,21 @@ class ControlService:
             age_s=(now_ns - instance.launched_at_ns) / 1e9,
             cost_usd=instance_cost_usd(instance, offering, now_ns),
         )
+
+
+def _bursts(bursts: BurstLoop) -> Any:
+    statistics, use = bursts.statistics(), bursts.use()
+    return messages.BurstStatus(
+        verdicts={verdict.name.lower(): statistics.decided(verdict) for verdict in BurstVerdict},
+        ended={outcome.name.lower(): statistics.ended(outcome) for outcome in Outcome},
+        in_flight=statistics.in_flight,
+        breaker=bursts.breaker.name.lower(),
+        functions=use.alive,
+        functions_warm=use.warm,
+        cold_starts=use.cold_starts,
+        cost_usd=use.usd,
+        cost_usd_last_hour=bursts.spent_usd,
+    )
 
 
 _QUANTILES = {"p50": 0.50, "p98": 0.98, "p99": 0.99}

@@ -12,6 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from mark.protocol import messages
+from mark.protocol.statuses import LINK_CODES
 
 __all__ = ["LinkFailed", "ModelRaised", "WorkerLink"]
 
@@ -21,11 +22,6 @@ _log = logging.getLogger(__name__)
 _PROBE_FIRST_S = 0.05
 _PROBE_MAX_S = 1.0
 _PROBE_TIMEOUT_S = 2.0
-
-# Statuses that say nothing about the request: the worker, or the way to it, is at fault.
-_LINK_CODES = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED}
-)
 
 
 class LinkFailed(Exception):
@@ -74,7 +70,7 @@ class WorkerLink:
             return cast(bytes, await self._infer(batch, timeout=timeout_s))
         except grpc.aio.AioRpcError as error:
             words = f"{error.code().name}: {error.details()}"
-            if error.code() in _LINK_CODES:
+            if error.code() in LINK_CODES:
                 hung = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
                 raise LinkFailed(f"worker {self.address}: {words}", hung=hung) from error
             raise ModelRaised(error.details() or words) from error

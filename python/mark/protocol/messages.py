@@ -25,6 +25,7 @@ __all__ = [
     "SERVER_LIVE",
     "SERVER_METADATA",
     "SERVER_READY",
+    "BurstStatus",
     "InstanceStatus",
     "LatencyStatus",
     "ModelInferRequest",
@@ -90,6 +91,7 @@ ModelMetadataRequest = _message("inference.ModelMetadataRequest")
 ModelMetadataResponse = _message("inference.ModelMetadataResponse")
 ModelInferRequest = _message("inference.ModelInferRequest")
 ModelInferResponse = _message("inference.ModelInferResponse")
+BurstStatus = _message("mark.v1.BurstStatus")
 StatusRequest = _message("mark.v1.StatusRequest")
 StatusResponse = _message("mark.v1.StatusResponse")
 ModelStatus = _message("mark.v1.ModelStatus")

@@ -17,7 +17,20 @@ from mark.errors import (
     Unavailable,
 )
 
-__all__ = ["RETRY_PUSHBACK_KEY", "details_of", "error_of", "error_of_fault", "status_of", "trailing_metadata_of"]
+__all__ = [
+    "LINK_CODES",
+    "RETRY_PUSHBACK_KEY",
+    "details_of",
+    "error_of",
+    "error_of_fault",
+    "status_of",
+    "trailing_metadata_of",
+]
+
+# Statuses that say nothing about the request: the worker, or the way to it, is at fault.
+LINK_CODES = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED}
+)
 
 # gRPC's own retry design (A6) reads it: how long a client should wait before it tries again; negative: it should not.
 RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms"

@@ -39,6 +39,7 @@ class WorldParams:
         credits: how burstable offerings run on credits, by offering.
         surplus_usd_per_s: price of a second at full speed without credits, by offering; for unlimited ones.
         functions: what takes single requests; None for nothing.
+        burst_limits: what the bouncer keeps to.
         service_variation: of batch times, about their standard deviation over their mean.
         step_s: the controller ticks once in this time; the report has a bin for each.
         window_s: the load is observed once in this time.
@@ -54,6 +55,7 @@ class WorldParams:
     credits: Mapping[str, _core.CreditParams] = field(default_factory=dict)
     surplus_usd_per_s: Mapping[str, float] = field(default_factory=dict)
     functions: _core.FunctionPoolParams | None = None
+    burst_limits: _core.BurstLimits = field(default_factory=_core.BurstLimits)
     service_variation: float = 0.0
     step_s: float = 60.0
     window_s: float = 5.0
@@ -87,6 +89,7 @@ class World:
             bin_ns=round(params.step_s * 1e9),
             counted_from_ns=round(params.warmup_s * 1e9),
             functions=params.functions,
+            burst_limits=params.burst_limits,
         )
         self._feed = feed
         self._workers: dict[InstanceId, int] = {}

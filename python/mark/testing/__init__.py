@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from mark.testing.clock import ManualClock
 from mark.testing.cloud import FakeCloud
+from mark.testing.functions import FakeFunctions
 
-__all__ = ["FakeCloud", "ManualClock"]
+__all__ = ["FakeCloud", "FakeFunctions", "ManualClock"]
