@@ -51,6 +51,7 @@ class Scripted:
     ticks: list[Snapshot] = field(default_factory=list)
     observed: list[tuple[int, int]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    capacities: dict[str, float] = field(default_factory=dict)
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         self.observed.append((now_ns, submitted_rows))

@@ -17,8 +17,9 @@ from mark.app.parts import (
     make_cloud,
     worker_spec,
 )
-from mark.config import Config, ModelConfig
+from mark.config import Config, ControllerConfig, ModelConfig
 from mark.controlplane.controller import Controller
+from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.errors import WorkerError
 from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
@@ -143,8 +144,11 @@ class Router:
             forecaster=forecaster_of(settings),
             params=controller_params(settings),
         )
+        # What an instance has when it is drained is answered before it goes.
+        rules = FleetRuleParams(drain_lead_s=model.slo.rt_max_ms / 1e3 + 2 * _observe_s(settings))
+        fleet = FleetRules(model.name, controller, rules)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
-        return ControlLoop(artifact, controller, self._cloud, dispatch, specs, self._worker_ids)
+        return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
     def _start_model(self, model: ModelConfig) -> None:
         served = self._models[model.name]
@@ -153,7 +157,7 @@ class Router:
             served.dispatch.add_worker(self._worker_ids(), link, worker_spec(model, worker.as_profile()))
         if served.control is not None:
             settings = model.controller
-            params = ControlLoopParams(step_s=settings.step_s, observe_s=min(settings.window_s, 1.0))
+            params = ControlLoopParams(step_s=settings.step_s, observe_s=_observe_s(settings))
             work = served.control.run(self._clock, self._recorder, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
@@ -178,6 +182,11 @@ class Router:
         if ready not in done:
             late = "; ".join(_lateness(model) for model in waited_for if model.dispatch.ready_workers == 0)
             raise WorkerError(f"not ready after {timeout_s:.0f} s: {late}")
+
+
+def _observe_s(settings: ControllerConfig) -> float:
+    """Load and fleet are looked at once in this time, at least."""
+    return min(settings.window_s, 1.0)
 
 
 def _lateness(model: ServedModel) -> str:

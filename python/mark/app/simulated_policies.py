@@ -12,6 +12,7 @@ from mark.app.parts import controller_params, forecaster_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
 from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.fleet_rules import FleetController
 from mark.domain.offering import Offering, Serverless
 from mark.errors import ConfigError
 from mark.forecast.baselines import MovingMaximum, SeasonalQuantile
@@ -19,7 +20,6 @@ from mark.forecast.true_future import TrueFuture
 from mark.policies.provisioning import peak_sized_fleet
 from mark.policies.target_tracking import TargetTracking
 from mark.ports import Clock, Forecaster
-from mark.sim.roles import FleetController
 
 __all__ = ["POLICIES", "PolicyInputs", "SimulatedPolicy", "policy_of"]
 

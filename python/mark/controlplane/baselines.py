@@ -60,6 +60,11 @@ class CountController:
         self._ticked: tuple[int, int] | None = None  # those of the last tick
         self._ticks = 0
 
+    @property
+    def capacities(self) -> Mapping[str, float]:
+        """Rows per second that one instance of each offering serves under the SLO."""
+        return self._capacities
+
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._seen = (now_ns, submitted_rows)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mark import _core
-from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.controlplane.fleet_rules import FleetController, FleetRuleParams, FleetRules
+from mark.controlplane.fleet_view import FleetChange
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import InstanceId
 from mark.domain.offering import Market
@@ -17,7 +18,7 @@ from mark.domain.plan import Launch
 from mark.domain.signature import ModelSignature
 from mark.errors import CloudError
 from mark.sim.history import History
-from mark.sim.roles import Feed, FleetController, MovableClock, VirtualCloud
+from mark.sim.roles import Feed, MovableClock, VirtualCloud
 
 __all__ = ["World", "WorldParams"]
 
@@ -78,8 +79,10 @@ class World:
         self._params = params
         self._cloud = cloud
         self._clock = clock
-        self._controller = controller
-        self._fleet = FleetView(_MODEL.signature.name)
+        # What an instance has when it is drained is answered before it goes.
+        lead_s = params.rt_max_ms / 1e3 + 2 * params.window_s
+        rules = FleetRuleParams(drain_lead_s=lead_s, unavailable_s=params.unavailable_s)
+        self._fleet = FleetRules(_MODEL.signature.name, controller, rules)
         self._engine = _core.Simulation(
             params.dispatcher,
             seed=params.seed,
@@ -94,7 +97,6 @@ class World:
         self._surplus_s: dict[InstanceId, float] = {}  # that was billed
         self._workers_ever = 0
         self._giving_back: list[InstanceId] = []
-        self._drain_at_ns: dict[InstanceId, int] = {}  # of those that the cloud takes away
         self.history = History(params.step_s, params.capacities)
 
     @property
@@ -159,41 +161,33 @@ class World:
 
     def _observe(self) -> None:
         now_ns = self._clock.now_ns()
-        self._controller.observe(now_ns, self._engine.arrived)
+        self._fleet.observe(now_ns, self._engine.arrived)
         self._see()
-        for instance in [each for each, at_ns in self._drain_at_ns.items() if at_ns <= now_ns]:
-            del self._drain_at_ns[instance]
+        for instance in self._fleet.drain_now(now_ns):
             if instance in self._workers:
                 self._engine.worker_drain(self._workers[instance])
 
     def _see(self) -> None:
-        changes = self._fleet.see(self._cloud.take_changed())
-        for change in changes:
+        news = self._fleet.see(self._cloud.take_changed(), self._clock.now_ns())
+        for change in news.changes:
             self._moved(change)
-        if any(change.is_noticed for change in changes):
-            for launch in self._controller.bridge(self._fleet.snapshot(self._clock.now_ns())):
-                self._launch(launch)
+        for launch in news.launches:
+            self._launch(launch)
 
     def _moved(self, change: FleetChange) -> None:
         after = change.instance
-        if change.is_ready:
+        if change.is_ready and after.id not in self._fleet.draining:
             self._workers_ever += 1
             worker = self._workers[after.id] = self._workers_ever
             self._offerings[after.id] = after.offering
             self._engine.worker_up(
                 worker, self._params.specs[after.offering], credits=self._params.credits.get(after.offering)
             )
-        if change.is_noticed and after.taken_at_ns is not None:
-            # What it has then is answered before it goes.
-            lead_ns = self._params.rt_max_ms * 1e6 + 2e9 * self._params.window_s
-            self._drain_at_ns[after.id] = after.taken_at_ns - round(lead_ns)
         if change.is_lost:
             self._drop_worker(after.id)
-        if change.failed_to_boot:
-            self._refused(after.offering)
 
     def _tick(self) -> None:
-        decision = self._controller.tick(self._fleet.snapshot(self._clock.now_ns()))
+        decision = self._fleet.tick(self._clock.now_ns())
         self.history.decided(decision)
         for action in decision.actions:
             if isinstance(action, Launch):
@@ -205,14 +199,10 @@ class World:
         try:
             self._fleet.launched(self._cloud.launch(action.offering, _MODEL, action.token))
         except CloudError:
-            self._refused(action.offering)
-
-    def _refused(self, offering: str) -> None:
-        pause_s = self._fleet.refused(offering, self._params.unavailable_s)
-        self._controller.offering_unavailable(offering, self._clock.now_ns() + round(pause_s * 1e9))
+            self._fleet.refused(action.offering, self._clock.now_ns())
 
     def _retire(self, instance: InstanceId) -> None:
-        self._fleet.drain(instance)
+        self._fleet.retired(instance)
         if instance in self._workers:
             self._engine.worker_drain(self._workers[instance])
         self._giving_back.append(instance)

@@ -47,6 +47,12 @@ class FakeCloud:
         """Let an instance end by itself, as a crash or a spot interruption does."""
         self._end(instance, detail)
 
+    def give_notice(self, instance: InstanceId, notice_s: float) -> None:
+        """Say that an instance will be taken away: it ends when the notice is over."""
+        taken_at_ns = self._clock.now_ns() + round(notice_s * 1e9)
+        self._instances[instance] = replace(self._seen(instance), taken_at_ns=taken_at_ns)
+        self._changes += 1
+
     def offerings(self) -> Sequence[Offering]:
         """What can be rented."""
         return tuple(self._offerings.values())
@@ -108,12 +114,18 @@ class FakeCloud:
                 instance, state=InstanceState.READY, ready_at_ns=ready_at_ns, address=f"fake:{identity}"
             )
             self._changes += 1
+        taken_at_ns = instance.taken_at_ns
+        if taken_at_ns is not None and taken_at_ns <= self._clock.now_ns() and instance.state is not InstanceState.GONE:
+            instance = self._gone(instance, "taken away by the cloud", taken_at_ns)
         return instance
 
     def _end(self, identity: InstanceId, detail: str) -> None:
         instance = self._seen(identity)
         if instance.state is not InstanceState.GONE:
-            self._instances[identity] = replace(
-                instance, state=InstanceState.GONE, ended_at_ns=self._clock.now_ns(), detail=detail
-            )
-            self._changes += 1
+            self._gone(instance, detail, self._clock.now_ns())
+
+    def _gone(self, instance: Instance, detail: str, at_ns: int) -> Instance:
+        gone = replace(instance, state=InstanceState.GONE, ended_at_ns=at_ns, detail=detail)
+        self._instances[instance.id] = gone
+        self._changes += 1
+        return gone
