@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Recorder"]
+__all__ = ["Clock", "Cloud", "Forecaster", "Interruptible", "Recorder"]
 
 
 class Clock(Protocol):
@@ -68,6 +68,26 @@ class Cloud(Protocol):
 
     def close(self) -> None:
         """Give everything back and release what the driver holds: no process, port or file remains. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A cloud that takes spot instances away on command, so that what happens then can be seen and tested."""
+
+    def interrupt_spot(self, share: float, model: str = "", notice_s: float | None = None) -> Sequence[Instance]:
+        """Give notice to spot instances that are under none yet, and take them away when it is over.
+
+        Their pools are sold out for a while, as after any interruption.
+
+        Args:
+            share: of them, in (0, 1]: the oldest first, rounded up.
+            model: only those that serve this one; empty for all.
+            notice_s: how long the notice is; None for as long as the cloud gives.
+
+        Returns:
+            Those that were given notice.
+        """
         ...
 
 

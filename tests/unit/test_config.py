@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from mark._core import DispatcherParams
+from mark.cloud.spot_market import SpotMarketParams
 from mark.config import Config, load_config, parse_config, sections
 from mark.domain.offering import Market
 from mark.errors import ConfigError
@@ -176,6 +177,44 @@ def test_more_instances_than_can_be_had_are_refused() -> None:
     )
 
 
+STANDBY = "  - {name: t, market: burstable, price_usd_per_hour: 0.05, max_count: 9, standby: true}\n"
+
+
+def test_a_standby_is_none_of_those_that_are_kept() -> None:
+    text = GOOD.replace("models:\n", STANDBY + "models:\n", 1)
+
+    assert parse_config(text).standbys == {"t"}
+    words = refusal(text + "    controller: {min_instances: 5}\n")
+    assert "max_count of the offerings, standbys left out, adds up to 4" in words
+
+
+def test_a_model_cannot_run_on_standbys_alone() -> None:
+    text = "offerings:\n" + STANDBY + GOOD[GOOD.index("models:") :].replace("small:", "t:")
+
+    assert "needs at least one entry under offerings to run on that is no standby" in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("market: on_demand, interruptions_per_hour: 1", "only what is rented on spot is interrupted: market: spot"),
+        ("market: spot, standby: true", "a standby is bought as burstable: market: burstable"),
+        ("market: spot, interruptions_per_hour: -1", "interruptions_per_hour"),
+    ],
+)
+def test_what_a_market_does_not_have_is_refused(keys: str, words: str) -> None:
+    extra = f"  - {{name: more, price_usd_per_hour: 1, {keys}}}\n"
+
+    assert words in refusal(GOOD.replace("models:\n", extra + "models:\n", 1))
+
+
+def test_how_spot_is_taken_away_is_handed_to_the_cloud() -> None:
+    config = parse_config("spot: {notice_s: 5, taken_share: 1, sold_out_after_s: 0, seed: 7}\n" + GOOD)
+
+    assert config.spot.as_params() == SpotMarketParams(5.0, 1.0, 0.0)
+    assert parse_config(GOOD).spot.as_params() == SpotMarketParams()
+
+
 def test_models_on_foreign_workers_need_no_instances() -> None:
     foreign = """\
   - name: foreign
@@ -241,7 +280,7 @@ def test_text_that_yaml_cannot_make_a_value_of_is_refused_in_one_line(text: str)
 
 @pytest.mark.parametrize("text", ["", "3", "[]", "just words"])
 def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
-    assert "must be a mapping with the keys cluster, server, offerings, models" in refusal(text)
+    assert "must be a mapping with the keys cluster, server, spot, offerings, models" in refusal(text)
 
 
 def test_two_models_of_one_name_are_refused() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
 from mark._core import ModelSignature as CoreSignature
 from mark.cloud.local import LocalCloud
+from mark.cloud.spot_market import SpotMarket
 from mark.config import BatchingConfig, Config, ControllerConfig, ModelConfig
 from mark.controlplane.controller import ControllerParams
 from mark.domain.artifact import ModelArtifact, artifact_to_json
@@ -46,8 +47,9 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
 
 def make_cloud(config: Config) -> LocalCloud:
     """The cloud that the configuration's offerings are rented from."""
-    offerings = [offering.as_offering() for offering in config.offerings]
-    return LocalCloud(offerings, clock=SteadyClock(), command=worker_command)
+    offerings, clock = [offering.as_offering() for offering in config.offerings], SteadyClock()
+    spot = SpotMarket.drawn(offerings, config.spot.as_params(), config.spot.seed, began_ns=clock.now_ns())
+    return LocalCloud(offerings, clock=clock, command=worker_command, spot=spot)
 
 
 def capacities(model: ModelConfig, profiles: Mapping[str, Profile]) -> dict[str, float]:

@@ -142,7 +142,7 @@ class Router:
             offerings=tuple(offering.as_offering() for offering in self._config.offerings),
             capacities=capacities(model, profiles),
             forecaster=forecaster_of(settings),
-            params=controller_params(settings),
+            params=controller_params(settings, self._config.standbys),
         )
         # What an instance has when it is drained is answered before it goes.
         rules = FleetRuleParams(drain_lead_s=model.slo.rt_max_ms / 1e3 + 2 * _observe_s(settings))

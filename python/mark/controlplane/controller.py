@@ -138,7 +138,7 @@ class Controller:
         # A standby is not there for the plan: what it stands in for is bought anew, and serves before it goes.
         planned = tuple(each for each in snapshot.instances if each.offering not in params.standbys)
         proposal = self._propose(offerings, replace(snapshot, instances=planned), forecast, unavailable)
-        proposal = self._at_least_minimum(proposal, planned, unavailable)
+        proposal = self._at_least_minimum(proposal, planned, offerings, unavailable)
         proposal = replace(proposal, keeps=proposal.keeps + self._standing_in(proposal, snapshot.instances))
         load_per_s = self._arrivals.last_per_s()
         actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
@@ -217,7 +217,13 @@ class Controller:
         made_ns, plan = self._last
         return moved_on(plan, round((now_ns - made_ns) / 1e9 / self._params.step_s))
 
-    def _at_least_minimum(self, proposal: Proposal, instances: Sequence[Instance], unavailable: set[str]) -> Proposal:
+    def _at_least_minimum(
+        self,
+        proposal: Proposal,
+        instances: Sequence[Instance],
+        offerings: Sequence[Offering],
+        unavailable: set[str],
+    ) -> Proposal:
         """Fill up to min_instances: with what runs, cheapest first, then with the cheapest offering that can be had."""
         missing = self._params.min_instances - len(proposal.keeps) - len(proposal.purchases)
         if missing <= 0:
@@ -234,7 +240,7 @@ class Controller:
         alive = Counter(instance.offering for instance in instances)
         alive.update(purchase.offering for purchase in proposal.purchases)
         purchases: list[Purchase] = []
-        for offering in sorted(self._offerings, key=lambda offering: offering.price_usd_per_hour):
+        for offering in sorted(offerings, key=lambda offering: offering.price_usd_per_hour):
             if offering.name in unavailable or self._capacities.get(offering.name, 0.0) <= 0:
                 continue
             room = max(0, offering.max_count - alive[offering.name])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
-from mark.domain.offering import Offering
+from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
 
 __all__ = ["FakeCloud"]
+
+_NOTICE_S = 120.0
 
 
 class FakeCloud:
@@ -52,6 +55,21 @@ class FakeCloud:
         taken_at_ns = self._clock.now_ns() + round(notice_s * 1e9)
         self._instances[instance] = replace(self._seen(instance), taken_at_ns=taken_at_ns)
         self._changes += 1
+
+    def interrupt_spot(self, share: float, model: str = "", notice_s: float | None = None) -> Sequence[Instance]:
+        """Give notice to a share of the spot instances; see `mark.ports.Interruptible`."""
+        spot = [
+            each
+            for each in self.list_instances()
+            if each.state is not InstanceState.GONE
+            and each.taken_at_ns is None
+            and model in {"", each.model}
+            and self._offerings[each.offering].market is Market.SPOT
+        ]
+        hit = spot[: math.ceil(share * len(spot) - 1e-9)]
+        for instance in hit:
+            self.give_notice(instance.id, _NOTICE_S if notice_s is None else notice_s)
+        return [self._instances[instance.id] for instance in hit]
 
     def offerings(self) -> Sequence[Offering]:
         """What can be rented."""
