@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from mark._core import DispatcherParams
 from mark.cloud.spot_market import SpotMarketParams
 from mark.config import Config, load_config, parse_config, sections
+from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.offering import Market
 from mark.errors import ConfigError
 
@@ -373,3 +374,14 @@ class TestLoadConfig:
 
         with pytest.raises(ConfigError, match="is not UTF-8 text"):
             load_config(path)
+
+
+def test_the_monitor_cools_down_for_a_step_unless_told_otherwise_and_may_be_off() -> None:
+    plain, told, off = (
+        parse_config(GOOD + f"    controller: {{step_s: 20}}\n    monitor: {monitor}\n").models[0].monitor
+        for monitor in ("{requests: 50}", "{cooldown_s: 7, every_s: 2, load_factor_max: 3}", "{enabled: false}")
+    )
+
+    assert plain.as_params(0.98, 20.0) == SloMonitorParams(0.98, requests=50, cooldown_s=20.0)
+    assert told.as_params(0.9, 20.0) == SloMonitorParams(0.9, every_s=2.0, cooldown_s=7.0, load_factor_max=3.0)
+    assert off.as_params(0.98, 20.0) is None

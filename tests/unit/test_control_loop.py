@@ -12,6 +12,7 @@ import pytest
 from mark._core import LatencyProfile, WorkerSpec
 from mark.controlplane.controller import Controller, ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
+from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
@@ -46,10 +47,14 @@ class Dispatch:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
         self.drained: list[int] = []
+        self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
 
     def statistics(self) -> Statistics:
         return self.rows
+
+    def attained(self) -> tuple[int, int]:
+        return self.ended
 
     def add_worker(self, worker: int, link: object, spec: object) -> None:
         self.workers[worker] = link.address  # type: ignore[attr-defined]
@@ -101,7 +106,7 @@ class SteppingCloud(FakeCloud):
 class World:
     """A control loop and everything around it."""
 
-    def __init__(self, offering: Offering = OFFERING, *more: Offering) -> None:
+    def __init__(self, offering: Offering = OFFERING, *more: Offering, step_s: float = 1.0) -> None:
         self.clock = ManualClock()
         self.cloud = SteppingCloud(offering, self.clock)
         self.waits_seen = 0
@@ -110,8 +115,8 @@ class World:
         controller = Controller(
             ("c", "m"), [OFFERING, *more], dict.fromkeys(SPECS, 10.0), MovingMaximum(2, 1.0),
             ControllerParams(
-                step_s=1.0, window_s=1.0, horizon_steps=3, cooldown_s=2.0, min_instances=1,
-                standbys=frozenset({"standby"}),
+                step_s=step_s, window_s=1.0, horizon_steps=3, cooldown_s=2.0, min_instances=1,
+                standbys=frozenset({"standby"}), monitor=SloMonitorParams(sl_min=0.98, requests=100),
             ),
         )  # fmt: skip
         self.fleet = FleetRules("m", controller, FleetRuleParams(drain_lead_s=1.0, unavailable_s=3.0))
@@ -119,7 +124,7 @@ class World:
         self.loop = ControlLoop(
             ARTIFACT, self.fleet, self.cloud, self.dispatch, SPECS, lambda: next(numbers)  # type: ignore[arg-type]
         )  # fmt: skip
-        params = ControlLoopParams(step_s=1.0, observe_s=0.5)
+        params = ControlLoopParams(step_s=step_s, observe_s=0.5)
         self.run = asyncio.ensure_future(self.loop.run(self.clock, self.recorder, params))
 
     def offer(self, rows_per_s: float) -> None:
@@ -334,4 +339,22 @@ async def test_one_that_is_ready_only_after_it_was_let_go_is_not_used() -> None:
 
     assert list(world.dispatch.workers.values()) == ["fake:small-2"]
     assert first in {instance.id for instance in world.loop.instances if instance.ready_at_ns}
+    await world.end()
+
+
+async def test_a_broken_promise_adds_the_fastest_kind_between_two_plans_and_the_decision_is_recorded() -> None:
+    world = World(OFFERING, STANDBY, step_s=10.0)
+    await world.until(lambda: bool(world.dispatch.workers))
+
+    def missed() -> bool:
+        world.offer(8.0)
+        ended = world.dispatch.rows.submitted_rows
+        world.dispatch.ended = (ended, ended // 2)
+        return any("standby" in address for address in world.dispatch.workers.values())
+
+    await world.until(missed)
+
+    broken = [each for each in world.recorder.decisions("m") if "missed the promise" in each.reason]
+    assert world.clock.now_ns() < 10e9  # the next plan is yet to come
+    assert "added at once: 1 x standby" in broken[0].reason
     await world.end()

@@ -35,6 +35,9 @@ class Scripted:
     def tick(self, snapshot: Snapshot) -> Decision:
         return Decision(snapshot.now_ns, (), Forecast(1.0, (), "script"), 0.0, 0.0, "scripted")
 
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
+        return Decision(snapshot.now_ns, (), Forecast(1.0, (), "script"), ended, in_time, "watched")
+
     def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
         self.bridged.append(snapshot)
         return (STANDBY,)
@@ -140,3 +143,6 @@ def test_the_controller_sees_the_load_and_neither_what_drains_nor_what_is_taken(
     assert controller.observed == [(7, 70)]
     assert (snapshot.instances, snapshot.draining) == ((third,), (noticed(120.0), other))
     assert rules.tick(S).at_ns == S
+    watched = rules.watch(2 * S, (10, 9))
+    assert watched is not None
+    assert (watched.at_ns, watched.load_per_s, watched.capacity_per_s) == (2 * S, 10, 9)

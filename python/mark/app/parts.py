@@ -108,8 +108,9 @@ def dispatcher_params(slo: Slo, batching: BatchingConfig) -> DispatcherParams:
     )
 
 
-def controller_params(settings: ControllerConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:
-    """How the fleet of one model is sized; `standbys` only bridge interruptions."""
+def controller_params(model: ModelConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:
+    """How the fleet of one model is sized; `standbys` only bridge gaps."""
+    settings = model.controller
     return ControllerParams(
         step_s=settings.step_s,
         window_s=settings.window_s,
@@ -118,6 +119,7 @@ def controller_params(settings: ControllerConfig, standbys: frozenset[str] = fro
         min_instances=settings.min_instances,
         standbys=standbys,
         policy=settings.policy,
+        monitor=model.monitor.as_params(model.slo.sl_min, settings.step_s),
     )
 
 

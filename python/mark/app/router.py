@@ -17,7 +17,7 @@ from mark.app.parts import (
     make_cloud,
     worker_spec,
 )
-from mark.config import Config, ControllerConfig, ModelConfig
+from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.errors import WorkerError
@@ -142,10 +142,10 @@ class Router:
             offerings=tuple(offering.as_offering() for offering in self._config.offerings),
             capacities=capacities(model, profiles),
             forecaster=forecaster_of(settings),
-            params=controller_params(settings, self._config.standbys),
+            params=controller_params(model, self._config.standbys),
         )
         # What an instance has when it is drained is answered before it goes.
-        rules = FleetRuleParams(drain_lead_s=model.slo.rt_max_ms / 1e3 + 2 * _observe_s(settings))
+        rules = FleetRuleParams(drain_lead_s=model.slo.rt_max_ms / 1e3 + 2 * _observe_s(model))
         fleet = FleetRules(model.name, controller, rules)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
@@ -156,8 +156,7 @@ class Router:
             link = WorkerLink(worker.address, model.name, model.version)
             served.dispatch.add_worker(self._worker_ids(), link, worker_spec(model, worker.as_profile()))
         if served.control is not None:
-            settings = model.controller
-            params = ControlLoopParams(step_s=settings.step_s, observe_s=_observe_s(settings))
+            params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
             work = served.control.run(self._clock, self._recorder, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
@@ -184,9 +183,9 @@ class Router:
             raise WorkerError(f"not ready after {timeout_s:.0f} s: {late}")
 
 
-def _observe_s(settings: ControllerConfig) -> float:
-    """Load and fleet are looked at once in this time, at least."""
-    return min(settings.window_s, 1.0)
+def _observe_s(model: ModelConfig) -> float:
+    """Load, fleet and promise are looked at once in this time, at least."""
+    return min(model.controller.window_s, model.monitor.every_s, 1.0)
 
 
 def _lateness(model: ServedModel) -> str:

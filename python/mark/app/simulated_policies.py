@@ -150,7 +150,7 @@ def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -
         return ControllerParams(
             step_s=scenario.step_s, horizon_steps=scenario.horizon_steps, cooldown_s=_COOLDOWN_S, standbys=standbys
         )
-    return controller_params(simulated.model.controller, standbys)
+    return controller_params(simulated.model, standbys)
 
 
 def _forecaster(simulated: SimulatedScenario, serverless: Serverless | None) -> Forecaster:

@@ -75,6 +75,11 @@ class SimulatedScenario:
         return _WINDOW_S if self.model is None else self.model.controller.window_s
 
     @property
+    def watch_s(self) -> float | None:
+        """The promise is watched once in this time; a built-in scenario's is not."""
+        return None if self.model is None or not self.model.monitor.enabled else self.model.monitor.every_s
+
+    @property
     def batching(self) -> BatchingConfig:
         """Bounds of the request path, which a built-in scenario leaves as they usually are."""
         return BatchingConfig(margin_ms=_MARGIN_MS) if self.model is None else self.model.batching

@@ -158,6 +158,7 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         step_s=scenario.step_s,
         window_s=simulated.window_s,
         warmup_s=simulated.warmup_s,
+        watch_s=simulated.watch_s,
         seed=seed,
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mark.config.monitor import MonitorConfig
 from mark.config.spot import SpotConfig
 from mark.config.values import (
     COUNT_MAX,
@@ -159,6 +160,7 @@ class ModelConfig(Section):
     slo: SloConfig
     batching: BatchingConfig = BatchingConfig()
     controller: ControllerConfig = ControllerConfig()
+    monitor: MonitorConfig = MonitorConfig()
     profiles: dict[str, ProfilePoints] = Field(default_factory=dict)
     workers: list[WorkerConfig] = Field(default_factory=list)
 

@@ -76,6 +76,10 @@ class CountController:
         """Nothing: the next tick replaces what is gone."""
         return ()
 
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:  # noqa: ARG002 - nor hurries
+        """Nothing: it looks at the load alone."""
+        return None
+
     def tick(self, snapshot: Snapshot) -> Decision:
         """Decide what to launch and what to retire now."""
         load_per_s = self._mean_load_per_s()

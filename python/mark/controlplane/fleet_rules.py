@@ -38,6 +38,10 @@ class FleetController(Protocol):
         """What to launch at once because the cloud will take instances away."""
         ...
 
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
+        """What to launch at once because the last requests broke the promise; None for nothing."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FleetRuleParams:
@@ -131,6 +135,16 @@ class FleetRules:
     def tick(self, now_ns: int) -> Decision:
         """What to launch and what to retire now."""
         return self._controller.tick(self._view.snapshot(now_ns))
+
+    def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:
+        """What to launch at once because the last requests broke the promise; None for nothing.
+
+        Args:
+            now_ns: the time.
+            attained: requests that ended until now and that more capacity could have answered, and how many of them
+                were answered in time.
+        """
+        return self._controller.watch(self._view.snapshot(now_ns), *attained)
 
     def launched(self, instance: Instance) -> None:
         """An instance was rented."""

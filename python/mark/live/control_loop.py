@@ -94,6 +94,7 @@ class ControlLoop:
         try:
             while True:
                 await self._observe(clock)
+                await self._watch(clock, recorder)
                 if clock.now_ns() >= next_tick_ns:
                     await self._tick(clock, recorder)
                     next_tick_ns += round(params.step_s * 1e9)
@@ -147,6 +148,14 @@ class ControlLoop:
             self._linked.pop(instance)
             await self._dispatch.remove_worker(worker)
             self._retire(instance)
+
+    async def _watch(self, clock: Clock, recorder: Recorder) -> None:
+        decision = self._fleet.watch(clock.now_ns(), self._dispatch.attained())
+        if decision is not None:
+            recorder.record(decision, self._model)
+            if not decision.actions:
+                _log.warning("%s: %s", self._model, decision.reason)
+            await self._apply(decision, clock)
 
     async def _tick(self, clock: Clock, recorder: Recorder) -> None:
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.

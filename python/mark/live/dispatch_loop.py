@@ -43,6 +43,9 @@ _EJECTED_MAX_S = 30.0
 # One late batch may be the machine's fault. So many in a row, and nothing in between, are the worker's.
 _HUNG_BATCHES = 2
 
+# How a request may end that more capacity could have answered: not those that their callers gave up, or the model did.
+_ANSWERABLE = tuple(outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR})
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -158,6 +161,12 @@ class DispatchLoop:
     def statistics(self) -> Statistics:
         """What the request path counted so far."""
         return self._endpoint.statistics()
+
+    def attained(self) -> tuple[int, int]:
+        """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
+        statistics = self._endpoint.statistics()
+        ended = sum(statistics.ended(outcome) for outcome in _ANSWERABLE)
+        return ended, statistics.ended(Outcome.ANSWERED)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""

@@ -45,6 +45,7 @@ class WorldParams:
         window_s: the load is observed once in this time.
         warmup_s: simulated before what is counted; a whole number of steps.
         unavailable_s: an offering that was refused is left alone this long.
+        watch_s: the controller is told once in this time how requests ended; None: never.
         seed: of arrivals and service times.
     """
 
@@ -60,6 +61,7 @@ class WorldParams:
     window_s: float = 5.0
     warmup_s: float = 1800.0
     unavailable_s: float = 30.0
+    watch_s: float | None = None
     seed: int = 0
 
 
@@ -97,6 +99,7 @@ class World:
         self._surplus_s: dict[InstanceId, float] = {}  # that was billed
         self._workers_ever = 0
         self._giving_back: list[InstanceId] = []
+        self._watch_ns: float = math.inf if params.watch_s is None else 0
         self.history = History(params.step_s, params.capacities)
 
     @property
@@ -149,13 +152,15 @@ class World:
         """Let time pass; what the cloud does on the way happens at its own instant."""
         while True:
             change_ns, now_ns = self._cloud.next_change_ns(), self._clock.now_ns()
-            next_ns = int(until_ns if change_ns is None else min(until_ns, max(change_ns, now_ns)))
+            until_next_ns = min(until_ns, max(self._watch_ns, now_ns))
+            next_ns = int(until_next_ns if change_ns is None else min(until_next_ns, max(change_ns, now_ns)))
             if self._giving_back:
                 next_ns = min(next_ns, now_ns + _DRAINED_WITHIN_NS)
             self._engine.run_until(next_ns)
             self._clock.advance_s((next_ns - now_ns) / 1e9)
             self._see()
             self._give_back()
+            self._watch()
             if next_ns >= until_ns:
                 return
 
@@ -194,6 +199,19 @@ class World:
                 self._launch(action)
             else:
                 self._retire(action.instance)
+
+    def _watch(self) -> None:
+        now_ns, watch_s = self._clock.now_ns(), self._params.watch_s
+        if watch_s is None or now_ns < self._watch_ns:
+            return
+        self._watch_ns = now_ns + round(watch_s * 1e9)
+        self._fleet.observe(now_ns, self._engine.arrived)
+        ended = {ending: self._engine.ended(ending) for ending in _core.Ending}
+        in_time = ended[_core.Ending.INSTANCE] + ended[_core.Ending.SERVERLESS]
+        decision = self._fleet.watch(now_ns, (sum(ended.values()), in_time))
+        for action in () if decision is None else decision.actions:
+            if isinstance(action, Launch):
+                self._launch(action)
 
     def _launch(self, action: Launch) -> None:
         try:
