@@ -43,6 +43,14 @@ class Cloud(Protocol):
         """
         ...
 
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Make ready what the offerings keep stopped for a model, in the background; a launch of it is then faster.
+
+        Call it once for each model. Until it is done, and where nothing is kept, launches take as long as they take.
+        What is given back of such an offering is made ready again.
+        """
+        ...
+
     def terminate(self, instance: InstanceId) -> None:
         """Give an instance back. It stops being billed at once; its worker gets a moment to finish.
 

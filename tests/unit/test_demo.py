@@ -18,10 +18,11 @@ from rich.console import Console
 from mark.client import AsyncClient
 from mark.config import Config, parse_config
 from mark.demo.digits_model import train_digits_model
+from mark.demo.interruption import interrupt_at
 from mark.demo.judge import judge
 from mark.demo.picture import draw_picture
 from mark.demo.report import DemoReport
-from mark.demo.series import Sample, Series
+from mark.demo.series import Interruption, Sample, Series
 from mark.demo.watch import Watcher, run_watched
 from mark.domain.slo import Slo
 from mark.protocol import messages
@@ -38,7 +39,7 @@ SAMPLE = Sample(
 @pytest.fixture(scope="module")
 def config() -> Config:
     text = resources.files("mark.demo").joinpath("digits.yaml").read_text(encoding="utf-8")
-    profiles = "{small: [[1, 54], [8, 103]], large: [[1, 24], [8, 45]], small-spot: [[1, 54], [8, 103]]}"
+    profiles = "{small: &s [[1, 54], [8, 103]], large: [[1, 24], [8, 45]], small-spot: *s, small-burst: *s}"
     return parse_config(f"{text}    profiles: {profiles}\n")
 
 
@@ -187,3 +188,39 @@ def test_a_picture_is_drawn_when_no_instance_was_ever_ready(tmp_path: Path) -> N
     draw_picture(Series([SAMPLE, SAMPLE]), Slo(300.0, 0.98), tmp_path / "demo.png")
 
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+class TestInterruption:
+    def response(self, *workers: str) -> Any:
+        return messages.InterruptResponse(instances=[{"id": each, "notice_s": 8.0} for each in workers])
+
+    async def test_it_is_noted_and_told(self) -> None:
+        series, told = Series(), list[str]()
+
+        async def interrupt() -> Any:
+            return self.response("spot-1", "spot-2")
+
+        await interrupt_at(0.0, interrupt, series, told.append)
+
+        assert series.interruption == Interruption(at_s=0.0, notice_s=8.0, workers=2)
+        assert told == ["At 0 s the cloud takes 2 spot workers away, with 8 s of notice: spot-1, spot-2"]
+
+    async def test_where_nothing_runs_on_spot_that_is_told(self) -> None:
+        series, told = Series(), list[str]()
+
+        async def interrupt() -> Any:
+            return self.response()
+
+        await interrupt_at(0.0, interrupt, series, told.append)
+
+        assert series.interruption is None
+        assert told == ["At 0 s nothing runs on spot that could be taken away"]
+
+    def test_it_is_part_of_the_report_and_of_the_picture(self, config: Config, tmp_path: Path) -> None:
+        series = Series([SAMPLE, SAMPLE], Interruption(at_s=0.4, notice_s=0.1, workers=4))
+
+        report = judge(load_of(100), series, config, tmp_path / "demo.png")
+
+        assert report.as_dict()["workers_taken"] == 4
+        assert "spot workers taken away" in table_of(report)
+        assert report.picture.read_bytes() != b""

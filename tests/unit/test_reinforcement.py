@@ -66,6 +66,12 @@ def test_what_boots_and_is_ready_sooner_than_a_new_one_counts() -> None:
     assert bought(reinforce(inputs(35.0, fleet(2) + late), NOW_NS)) == {"fast": 2}
 
 
+def test_what_boots_for_far_too_long_is_not_waited_for() -> None:
+    stuck = fleet(2, state=PENDING, age_s=201.0)
+
+    assert bought(reinforce(inputs(35.0, fleet(2) + stuck), NOW_NS)) == {"fast": 2}
+
+
 def test_one_more_is_added_where_the_fleet_should_do_and_does_not() -> None:
     more = reinforce(inputs(18.0, fleet(2)), NOW_NS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
 from mark._core import ModelSignature as CoreSignature
@@ -45,9 +46,11 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
     ]  # fmt: skip
 
 
-def make_cloud(config: Config) -> LocalCloud:
-    """The cloud that the configuration's offerings are rented from."""
+def make_cloud(config: Config, *, interrupted: bool = True) -> LocalCloud:
+    """The cloud that the configuration's offerings are rented from; `interrupted` by itself as often as they say."""
     offerings, clock = [offering.as_offering() for offering in config.offerings], SteadyClock()
+    if not interrupted:
+        offerings = [replace(offering, interruptions_per_hour=0.0) for offering in offerings]
     spot = SpotMarket.drawn(offerings, config.spot.as_params(), config.spot.seed, began_ns=clock.now_ns())
     return LocalCloud(offerings, clock=clock, command=worker_command, spot=spot)
 

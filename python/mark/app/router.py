@@ -75,6 +75,8 @@ class Router:
             self._start_model(model)
         await self._server.start()
         await self._wait_ready()
+        for artifact in filter(None, (model.artifact() for model in self._config.models)):
+            await asyncio.to_thread(self._cloud.prepare, artifact)
         return address
 
     async def failed(self) -> None:

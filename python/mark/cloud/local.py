@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mark.cloud.spot_market import SpotMarket, SpotMarketParams
+from mark.cloud.stopped_machines import StoppedMachine, StoppedMachines
 from mark.cloud.worker_process import WorkerProcess
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
@@ -73,11 +74,14 @@ class LocalCloud:
         self._boot_max_s = boot_max_s
         self._spot = spot or SpotMarket.drawn(offerings, SpotMarketParams(), seed=0, began_ns=clock.now_ns())
         self._taking: threading.Thread | None = None
+        self._artifacts: dict[str, ModelArtifact] = {}  # that something is kept stopped for
         self._lock = threading.Condition()
+        self._stopped = StoppedMachines(self._lock, self._start, boot_max_s, self._remove_files)
         self._instances: dict[InstanceId, Instance] = {}
         self._processes: dict[InstanceId, WorkerProcess] = {}
         self._tokens: dict[str, InstanceId] = {}
         self._numbers = itertools.count(1)
+        self._sockets = itertools.count(1)
         self._changes = 0
         self._folder: Path | None = None
         self._closed = False
@@ -93,11 +97,12 @@ class LocalCloud:
             if known is not None:
                 return self._instances[known]
             wanted = self._check(offering)
-            number = next(self._numbers)
-            identity = InstanceId(f"{offering}-{number}")
+            identity = InstanceId(f"{offering}-{next(self._numbers)}")
+            stopped = self._stopped.take(offering, artifact.signature.name)
             try:
-                address = self._address(number)
-                process = WorkerProcess(self._command(artifact, wanted, address), address)
+                process, address = (
+                    self._start(artifact, wanted) if stopped is None else (stopped.process, stopped.address)
+                )
             except OSError as error:
                 raise CloudError(f"offering {offering}: the worker process does not start: {error}") from error
             instance = Instance(
@@ -113,14 +118,15 @@ class LocalCloud:
             if wanted.market is Market.SPOT and self._taking is None:
                 self._taking = threading.Thread(target=self._take_away, name="mark-spot", daemon=True)
                 self._taking.start()
-            process.watch(
-                boot_s=wanted.boot_s,
-                boot_max_s=self._boot_max_s,
-                on_ready=lambda: self._became_ready(identity, address),
-                on_late=lambda detail: self._stop(identity, detail),
-                on_exit=lambda detail: self._became_gone(identity, detail, Path(address.removeprefix("unix:"))),
-            )
+            self._watch(identity, wanted, process, address, stopped)
         return instance
+
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Load workers ahead for what the offerings keep stopped; see `mark.ports.Cloud.prepare`."""
+        with self._lock:
+            self._artifacts[artifact.signature.name] = artifact
+            for offering in self._offerings.values():
+                self._keep_stopped(offering, artifact)
 
     def terminate(self, instance: InstanceId) -> None:
         """Tell a worker to end; see `mark.ports.Cloud.terminate`."""
@@ -155,16 +161,17 @@ class LocalCloud:
             grace_s = self._grace_s
         with self._lock:
             self._closed = True
-            processes = list(self._processes.items())
-            for identity, _ in processes:
+            rented = list(self._processes)
+            processes = [*self._processes.values(), *self._stopped.close()]
+            for identity in rented:
                 self._end(identity, "terminated")
             self._announce()
             folder = self._folder
-        for _, process in processes:
+        for process in processes:
             process.stop(grace_s)
-        for identity, process in processes:
+        for process in processes:
             if not process.join(self._grace_s + 5.0):
-                _log.error("worker %s does not end", identity)
+                _log.error("the worker at %s does not end", process.address)
         if self._taking is not None:
             self._taking.join()
         if folder is not None:
@@ -182,6 +189,41 @@ class LocalCloud:
         if self._spot.is_sold_out(wanted, self._clock.now_ns()):
             raise InsufficientCapacity(f"offering {offering}: sold out since its pool was interrupted")
         return wanted
+
+    def _start(self, artifact: ModelArtifact, offering: Offering) -> tuple[WorkerProcess, str]:
+        address = self._address()
+        return WorkerProcess(self._command(artifact, offering, address), address), address
+
+    def _watch(
+        self,
+        identity: InstanceId,
+        offering: Offering,
+        process: WorkerProcess,
+        address: str,
+        stopped: StoppedMachine | None,
+    ) -> None:
+        def on_ready() -> None:
+            self._became_ready(identity, address)
+
+        def on_exit(detail: str) -> None:
+            self._became_gone(identity, detail, address)
+
+        if stopped is not None:
+            stopped.on_exit = on_exit
+            process.ready_after(offering.boot_s, on_ready)
+            return
+        process.watch(
+            boot_s=offering.boot_s,
+            boot_max_s=self._boot_max_s,
+            on_ready=on_ready,
+            on_late=lambda detail: self._stop(identity, detail),
+            on_exit=on_exit,
+        )
+
+    def _keep_stopped(self, offering: Offering, artifact: ModelArtifact) -> None:
+        model = artifact.signature.name
+        started = sum((each.offering, each.model) == (offering.name, model) for each in self._alive())
+        self._stopped.keep(artifact, offering, offering.stopped - started)
 
     def _alive(self) -> list[Instance]:
         return [known for known in self._instances.values() if known.state is not InstanceState.GONE]
@@ -211,11 +253,11 @@ class LocalCloud:
         self._announce()
         return noticed
 
-    def _address(self, number: int) -> str:
+    def _address(self) -> str:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="mark-"))  # private to this user
         # Named by number: an offering's name may be long, or no file name.
-        path = self._folder / str(number)
+        path = self._folder / str(next(self._sockets))
         if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
             raise CloudError(
                 f"{path}: the path of a socket has at most {_SOCKET_PATH_BYTES_MAX} bytes; set TMPDIR to a shorter one"
@@ -239,17 +281,21 @@ class LocalCloud:
             self._end(identity, detail)
         process.stop(self._grace_s)
 
-    def _became_gone(self, identity: InstanceId, detail: str, socket: Path) -> None:
+    def _became_gone(self, identity: InstanceId, detail: str, address: str) -> None:
         with self._lock:
             self._end(identity, detail)
             del self._processes[identity]
-            self._remove_files(socket)
+            self._remove_files(address)
+            gone = self._instances[identity]
+            if gone.model in self._artifacts and not self._closed:
+                self._keep_stopped(self._offerings[gone.offering], self._artifacts[gone.model])
 
-    def _remove_files(self, socket: Path) -> None:
+    def _remove_files(self, address: str) -> None:
         # A worker that was killed leaves its socket, and whoever kills this process leaves nobody to remove it.
+        socket = Path(address.removeprefix("unix:"))
         with contextlib.suppress(OSError):  # what cannot be removed now goes with `close`
             socket.unlink(missing_ok=True)
-            if not self._processes:
+            if not self._processes and not len(self._stopped):
                 socket.parent.rmdir()
                 self._folder = None
 

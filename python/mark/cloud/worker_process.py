@@ -59,6 +59,11 @@ class WorkerProcess:
             start_new_session=True,
         )
 
+    @property
+    def address(self) -> str:
+        """Where it serves, once it does."""
+        return self._address
+
     def watch(
         self,
         boot_s: float,
@@ -88,6 +93,10 @@ class WorkerProcess:
 
         self._start(wait_ready)
         self._start(lambda: self._wait_exit(reading, on_exit))
+
+    def ready_after(self, boot_s: float, on_ready: Callable[[], None]) -> None:
+        """Call back from another thread when so much time has passed, unless it ends before: it answers already."""
+        self._start(lambda: None if self._ended.wait(boot_s) else on_ready())
 
     def stop(self, grace_s: float) -> None:
         """Ask it to end, and kill it when it has not ended after `grace_s`. Does not wait.

@@ -229,6 +229,7 @@ class OfferingConfig(Section):
     max_count: Count = 1
     interruptions_per_hour: Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False), NotBool] = 0.0
     standby: bool = False
+    stopped: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 0
 
     @model_validator(mode="after")
     def _check_market(self) -> OfferingConfig:
@@ -236,6 +237,8 @@ class OfferingConfig(Section):
             raise wrong("only what is rented on spot is interrupted: market: spot", "interruptions_per_hour")
         if self.standby and self.market != "burstable":
             raise wrong("a standby is bought as burstable: market: burstable", "standby")
+        if self.stopped > self.max_count:
+            raise wrong(f"{self.stopped} cannot be kept of {self.max_count}; raise max_count or lower it", "stopped")
         return self
 
     def as_offering(self) -> Offering:
@@ -249,6 +252,7 @@ class OfferingConfig(Section):
             threads=self.threads,
             cpu_share=self.cpu_share,
             interruptions_per_hour=self.interruptions_per_hour,
+            stopped=self.stopped,
         )
 
 

@@ -40,6 +40,7 @@ def judge(load: LoadReport, series: Series, config: Config, picture: Path) -> De
         cost_usd_peak_sized=None if usd_per_hour is None else usd_per_hour * duration_s / 3600,
         duration_s=duration_s,
         by_status=figures["by_status"],
+        workers_taken=0 if series.interruption is None else series.interruption.workers,
         picture=picture,
     )
 
@@ -47,7 +48,7 @@ def judge(load: LoadReport, series: Series, config: Config, picture: Path) -> De
 def _peak_fleet(config: Config, peak_per_s: float) -> tuple[dict[str, int] | None, float | None]:
     """The cheapest fleet for the peak and what it costs in an hour; None when the offerings do not carry it."""
     model = config.models[0]
-    offerings = [offering.as_offering() for offering in config.offerings]
+    offerings = [offering.as_offering() for offering in config.offerings if not offering.standby]
     try:
         fleet = peak_sized_fleet(offerings, app.capacities(model, model.as_profiles()), peak_per_s)
     except ValueError:

@@ -18,6 +18,8 @@ from mark.policies.provisioning import Purchase, ready_in_s
 
 __all__ = ["Reinforcement", "ReinforcementInputs", "reinforce"]
 
+_OVERDUE_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class ReinforcementInputs:
@@ -53,8 +55,9 @@ class Reinforcement:
 def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
     """Capacity of the fastest kinds for the load that instances do not carry by the time at which it could serve.
 
-    An instance that boots counts if it is ready sooner than a new one would be. Where the load should be carried and
-    is not all the same, the capacities are not what they were measured to be, and one more instance is added.
+    An instance that boots counts if it is ready sooner than a new one would be, and is not long overdue. Where the load
+    should be carried and is not all the same, the capacities are not what they were measured to be, and one more
+    instance is added.
     """
     able = fastest_first(inputs.offerings, inputs.capacities, inputs.unavailable)
     alive = Counter(instance.offering for instance in (*inputs.staying, *inputs.leaving))
@@ -63,7 +66,12 @@ def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
         return Reinforcement((), "nothing more can be had")
     fastest = able[0]
     boot_s = {offering.name: offering.boot_s for offering in inputs.offerings}
-    soon = [each for each in inputs.staying if ready_in_s(each, boot_s[each.offering], now_ns) <= fastest.boot_s]
+    soon = [
+        each
+        for each in inputs.staying
+        if ready_in_s(each, boot_s[each.offering], now_ns) <= fastest.boot_s
+        and not _is_overdue(each, boot_s[each.offering], now_ns)
+    ]
     carried_per_s = sum(inputs.capacities.get(each.offering, 0.0) for each in soon)
     words = f"load {inputs.load_per_s:.0f} of {carried_per_s:.0f} rows/s"
     missing_per_s = inputs.load_per_s - carried_per_s
@@ -76,3 +84,9 @@ def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
         missing_per_s = inputs.capacities[fastest.name]
         words += ", which should do: one more"
     return Reinforcement(buy_fastest(able, inputs.capacities, alive, missing_per_s, words), words)
+
+
+def _is_overdue(instance: Instance, boot_s: float, now_ns: int) -> bool:
+    """Whether it boots for so much longer than it should that nobody knows whether it ever will."""
+    age_s = (now_ns - instance.launched_at_ns) / 1e9
+    return instance.state is InstanceState.PENDING and age_s > boot_s + max(boot_s, _OVERDUE_S)

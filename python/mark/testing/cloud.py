@@ -103,6 +103,9 @@ class FakeCloud:
         self._changes += 1
         return self._instances[identity]
 
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Nothing to do: instances boot in `boot_s` all the same."""
+
     def terminate(self, instance: InstanceId) -> None:
         """Give an instance back; see `mark.ports.Cloud.terminate`."""
         if instance in self._instances:

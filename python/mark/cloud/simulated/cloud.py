@@ -84,6 +84,9 @@ class SimulatedCloud:
         self._billing.opened(instance, wanted, ready_at_ns)
         return instance
 
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Nothing to do: what is kept stopped is ready after its `boot_s`, as everything is."""
+
     def terminate(self, instance: InstanceId) -> None:
         """Give an instance back; see `mark.ports.Cloud.terminate`."""
         self.catch_up()
