@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TypeGuard
@@ -201,6 +202,9 @@ def test_a_model_cannot_run_on_standbys_alone() -> None:
         ("market: on_demand, interruptions_per_hour: 1", "only what is rented on spot is interrupted: market: spot"),
         ("market: spot, standby: true", "a standby is bought as burstable: market: burstable"),
         ("market: spot, interruptions_per_hour: -1", "interruptions_per_hour"),
+        ("market: spot, credits_s: 60", "only what is burstable runs on credits: market: burstable"),
+        ("market: on_demand, baseline_share: 0.5", "only what is burstable runs on credits: market: burstable"),
+        ("market: burstable, stopped: 2", "2 cannot be kept of 1; raise max_count or lower it"),
     ],
 )
 def test_what_a_market_does_not_have_is_refused(keys: str, words: str) -> None:
@@ -385,3 +389,17 @@ def test_the_monitor_cools_down_for_a_step_unless_told_otherwise_and_may_be_off(
     assert plain.as_params(0.98, 20.0) == SloMonitorParams(0.98, requests=50, cooldown_s=20.0)
     assert told.as_params(0.9, 20.0) == SloMonitorParams(0.9, every_s=2.0, cooldown_s=7.0, load_factor_max=3.0)
     assert off.as_params(0.98, 20.0) is None
+
+
+def test_a_burstable_has_its_credits_and_endless_ones_without_the_key() -> None:
+    metered = (
+        "  - {name: t, market: burstable, price_usd_per_hour: 1, baseline_share: 0.2, credits_s: 60, stopped: 1}\n"
+    )
+    plain = "  - {name: u, market: burstable, price_usd_per_hour: 1}\n"
+    _, t, u = (
+        each.as_offering()
+        for each in parse_config(GOOD.replace("models:\n", metered + plain + "models:\n", 1)).offerings
+    )
+
+    assert (t.baseline_share, t.credits_s, t.stopped) == (0.2, 60.0, 1)
+    assert (u.baseline_share, u.credits_s, u.stopped) == (1.0, math.inf, 0)

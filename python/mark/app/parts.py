@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,6 +37,9 @@ __all__ = [
 
 def worker_command(artifact: ModelArtifact, offering: Offering, address: str) -> list[str]:
     """The command line of a local worker process."""
+    on_credits = [] if math.isinf(offering.credits_s) else [
+        "--baseline-share", str(offering.baseline_share), "--credits-s", str(offering.credits_s),
+    ]  # fmt: skip
     return [
         sys.executable, "-m", "mark.worker",
         "--artifact", artifact_to_json(artifact),
@@ -43,14 +47,15 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
         "--threads", str(offering.threads),
         "--cpu-share", str(offering.cpu_share),
         "--exit-with-parent",
+        *on_credits,
     ]  # fmt: skip
 
 
-def make_cloud(config: Config, *, interrupted: bool = True) -> LocalCloud:
-    """The cloud that the configuration's offerings are rented from; `interrupted` by itself as often as they say."""
+def make_cloud(config: Config, *, undisturbed: bool = False) -> LocalCloud:
+    """The cloud that the configuration's offerings are rented from; `undisturbed`: to measure on."""
     offerings, clock = [offering.as_offering() for offering in config.offerings], SteadyClock()
-    if not interrupted:
-        offerings = [replace(offering, interruptions_per_hour=0.0) for offering in offerings]
+    if undisturbed:
+        offerings = [replace(each, interruptions_per_hour=0.0, credits_s=math.inf) for each in offerings]
     spot = SpotMarket.drawn(offerings, config.spot.as_params(), config.spot.seed, began_ns=clock.now_ns())
     return LocalCloud(offerings, clock=clock, command=worker_command, spot=spot)
 

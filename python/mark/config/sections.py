@@ -230,6 +230,8 @@ class OfferingConfig(Section):
     interruptions_per_hour: Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False), NotBool] = 0.0
     standby: bool = False
     stopped: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 0
+    baseline_share: Share = 1.0
+    credits_s: Seconds | None = None
 
     @model_validator(mode="after")
     def _check_market(self) -> OfferingConfig:
@@ -237,6 +239,8 @@ class OfferingConfig(Section):
             raise wrong("only what is rented on spot is interrupted: market: spot", "interruptions_per_hour")
         if self.standby and self.market != "burstable":
             raise wrong("a standby is bought as burstable: market: burstable", "standby")
+        if (self.credits_s is not None or self.baseline_share < 1) and self.market != "burstable":
+            raise wrong("only what is burstable runs on credits: market: burstable", "credits_s")
         if self.stopped > self.max_count:
             raise wrong(f"{self.stopped} cannot be kept of {self.max_count}; raise max_count or lower it", "stopped")
         return self
@@ -253,6 +257,8 @@ class OfferingConfig(Section):
             cpu_share=self.cpu_share,
             interruptions_per_hour=self.interruptions_per_hour,
             stopped=self.stopped,
+            baseline_share=self.baseline_share,
+            credits_s=math.inf if self.credits_s is None else self.credits_s,
         )
 
 
