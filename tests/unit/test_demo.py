@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -158,13 +159,15 @@ def table_of(report: DemoReport) -> str:
 
 class TestJudge:
     def test_a_fleet_for_the_peak_is_compared_with(self, config: Config, tmp_path: Path) -> None:
-        report = judge(load_of(100), Series([SAMPLE]), config, tmp_path / "demo.png")
+        dear = replace(SAMPLE, cost_usd=2.5e-5)
+        report = judge(load_of(100), Series([dear]), config, tmp_path / "demo.png")
 
         assert report.peak_per_s == 150.0
-        assert report.peak_fleet == {"small-spot": 2}
-        assert report.cost_usd_peak_sized == pytest.approx(2 * 0.034 * 0.5 / 3600)
+        assert report.peak_fleet == {"large": 1}  # spot is cheaper, and taken away
+        assert report.cost_usd_peak_sized == pytest.approx(0.160 * 0.5 / 3600)
         assert not report.kept  # the run cost slightly more
-        assert "(2 x small-spot)" in table_of(report)
+        assert "(1 x large)" in table_of(report)
+        assert judge(load_of(100), Series([SAMPLE]), config, tmp_path / "demo.png").kept
 
     def test_a_peak_that_no_fleet_carries_is_said_and_not_judged(self, config: Config, tmp_path: Path) -> None:
         report = judge(load_of(5000), Series([SAMPLE]), config, tmp_path / "demo.png")
@@ -172,7 +175,7 @@ class TestJudge:
         figures = json.loads(json.dumps(report.as_dict(), allow_nan=False))
         assert (figures["peak_fleet"], figures["cost_usd_peak_sized"], figures["peak_per_s"]) == (None, None, 7500.0)
         assert report.kept
-        assert "all offerings together do not carry 7500 requests/s" in table_of(report)
+        assert "all of them together do not carry 7500 requests/s" in table_of(report)
 
     def test_a_run_without_a_sample_has_a_report_and_a_picture(self, config: Config, tmp_path: Path) -> None:
         picture = tmp_path / "demo.png"
