@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from contract.cloud_world import ARTIFACT, WORKER
+from integration.router_process import CONFIG, RouterProcess, assert_nothing_left
 
 from mark.cloud.local import LocalCloud
 from mark.domain.fleet import Instance, InstanceState
@@ -158,3 +160,24 @@ def test_a_cloud_that_is_closed_while_one_loads_leaves_nothing(make_world: Calla
 
     assert world.processes() == []
     assert world.started == 1
+
+
+ROUTER = CONFIG.replace(
+    "models:",
+    "  - {name: kept, market: burstable, price_usd_per_hour: 1, max_count: 2, standby: true, stopped: 2}\nmodels:",
+).replace("small: [[1, 4.0], [8, 8.0]]", "small: &p [[1, 4.0], [8, 8.0]], kept: *p")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_a_router_leaves_none_of_them_behind_however_it_ends(
+    make_router: Callable[..., RouterProcess], signum: signal.Signals
+) -> None:
+    router = make_router(ROUTER)
+    deadline_s = time.monotonic() + 20.0
+    while len(workers := router.workers) < 4:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+    router.stop(signum)
+
+    assert_nothing_left(workers)

@@ -66,10 +66,11 @@ def test_what_boots_and_is_ready_sooner_than_a_new_one_counts() -> None:
     assert bought(reinforce(inputs(35.0, fleet(2) + late), NOW_NS)) == {"fast": 2}
 
 
-def test_what_boots_for_far_too_long_is_not_waited_for() -> None:
-    stuck = fleet(2, state=PENDING, age_s=201.0)
+def test_what_boots_for_too_long_is_not_waited_for() -> None:
+    late, too_late = (fleet(2, state=PENDING, age_s=age_s) for age_s in (144.0, 146.0))
 
-    assert bought(reinforce(inputs(35.0, fleet(2) + stuck), NOW_NS)) == {"fast": 2}
+    assert bought(reinforce(inputs(35.0, fleet(2) + late), NOW_NS)) == {}
+    assert bought(reinforce(inputs(35.0, fleet(2) + too_late), NOW_NS)) == {"fast": 2}
 
 
 def test_one_more_is_added_where_the_fleet_should_do_and_does_not() -> None:

@@ -18,7 +18,8 @@ from mark.policies.provisioning import Purchase, ready_in_s
 
 __all__ = ["Reinforcement", "ReinforcementInputs", "reinforce"]
 
-_OVERDUE_S = 30.0
+_BOOT_SLACK = 0.25  # boot times vary: assumed, by about a tenth
+_OVERDUE_S_MIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Reinforcement:
 def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
     """Capacity of the fastest kinds for the load that instances do not carry by the time at which it could serve.
 
-    An instance that boots counts if it is ready sooner than a new one would be, and is not long overdue. Where the load
+    An instance that boots counts if it is ready sooner than a new one would be, and is not overdue. Where the load
     should be carried and is not all the same, the capacities are not what they were measured to be, and one more
     instance is added.
     """
@@ -70,7 +71,7 @@ def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
         each
         for each in inputs.staying
         if ready_in_s(each, boot_s[each.offering], now_ns) <= fastest.boot_s
-        and not _is_overdue(each, boot_s[each.offering], now_ns)
+        and not _is_overdue(each, boot_s[each.offering], fastest.boot_s, now_ns)
     ]
     carried_per_s = sum(inputs.capacities.get(each.offering, 0.0) for each in soon)
     words = f"load {inputs.load_per_s:.0f} of {carried_per_s:.0f} rows/s"
@@ -86,7 +87,8 @@ def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
     return Reinforcement(buy_fastest(able, inputs.capacities, alive, missing_per_s, words), words)
 
 
-def _is_overdue(instance: Instance, boot_s: float, now_ns: int) -> bool:
-    """Whether it boots for so much longer than it should that nobody knows whether it ever will."""
+def _is_overdue(instance: Instance, boot_s: float, another_boot_s: float, now_ns: int) -> bool:
+    """Whether it boots for so much longer than it should that another one may well be ready before it."""
     age_s = (now_ns - instance.launched_at_ns) / 1e9
-    return instance.state is InstanceState.PENDING and age_s > boot_s + max(boot_s, _OVERDUE_S)
+    due_s = boot_s * (1 + _BOOT_SLACK) + max(another_boot_s, _OVERDUE_S_MIN)
+    return instance.state is InstanceState.PENDING and age_s > due_s
