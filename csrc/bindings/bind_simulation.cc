@@ -10,6 +10,7 @@
 
 namespace {
 
+using mark::CreditBucket;
 using mark::CreditParams;
 using mark::DispatcherParams;
 using mark::DurationNs;
@@ -58,6 +59,22 @@ void bind_parts(py::module_& m) {
            }),
            py::kw_only(), py::arg("baseline_share"), py::arg("credits_s"), py::arg("credits_max_s"),
            py::arg("unlimited") = false);
+  py::class_<CreditBucket>(m, "CreditBucket",
+                           "A burstable instance's credits; a worker that stands for one has it, too.")
+      .def(py::init([](const CreditParams& params, std::int64_t now_ns) {
+             return CreditBucket{params, mark::TimeNs{DurationNs{now_ns}}};
+           }),
+           py::arg("params"), py::arg("now_ns"))
+      .def(
+          "run",
+          [](CreditBucket& bucket, std::int64_t work_ns, std::int64_t now_ns) {
+            return bucket.run(DurationNs{work_ns}, mark::TimeNs{DurationNs{now_ns}}).count();
+          },
+          py::arg("work_ns"), py::arg("now_ns"))
+      .def(
+          "credits_s",
+          [](CreditBucket& bucket, std::int64_t now_ns) { return bucket.credits_s(mark::TimeNs{DurationNs{now_ns}}); },
+          py::arg("now_ns"));
   py::class_<FunctionPoolParams>(m, "FunctionPoolParams", "A cloud's serverless functions as they behave.")
       .def(py::init([](std::int64_t latency_ns, int concurrency_max) {
              FunctionPoolParams params;

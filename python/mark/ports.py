@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from mark.domain.functions import FunctionAnswer, FunctionUse
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Recorder"]
+__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Recorder"]
 
 
 class Clock(Protocol):
@@ -44,6 +44,14 @@ class Cloud(Protocol):
         """
         ...
 
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Make ready what the offerings keep stopped for a model, in the background; a launch of it is then faster.
+
+        Call it once for each model. Until it is done, and where nothing is kept, launches take as long as they take.
+        What is given back of such an offering is made ready again.
+        """
+        ...
+
     def terminate(self, instance: InstanceId) -> None:
         """Give an instance back. It stops being billed at once; its worker gets a moment to finish.
 
@@ -69,6 +77,26 @@ class Cloud(Protocol):
 
     def close(self) -> None:
         """Give everything back and release what the driver holds: no process, port or file remains. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A cloud that takes spot instances away on command, so that what happens then can be seen and tested."""
+
+    def interrupt_spot(self, share: float, model: str = "", notice_s: float | None = None) -> Sequence[Instance]:
+        """Give notice to spot instances that are under none yet, and take them away when it is over.
+
+        Their pools are sold out for a while, as after any interruption.
+
+        Args:
+            share: of them, in (0, 1]: the oldest first, rounded up.
+            model: only those that serve this one; empty for all.
+            notice_s: how long the notice is; None for as long as the cloud gives.
+
+        Returns:
+            Those that were given notice.
+        """
         ...
 
 

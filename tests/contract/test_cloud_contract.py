@@ -16,6 +16,7 @@ from mark.domain.cost import instance_cost_usd
 from mark.domain.fleet import InstanceId, InstanceState
 from mark.errors import CloudError, QuotaExceeded
 from mark.live.clock import SteadyClock
+from mark.ports import Interruptible
 from mark.testing import FakeCloud, ManualClock
 
 
@@ -149,3 +150,53 @@ def test_closing_gives_everything_back_and_refuses_more(world: World) -> None:
 
 def test_offerings_are_told_in_order(world: World) -> None:
     assert tuple(world.cloud.offerings()) == OFFERINGS
+
+
+def test_a_share_of_spot_instances_is_taken_away_after_the_notice_and_no_other(world: World) -> None:
+    cloud = world.cloud
+    assert isinstance(cloud, Interruptible)
+    kept, spot = cloud.launch("small", ARTIFACT, "a"), cloud.launch("slow", ARTIFACT, "b")
+    world.wait_for(kept, InstanceState.READY)
+    world.wait_for(spot, InstanceState.READY)
+
+    (noticed,) = cloud.interrupt_spot(0.8, "m", notice_s=0.5)
+
+    assert (noticed.id, noticed.state) == (spot.id, InstanceState.READY)
+    assert noticed.taken_at_ns is not None
+    assert world.see(spot) == noticed
+    assert cloud.interrupt_spot(1.0, notice_s=0.5) == []  # it is under notice already
+    gone = world.wait_for(spot, InstanceState.GONE)
+    assert gone.ended_at_ns is not None
+    assert (gone.detail, gone.ended_at_ns >= noticed.taken_at_ns) == ("taken away by the cloud", True)
+    assert world.see(kept).state is InstanceState.READY
+
+
+def test_a_notice_is_a_change(world: World) -> None:
+    cloud = world.cloud
+    assert isinstance(cloud, Interruptible)
+    world.wait_for(cloud.launch("slow", ARTIFACT, "a"), InstanceState.READY)
+    before = cloud.wait_for_change(-1, 0.0)
+
+    cloud.interrupt_spot(1.0)
+
+    assert cloud.wait_for_change(before, 0.0) > before
+
+
+def test_another_models_instances_are_not_interrupted(world: World) -> None:
+    cloud = world.cloud
+    assert isinstance(cloud, Interruptible)
+    launched = cloud.launch("slow", ARTIFACT, "a")
+
+    assert cloud.interrupt_spot(1.0, "another") == []
+    assert world.see(launched).taken_at_ns is None
+
+
+def test_one_under_notice_may_be_given_back(world: World) -> None:
+    cloud = world.cloud
+    assert isinstance(cloud, Interruptible)
+    launched = cloud.launch("slow", ARTIFACT, "a")
+    cloud.interrupt_spot(1.0, notice_s=1e4)
+
+    cloud.terminate(launched.id)
+
+    assert world.see(launched).detail == "terminated"

@@ -42,4 +42,4 @@ async def test_it_serves_checks_every_answer_and_leaves_a_file_to_serve(
     assert report.picture.read_bytes().startswith(b"\x89PNG")
     served = load_config(tmp_path / "demo.yaml")
     assert served.server.port == 8001  # though the demo itself took a free one
-    assert set(served.models[0].profiles) == {"small", "large", "small-spot"}
+    assert set(served.models[0].profiles) == {"small", "large", "small-spot", "small-burst"}

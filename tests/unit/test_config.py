@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TypeGuard
@@ -10,7 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from mark._core import DispatcherParams
+from mark.cloud.spot_market import SpotMarketParams
 from mark.config import Config, load_config, parse_config, sections, serverless
+from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.offering import Market
 from mark.errors import ConfigError
 
@@ -176,6 +179,47 @@ def test_more_instances_than_can_be_had_are_refused() -> None:
     )
 
 
+STANDBY = "  - {name: t, market: burstable, price_usd_per_hour: 0.05, max_count: 9, standby: true}\n"
+
+
+def test_a_standby_is_none_of_those_that_are_kept() -> None:
+    text = GOOD.replace("models:\n", STANDBY + "models:\n", 1)
+
+    assert parse_config(text).standbys == {"t"}
+    words = refusal(text + "    controller: {min_instances: 5}\n")
+    assert "max_count of the offerings, standbys left out, adds up to 4" in words
+
+
+def test_a_model_cannot_run_on_standbys_alone() -> None:
+    text = "offerings:\n" + STANDBY + GOOD[GOOD.index("models:") :].replace("small:", "t:")
+
+    assert "needs at least one entry under offerings to run on that is no standby" in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("market: on_demand, interruptions_per_hour: 1", "only what is rented on spot is interrupted: market: spot"),
+        ("market: spot, standby: true", "a standby is bought as burstable: market: burstable"),
+        ("market: spot, interruptions_per_hour: -1", "interruptions_per_hour"),
+        ("market: spot, credits_s: 60", "only what is burstable runs on credits: market: burstable"),
+        ("market: on_demand, baseline_share: 0.5", "only what is burstable runs on credits: market: burstable"),
+        ("market: burstable, stopped: 2", "2 cannot be kept of 1; raise max_count or lower it"),
+    ],
+)
+def test_what_a_market_does_not_have_is_refused(keys: str, words: str) -> None:
+    extra = f"  - {{name: more, price_usd_per_hour: 1, {keys}}}\n"
+
+    assert words in refusal(GOOD.replace("models:\n", extra + "models:\n", 1))
+
+
+def test_how_spot_is_taken_away_is_handed_to_the_cloud() -> None:
+    config = parse_config("spot: {notice_s: 5, taken_share: 1, sold_out_after_s: 0, seed: 7}\n" + GOOD)
+
+    assert config.spot.as_params() == SpotMarketParams(5.0, 1.0, 0.0)
+    assert parse_config(GOOD).spot.as_params() == SpotMarketParams()
+
+
 def test_models_on_foreign_workers_need_no_instances() -> None:
     foreign = """\
   - name: foreign
@@ -241,7 +285,7 @@ def test_text_that_yaml_cannot_make_a_value_of_is_refused_in_one_line(text: str)
 
 @pytest.mark.parametrize("text", ["", "3", "[]", "just words"])
 def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
-    assert "must be a mapping with the keys cluster, server, offerings, models" in refusal(text)
+    assert "must be a mapping with the keys cluster, server, spot, offerings, models" in refusal(text)
 
 
 def test_two_models_of_one_name_are_refused() -> None:
@@ -336,3 +380,28 @@ class TestLoadConfig:
 
         with pytest.raises(ConfigError, match="is not UTF-8 text"):
             load_config(path)
+
+
+def test_the_monitor_cools_down_for_a_step_unless_told_otherwise_and_may_be_off() -> None:
+    plain, told, off = (
+        parse_config(GOOD + f"    controller: {{step_s: 20}}\n    monitor: {monitor}\n").models[0].monitor
+        for monitor in ("{requests: 50}", "{cooldown_s: 7, every_s: 2, load_factor_max: 3}", "{enabled: false}")
+    )
+
+    assert plain.as_params(0.98, 20.0) == SloMonitorParams(0.98, requests=50, cooldown_s=20.0)
+    assert told.as_params(0.9, 20.0) == SloMonitorParams(0.9, every_s=2.0, cooldown_s=7.0, load_factor_max=3.0)
+    assert off.as_params(0.98, 20.0) is None
+
+
+def test_a_burstable_has_its_credits_and_endless_ones_without_the_key() -> None:
+    metered = (
+        "  - {name: t, market: burstable, price_usd_per_hour: 1, baseline_share: 0.2, credits_s: 60, stopped: 1}\n"
+    )
+    plain = "  - {name: u, market: burstable, price_usd_per_hour: 1}\n"
+    _, t, u = (
+        each.as_offering()
+        for each in parse_config(GOOD.replace("models:\n", metered + plain + "models:\n", 1)).offerings
+    )
+
+    assert (t.baseline_share, t.credits_s, t.stopped) == (0.2, 60.0, 1)
+    assert (u.baseline_share, u.credits_s, u.stopped) == (1.0, math.inf, 0)

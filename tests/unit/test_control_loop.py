@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
@@ -10,12 +11,14 @@ import pytest
 
 from mark._core import LatencyProfile, WorkerSpec
 from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
+from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Retire
 from mark.domain.signature import ModelSignature, TensorSpec
-from mark.errors import CloudError, ModelLoadError
+from mark.errors import CloudError, InsufficientCapacity, ModelLoadError
 from mark.forecast.baselines import MovingMaximum
 from mark.live import control_loop
 from mark.live.control_loop import ControlLoop, ControlLoopParams
@@ -23,9 +26,12 @@ from mark.live.recorder import MemoryRecorder
 from mark.testing import FakeCloud, ManualClock
 
 OFFERING = Offering("small", Market.ON_DEMAND, price_usd_per_hour=0.1, boot_s=1.0, max_count=4)
+SPOT = Offering("spot", Market.SPOT, price_usd_per_hour=0.03, boot_s=1.0, max_count=4)
+STANDBY = Offering("standby", Market.BURSTABLE, price_usd_per_hour=0.05, boot_s=0.5, max_count=4)
 ARTIFACT = ModelArtifact(
     ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1,)),), (TensorSpec("y", "FP32", (-1,)),), 8), "python", "a:b"
 )
+SPECS = dict.fromkeys(("small", "spot", "standby"), WorkerSpec(LatencyProfile([1], [1_000_000])))
 
 
 class Statistics:
@@ -41,10 +47,14 @@ class Dispatch:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
         self.drained: list[int] = []
+        self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
 
     def statistics(self) -> Statistics:
         return self.rows
+
+    def attained(self) -> tuple[int, int]:
+        return self.ended
 
     def add_worker(self, worker: int, link: object, spec: object) -> None:
         self.workers[worker] = link.address  # type: ignore[attr-defined]
@@ -58,10 +68,13 @@ class Dispatch:
 
 
 class SteppingCloud(FakeCloud):
-    """Virtual time passes while the loop waits for a change, and stops while the test looks."""
+    """Virtual time passes while the loop waits for a change, once for each step that the test allows."""
 
     def __init__(self, offering: Offering, clock: ManualClock) -> None:
-        super().__init__([offering], clock)
+        super().__init__([offering, SPOT, STANDBY], clock)
+        self.sold_out_at_ns: list[int] = []
+        self.waits = 0
+        self.steps = threading.Semaphore(0)
         self.manual = clock
         self.refusals: list[CloudError] = []  # of the next calls of terminate
         self.blind: list[CloudError] = []  # of the next calls of list_instances
@@ -76,7 +89,16 @@ class SteppingCloud(FakeCloud):
             raise self.blind.pop()
         return super().list_instances()
 
+    def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
+        try:
+            return super().launch(offering, artifact, token)
+        except InsufficientCapacity:
+            self.sold_out_at_ns.append(self.manual.now_ns())
+            raise
+
     def wait_for_change(self, since: int, timeout_s: float) -> int:
+        self.waits += 1
+        assert self.steps.acquire(timeout=10.0)
         self.manual.advance_s(timeout_s)
         return super().wait_for_change(since, timeout_s)
 
@@ -84,39 +106,64 @@ class SteppingCloud(FakeCloud):
 class World:
     """A control loop and everything around it."""
 
-    def __init__(self, offering: Offering = OFFERING) -> None:
+    def __init__(self, offering: Offering = OFFERING, *more: Offering, step_s: float = 1.0) -> None:
         self.clock = ManualClock()
         self.cloud = SteppingCloud(offering, self.clock)
+        self.waits_seen = 0
         self.dispatch = Dispatch()
         self.recorder = MemoryRecorder()
         controller = Controller(
-            ("c", "m"), [OFFERING], {"small": 10.0}, MovingMaximum(2, 1.0),
-            ControllerParams(step_s=1.0, window_s=1.0, horizon_steps=3, cooldown_s=2.0, min_instances=1),
+            ("c", "m"), [OFFERING, *more], dict.fromkeys(SPECS, 10.0), MovingMaximum(2, 1.0),
+            ControllerParams(
+                step_s=step_s, window_s=1.0, horizon_steps=3, cooldown_s=2.0, min_instances=1,
+                standbys=frozenset({"standby"}), monitor=SloMonitorParams(sl_min=0.98, requests=100),
+            ),
         )  # fmt: skip
+        self.fleet = FleetRules("m", controller, FleetRuleParams(drain_lead_s=1.0, unavailable_s=3.0))
         numbers = iter(range(1, 1000))
-        spec = WorkerSpec(LatencyProfile([1], [1_000_000]))
         self.loop = ControlLoop(
-            ARTIFACT, controller, self.cloud, self.dispatch, {"small": spec}, lambda: next(numbers)  # type: ignore[arg-type]
+            ARTIFACT, self.fleet, self.cloud, self.dispatch, SPECS, lambda: next(numbers)  # type: ignore[arg-type]
         )  # fmt: skip
-        params = ControlLoopParams(step_s=1.0, observe_s=0.5, unavailable_s=3.0)
+        params = ControlLoopParams(step_s=step_s, observe_s=0.5)
         self.run = asyncio.ensure_future(self.loop.run(self.clock, self.recorder, params))
 
+    def offer(self, rows_per_s: float) -> None:
+        """Let so many rows have been submitted in each second until now."""
+        rows = self.dispatch.rows
+        rows.submitted_rows = max(rows.submitted_rows, round(self.clock.now_ns() / 1e9 * rows_per_s))
+
+    async def end(self) -> None:
+        self.run.cancel()
+        self.cloud.steps.release()
+        await asyncio.gather(self.run, return_exceptions=True)
+
     async def until(self, holds: Callable[[], bool]) -> None:
-        for _ in range(2000):
-            if holds() or self.run.done():
+        """Take one step after another until it holds."""
+        for _ in range(500):
+            await self._settled()
+            if self.run.done() or holds():
                 break
-            await asyncio.sleep(0.001)
+            self.waits_seen = self.cloud.waits
+            self.cloud.steps.release()
         if self.run.done():
             self.run.result()
         assert holds()
+
+    async def _settled(self) -> None:
+        """Return once the loop waits for a change again, and what it set off has ended."""
+        for _ in range(20_000):
+            if self.cloud.waits > self.waits_seen or self.run.done():
+                break
+            await asyncio.sleep(0.0005)
+        for _ in range(5):
+            await asyncio.sleep(0)
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     made = World()
     yield made
-    made.run.cancel()
-    await asyncio.gather(made.run, return_exceptions=True)
+    await made.end()
 
 
 async def test_an_instance_is_linked_once_it_is_ready(world: World) -> None:
@@ -138,14 +185,8 @@ async def test_a_crashed_instance_is_unlinked_and_replaced(world: World) -> None
 async def test_load_grows_the_fleet_and_its_end_drains_it(world: World) -> None:
     await world.until(lambda: bool(world.dispatch.workers))
 
-    target = 0
-
     def loaded(size: int) -> bool:
-        nonlocal target
-        target += 1
-        world.dispatch.rows.submitted_rows = max(
-            world.dispatch.rows.submitted_rows, round(world.clock.now_ns() / 1e9 * 28)
-        )
+        world.offer(28.0)
         return len(world.dispatch.workers) >= size
 
     await world.until(lambda: loaded(3))
@@ -196,8 +237,7 @@ async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:
     # Twice refused: three seconds of silence, then six, then it is had.
     assert len(world.cloud.launched_tokens) == 3
     assert world.clock.now_ns() >= 9e9
-    world.run.cancel()
-    await asyncio.gather(world.run, return_exceptions=True)
+    await world.end()
 
 
 async def test_a_model_that_never_starts_ends_the_loop_with_its_words() -> None:
@@ -209,4 +249,112 @@ async def test_a_model_that_never_starts_ends_the_loop_with_its_words() -> None:
     with pytest.raises(
         ModelLoadError, match="model m does not start on offering small: exit status 2: no such weights"
     ):
-        await asyncio.wait_for(world.run, 10)
+        await world.until(world.run.done)
+
+
+async def with_spot(count: int) -> World:
+    """A world whose load needs so many spot instances, which serve."""
+    world = World(OFFERING, SPOT, STANDBY)
+
+    def loaded() -> bool:
+        world.offer(10.0 * count - 2)
+        return sum("spot" in address for address in world.dispatch.workers.values()) >= count
+
+    await world.until(loaded)
+    return world
+
+
+async def test_a_notice_starts_standbys_at_once_and_what_is_taken_is_drained_before_it_goes() -> None:
+    world = await with_spot(3)
+    serving = {instance.id: instance for instance in world.cloud.list_instances() if instance.offering == "spot"}
+    hit = sorted(serving)[:2]
+    # Spot is scarce, too: the plan can only turn to the others, and what it launches boots for a second.
+    world.cloud.sell_out("spot", world.clock.now_ns() + 20 * 10**9)
+    workers = {address: number for number, address in world.dispatch.workers.items()}
+    for identity in hit:
+        world.cloud.give_notice(identity, notice_s=4.0)
+    noticed_ns = world.clock.now_ns()
+
+    def bridged() -> bool:
+        world.offer(28.0)
+        return any(instance.offering == "standby" for instance in world.cloud.list_instances())
+
+    await world.until(bridged)
+    assert world.clock.now_ns() - noticed_ns <= 1e9
+    expected = {workers[f"fake:{identity}"] for identity in hit}
+    assert expected <= set(world.dispatch.workers)  # they serve on under notice
+
+    def drained() -> bool:
+        world.offer(28.0)
+        return expected <= set(world.dispatch.drained)
+
+    await world.until(drained)
+    assert world.clock.now_ns() - noticed_ns < 4e9  # before the cloud took them
+    assert world.loop.draining >= set(hit)
+
+    def replaced() -> bool:
+        world.offer(28.0)
+        return sum("small" in address for address in world.dispatch.workers.values()) >= 2
+
+    await world.until(replaced)
+    gone = {instance.id: instance.detail for instance in world.cloud.list_instances() if instance.ended_at_ns}
+    assert {gone.get(identity) for identity in hit} <= {"taken away by the cloud", None}
+    await world.end()
+
+
+async def test_spot_is_returned_to_once_it_is_to_be_had_again_and_the_standbys_go() -> None:
+    world = await with_spot(2)
+    began_ns = world.clock.now_ns()
+    world.cloud.sell_out("spot", began_ns + 20 * 10**9)
+    for instance in world.cloud.list_instances():
+        if instance.offering == "spot" and instance.ended_at_ns is None:
+            world.cloud.give_notice(instance.id, notice_s=4.0)
+
+    def returned() -> bool:
+        world.offer(18.0)
+        late = world.clock.now_ns() > began_ns + 10 * 10**9
+        return late and sum("spot" in address for address in world.dispatch.workers.values()) >= 2
+
+    await world.until(returned)
+
+    def alone() -> bool:
+        world.offer(18.0)
+        return not any("standby" in address for address in world.dispatch.workers.values())
+
+    await world.until(alone)
+    tried = [token for token in world.cloud.launched_tokens if token]
+    refusals_ns = [when_ns - began_ns for when_ns in world.cloud.sold_out_at_ns]
+    # Refused at first, and then left alone for three seconds, and for six: it is not asked at every tick.
+    assert 1 <= len(set(refusals_ns)) <= 4, (tried, refusals_ns)
+    await world.end()
+
+
+async def test_one_that_is_ready_only_after_it_was_let_go_is_not_used() -> None:
+    world = World(replace(OFFERING, boot_s=3.0))
+    await world.until(lambda: bool(world.cloud.launched_tokens))
+    first = world.cloud.list_instances()[0].id
+    world.cloud.give_notice(first, notice_s=3.5)
+
+    await world.until(lambda: bool(world.dispatch.workers))
+
+    assert list(world.dispatch.workers.values()) == ["fake:small-2"]
+    assert first in {instance.id for instance in world.loop.instances if instance.ready_at_ns}
+    await world.end()
+
+
+async def test_a_broken_promise_adds_the_fastest_kind_between_two_plans_and_the_decision_is_recorded() -> None:
+    world = World(OFFERING, STANDBY, step_s=10.0)
+    await world.until(lambda: bool(world.dispatch.workers))
+
+    def missed() -> bool:
+        world.offer(8.0)
+        ended = world.dispatch.rows.submitted_rows
+        world.dispatch.ended = (ended, ended // 2)
+        return any("standby" in address for address in world.dispatch.workers.values())
+
+    await world.until(missed)
+
+    broken = [each for each in world.recorder.decisions("m") if "missed the promise" in each.reason]
+    assert world.clock.now_ns() < 10e9  # the next plan is yet to come
+    assert "added at once: 1 x standby" in broken[0].reason
+    await world.end()

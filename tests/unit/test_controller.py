@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -259,3 +260,16 @@ def test_a_forecast_of_one_step_is_of_the_step_that_is_over() -> None:
     world.controller.observe(world.clock.now_ns(), world.rows)
 
     assert max(world.tick(rate=25).forecast.rates_per_s) == 25.0
+
+
+def test_what_is_about_to_leave_takes_up_room_when_the_least_fleet_is_filled_up() -> None:
+    spot = replace(SPOT, max_count=3)
+    controller = World(min_instances=3, offerings=(SMALL, spot)).controller
+    stays, *leave = (
+        Instance(InstanceId(f"spot-{number}"), "spot", "m", InstanceState.READY, launched_at_ns=0)
+        for number in range(3)
+    )
+
+    decision = controller.tick(Snapshot(10**9, (stays,), draining=tuple(leave)))
+
+    assert [action.offering for action in decision.actions if isinstance(action, Launch)] == ["small", "small"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from rich.console import Console
 from mark.client import AsyncClient
 from mark.config import Config, parse_config
 from mark.demo.digits_model import train_digits_model
+from mark.demo.interruption import interrupt_at
 from mark.demo.judge import judge
 from mark.demo.picture import draw_picture
 from mark.demo.report import DemoReport
-from mark.demo.series import Sample, Series
+from mark.demo.series import Interruption, Sample, Series
 from mark.demo.watch import Watcher, run_watched
 from mark.domain.slo import Slo
 from mark.protocol import messages
@@ -38,7 +40,7 @@ SAMPLE = Sample(
 @pytest.fixture(scope="module")
 def config() -> Config:
     text = resources.files("mark.demo").joinpath("digits.yaml").read_text(encoding="utf-8")
-    profiles = "{small: [[1, 54], [8, 103]], large: [[1, 24], [8, 45]], small-spot: [[1, 54], [8, 103]]}"
+    profiles = "{small: &s [[1, 54], [8, 103]], large: [[1, 24], [8, 45]], small-spot: *s, small-burst: *s}"
     return parse_config(f"{text}    profiles: {profiles}\n")
 
 
@@ -157,13 +159,15 @@ def table_of(report: DemoReport) -> str:
 
 class TestJudge:
     def test_a_fleet_for_the_peak_is_compared_with(self, config: Config, tmp_path: Path) -> None:
-        report = judge(load_of(100), Series([SAMPLE]), config, tmp_path / "demo.png")
+        dear = replace(SAMPLE, cost_usd=2.5e-5)
+        report = judge(load_of(100), Series([dear]), config, tmp_path / "demo.png")
 
         assert report.peak_per_s == 150.0
-        assert report.peak_fleet == {"small-spot": 2}
-        assert report.cost_usd_peak_sized == pytest.approx(2 * 0.034 * 0.5 / 3600)
+        assert report.peak_fleet == {"large": 1}  # spot is cheaper, and taken away
+        assert report.cost_usd_peak_sized == pytest.approx(0.160 * 0.5 / 3600)
         assert not report.kept  # the run cost slightly more
-        assert "(2 x small-spot)" in table_of(report)
+        assert "(1 x large)" in table_of(report)
+        assert judge(load_of(100), Series([SAMPLE]), config, tmp_path / "demo.png").kept
 
     def test_a_peak_that_no_fleet_carries_is_said_and_not_judged(self, config: Config, tmp_path: Path) -> None:
         report = judge(load_of(5000), Series([SAMPLE]), config, tmp_path / "demo.png")
@@ -171,7 +175,7 @@ class TestJudge:
         figures = json.loads(json.dumps(report.as_dict(), allow_nan=False))
         assert (figures["peak_fleet"], figures["cost_usd_peak_sized"], figures["peak_per_s"]) == (None, None, 7500.0)
         assert report.kept
-        assert "all offerings together do not carry 7500 requests/s" in table_of(report)
+        assert "all of them together do not carry 7500 requests/s" in table_of(report)
 
     def test_a_run_without_a_sample_has_a_report_and_a_picture(self, config: Config, tmp_path: Path) -> None:
         picture = tmp_path / "demo.png"
@@ -187,3 +191,39 @@ def test_a_picture_is_drawn_when_no_instance_was_ever_ready(tmp_path: Path) -> N
     draw_picture(Series([SAMPLE, SAMPLE]), Slo(300.0, 0.98), tmp_path / "demo.png")
 
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+class TestInterruption:
+    def response(self, *workers: str) -> Any:
+        return messages.InterruptResponse(instances=[{"id": each, "notice_s": 8.0} for each in workers])
+
+    async def test_it_is_noted_and_told(self) -> None:
+        series, told = Series(), list[str]()
+
+        async def interrupt() -> Any:
+            return self.response("spot-1", "spot-2")
+
+        await interrupt_at(0.0, interrupt, series, told.append)
+
+        assert series.interruption == Interruption(at_s=0.0, notice_s=8.0, workers=2)
+        assert told == ["At 0 s the cloud takes 2 spot workers away, with 8 s of notice: spot-1, spot-2"]
+
+    async def test_where_nothing_runs_on_spot_that_is_told(self) -> None:
+        series, told = Series(), list[str]()
+
+        async def interrupt() -> Any:
+            return self.response()
+
+        await interrupt_at(0.0, interrupt, series, told.append)
+
+        assert series.interruption is None
+        assert told == ["At 0 s nothing runs on spot that could be taken away"]
+
+    def test_it_is_part_of_the_report_and_of_the_picture(self, config: Config, tmp_path: Path) -> None:
+        series = Series([SAMPLE, SAMPLE], Interruption(at_s=0.4, notice_s=0.1, workers=4))
+
+        report = judge(load_of(100), series, config, tmp_path / "demo.png")
+
+        assert report.as_dict()["workers_taken"] == 4
+        assert "spot workers taken away" in table_of(report)
+        assert report.picture.read_bytes() != b""

@@ -150,6 +150,22 @@ async def test_a_cancelled_request_leaves_its_place_at_once(world: World) -> Non
     assert world.ended(Outcome.CANCELLED) == 1
 
 
+async def test_what_more_capacity_could_have_answered_is_counted_and_nothing_else(world: World) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await world.ask(within_s=0.02)
+    given_up = asyncio.ensure_future(world.ask())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    link = world.add(1, Link())
+    await world.ask()
+    link.failure = lambda rows: ModelRaised("the model's own fault")
+    with pytest.raises(ModelFailed):
+        await world.ask()
+
+    assert world.loop.attained() == (2, 1)
+
+
 async def test_a_lost_worker_is_replaced_within_the_request(world: World) -> None:
     lost = world.add(1, Link())
     lost.failure = lambda rows: LinkFailed("gone")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contract.cloud_world import ARTIFACT, OFFERINGS
 
 from mark.cloud.local import LocalCloud
+from mark.cloud.spot_market import SpotMarket, SpotMarketParams
 from mark.domain.artifact import ModelArtifact
-from mark.domain.offering import Offering
-from mark.errors import CloudError, QuotaExceeded
+from mark.domain.offering import Market, Offering
+from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
+from mark.live.clock import SteadyClock
 from mark.testing import ManualClock
 
 Launched = tuple[ModelArtifact, Offering, str]
@@ -148,3 +151,84 @@ def test_a_cloud_that_never_launched_closes(world: World) -> None:
 
     assert world.cloud.list_instances() == ()
     assert tuple(world.cloud.offerings()) == OFFERINGS
+
+
+SPOT = Offering("spot", Market.SPOT, price_usd_per_hour=1.0, boot_s=0.0, max_count=4)
+
+
+@pytest.fixture
+def make_spot_cloud() -> Iterator[Callable[..., LocalCloud]]:
+    made: list[LocalCloud] = []
+
+    def make(per_hour: float = 0.0, **params: float) -> LocalCloud:
+        clock, offering = SteadyClock(), replace(SPOT, interruptions_per_hour=per_hour)
+        market = SpotMarket.drawn([offering], SpotMarketParams(**params), seed=1, began_ns=clock.now_ns())
+        made.append(LocalCloud([offering], clock, lambda artifact, offering, address: ["cat"], spot=market))
+        return made[-1]
+
+    yield make
+    for cloud in made:
+        cloud.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "mark-spot"]
+
+
+def until(cloud: LocalCloud, holds: Callable[[], bool]) -> None:
+    changes = 0
+    for _ in range(100):
+        if holds():
+            return
+        changes = cloud.wait_for_change(changes, 0.1)
+    raise AssertionError("it never held")
+
+
+def test_spot_instances_are_taken_away_by_themselves_as_often_as_their_offering_says(
+    make_spot_cloud: Callable[..., LocalCloud],
+) -> None:
+    cloud = make_spot_cloud(per_hour=36_000.0, notice_s=0.05, sold_out_after_s=0.0)
+    for number in range(4):
+        cloud.launch("spot", ARTIFACT, f"{number}")
+
+    until(cloud, lambda: all(each.detail == "taken away by the cloud" for each in cloud.list_instances()))
+
+    for instance in cloud.list_instances():
+        assert instance.taken_at_ns is not None
+        assert instance.ended_at_ns is not None
+        assert instance.ended_at_ns >= instance.taken_at_ns >= instance.launched_at_ns + 0.05e9
+
+
+def test_what_was_interrupted_is_sold_out_for_a_while(make_spot_cloud: Callable[..., LocalCloud]) -> None:
+    cloud = make_spot_cloud(sold_out_after_s=0.2)
+    cloud.launch("spot", ARTIFACT, "a")
+    cloud.interrupt_spot(1.0, notice_s=0.0)
+    with pytest.raises(InsufficientCapacity, match="offering spot: sold out since its pool was interrupted"):
+        cloud.launch("spot", ARTIFACT, "b")
+
+    until(cloud, lambda: launches(cloud, "c"))
+
+
+def launches(cloud: LocalCloud, token: str) -> bool:
+    try:
+        cloud.launch("spot", ARTIFACT, token)
+    except InsufficientCapacity:
+        return False
+    return True
+
+
+def test_a_cloud_that_is_closed_under_notice_leaves_nothing(make_spot_cloud: Callable[..., LocalCloud]) -> None:
+    cloud = make_spot_cloud()
+    cloud.launch("spot", ARTIFACT, "a")
+    cloud.interrupt_spot(1.0, notice_s=1e6)
+
+    cloud.close()
+
+    assert [instance.detail for instance in cloud.list_instances()] == ["terminated"]
+
+
+def test_what_is_hardly_ever_taken_is_waited_for_all_the_same(make_spot_cloud: Callable[..., LocalCloud]) -> None:
+    cloud = make_spot_cloud(per_hour=1e-12)  # in some millions of years, which no lock waits for
+    cloud.launch("spot", ARTIFACT, "a")
+
+    (noticed,) = cloud.interrupt_spot(1.0, notice_s=0.0)
+
+    until(cloud, lambda: cloud.list_instances()[0].detail == "taken away by the cloud")
+    assert noticed.taken_at_ns is not None

@@ -92,3 +92,30 @@ def test_an_oracle_can_be_asked_about_what_was_recorded(tmp_path: Path) -> None:
 
     assert knowing.requests == len(BURST.instants_s)
     assert knowing.attainment > report_on(tmp_path).attainment
+
+
+SPOT_FILE = FILE.replace(
+    "models:",
+    """  - {{name: cheap, market: spot, price_usd_per_hour: 36, max_count: 4, boot_s: 2, interruptions_per_hour: 60}}
+  - {{name: t, market: burstable, price_usd_per_hour: 360, max_count: 4, boot_s: 0, standby: true}}
+spot: {{notice_s: 4, taken_share: 1, sold_out_after_s: 10}}
+models:""",
+).replace("small: [[1, 40.0], [4, 40.0]]", "small: &p [[1, 40.0], [4, 40.0]], cheap: *p, t: *p")
+
+
+def test_spot_is_interrupted_as_the_file_says_and_standbys_stand_in(tmp_path: Path) -> None:
+    file = tmp_path / "mark.yaml"
+    file.write_text(SPOT_FILE.format(batching="", step_s=1.0, window_s=1.0), encoding="utf-8")
+    scenario = replace(simulated_scenario(str(file), None), service_variation=0.0, warmup_s_min=10.0)
+    steady = RecordedLoad(np.arange(0, 120, 0.02), 120.0)
+
+    report = simulate(scenario, steady, "mark-spot", seed=0)
+
+    assert scenario.behaviour is not None
+    assert (scenario.behaviour.notice_s, scenario.behaviour.taken_share) == (4.0, 1.0)
+    assert ([each.name for each in scenario.spot], [each.name for each in scenario.standbys]) == (["cheap"], ["t"])
+    assert report.interruptions == 1
+    assert report.cost.burstable_usd > 0
+    assert report.attainment > 0.99
+    assert report.series.fleet["small"].max() >= 1  # while spot is sold out ...
+    assert report.series.fleet["cheap"][-1] >= 1  # ... and then spot is returned to

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from mark import _core
 from mark.cloud.simulated import CloudBehaviour, Interruption, SimulatedCloud
 from mark.controlplane.controller import Controller, ControllerParams, Snapshot
+from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.fleet import InstanceId
 from mark.domain.forecast import Forecast
 from mark.domain.load import LoadChunk
@@ -51,12 +52,18 @@ class Scripted:
     ticks: list[Snapshot] = field(default_factory=list)
     observed: list[tuple[int, int]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    watched: list[tuple[int, int, int]] = field(default_factory=list)
+    capacities: dict[str, float] = field(default_factory=dict)
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         self.observed.append((now_ns, submitted_rows))
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         self.refused.append(offering)
+
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
+        self.watched.append((snapshot.now_ns, ended, in_time))
+        return None
 
     def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
         return ()
@@ -292,3 +299,51 @@ def test_the_mean_latency_of_each_minute_is_that_of_what_was_answered_in_it() ->
     quiet, *busy, after = report.series.latency_mean_ms.tolist()
     assert quiet == after == 0.0
     assert busy == pytest.approx([LATENCY_MS, LATENCY_MS], rel=0.05)
+
+
+def test_the_promise_is_watched_once_a_second_between_the_windows() -> None:
+    controller = Scripted({0: launches(3)})
+    done = run([(90.0, 20.0)], controller, watch_s=1.0)
+
+    instants_ns = [watched[0] for watched in controller.watched]
+    assert instants_ns == [second * 1_000_000_000 for second in range(91)]
+    _, counted, in_time = controller.watched[-1]
+    assert 0 < in_time < counted <= ended(done.world)
+
+
+def test_it_is_not_watched_unless_it_is_asked_for() -> None:
+    controller = Scripted({0: launches(3)})
+    run([(90.0, 20.0)], controller)
+
+    assert controller.watched == []
+
+
+def surge(monitor: SloMonitorParams | None) -> Run:
+    """Four times the load, eleven seconds before the next plan; what is launched serves after ten."""
+    fast = replace(SMALL, boot_s=10.0)
+    return run(
+        [(1209.0, 9.0), (1500.0, 36.0)],
+        controller_of([fast], monitor=monitor),
+        (fast,),
+        watch_s=None if monitor is None else 1.0,
+        warmup_s=600.0,
+    )
+
+
+def test_a_surge_between_two_plans_is_met_by_the_monitor_and_not_fought_by_the_planner() -> None:
+    plain, watched = surge(None), surge(SloMonitorParams(sl_min=0.98, requests=100))
+
+    reports = [report_of(done.world, ("s", "p"), done.duration_s, 1.0) for done in (plain, watched)]
+    missed = [(1 - report.attainment) * report.requests for report in reports]
+    # The next plan comes 51 s after the surge; the monitor needs a window to see the load, and ten seconds to boot.
+    assert missed[1] < 0.5 * missed[0]
+    began_ns = 600e9 + 1209e9
+    launched_ns = [
+        [each.launched_at_ns for each in done.cloud.list_instances() if each.launched_at_ns >= began_ns]
+        for done in (plain, watched)
+    ]
+    assert min(launched_ns[0]) == 1860e9
+    assert min(launched_ns[1]) == began_ns + 1e9
+    # The plan finds running what was added: at 1860 it has nothing to launch, and it lets nothing go that serves.
+    assert not [at_ns for at_ns in launched_ns[1] if at_ns == 1860e9]
+    assert reports[1].series.fleet["small"][20:].min() >= 5

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
 from mark._core import ModelSignature as CoreSignature
 from mark.cloud.local import LocalCloud
-from mark.config import BatchingConfig, Config, ControllerConfig, ModelConfig
+from mark.cloud.spot_market import SpotMarket
+from mark.config import BatchingConfig, Config, ModelConfig
 from mark.controlplane.controller import ControllerParams
 from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.domain.offering import Offering
@@ -32,6 +35,9 @@ __all__ = [
 
 def worker_command(artifact: ModelArtifact, offering: Offering, address: str) -> list[str]:
     """The command line of a local worker process."""
+    on_credits = [] if math.isinf(offering.credits_s) else [
+        "--baseline-share", str(offering.baseline_share), "--credits-s", str(offering.credits_s),
+    ]  # fmt: skip
     return [
         sys.executable, "-m", "mark.worker",
         "--artifact", artifact_to_json(artifact),
@@ -39,13 +45,17 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
         "--threads", str(offering.threads),
         "--cpu-share", str(offering.cpu_share),
         "--exit-with-parent",
+        *on_credits,
     ]  # fmt: skip
 
 
-def make_cloud(config: Config) -> LocalCloud:
-    """The cloud that the configuration's offerings are rented from."""
-    offerings = [offering.as_offering() for offering in config.offerings]
-    return LocalCloud(offerings, clock=SteadyClock(), command=worker_command)
+def make_cloud(config: Config, *, undisturbed: bool = False) -> LocalCloud:
+    """The cloud that the configuration's offerings are rented from; `undisturbed`: to measure on."""
+    offerings, clock = [offering.as_offering() for offering in config.offerings], SteadyClock()
+    if undisturbed:
+        offerings = [replace(each, interruptions_per_hour=0.0, credits_s=math.inf) for each in offerings]
+    spot = SpotMarket.drawn(offerings, config.spot.as_params(), config.spot.seed, began_ns=clock.now_ns())
+    return LocalCloud(offerings, clock=clock, command=worker_command, spot=spot)
 
 
 def capacities(model: ModelConfig, profiles: Mapping[str, Profile]) -> dict[str, float]:
@@ -105,8 +115,9 @@ def dispatcher_params(slo: Slo, batching: BatchingConfig, burst_latency_ns: int 
     )
 
 
-def controller_params(settings: ControllerConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:
-    """How the fleet of one model is sized; `standbys` only bridge interruptions."""
+def controller_params(model: ModelConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:
+    """How the fleet of one model is sized; `standbys` only bridge gaps."""
+    settings = model.controller
     return ControllerParams(
         step_s=settings.step_s,
         window_s=settings.window_s,
@@ -115,4 +126,5 @@ def controller_params(settings: ControllerConfig, standbys: frozenset[str] = fro
         min_instances=settings.min_instances,
         standbys=standbys,
         policy=settings.policy,
+        monitor=model.monitor.as_params(model.slo.sl_min, settings.step_s),
     )

@@ -41,7 +41,7 @@ async def measure_missing_profiles(
         profiles = dict(model.profiles)
         missing = [offering.name for offering in config.offerings if offering.name not in profiles]
         if artifact is not None and missing:
-            cloud = make_cloud(config)
+            cloud = make_cloud(config, undisturbed=True)
             try:
                 for name in missing:
                     profile = await measure_offering(cloud, artifact, name, on_progress)

@@ -20,6 +20,7 @@ from mark.app.parts import (
 from mark.app.serverless import burst_loop, serverless_of
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
+from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.errors import WorkerError
 from mark.live.background import ThreadBackground
 from mark.live.background_process import ProcessBackground
@@ -80,6 +81,8 @@ class Router:
             await self._start_functions(model)
         await self._server.start()
         await self._wait_ready()
+        for artifact in filter(None, (model.artifact() for model in self._config.models)):
+            await asyncio.to_thread(self._cloud.prepare, artifact)
         return address
 
     async def failed(self) -> None:
@@ -161,11 +164,14 @@ class Router:
             offerings=offerings,
             capacities=rates,
             forecaster=forecaster_of(settings, level_of(offerings, rates, serverless, model.slo.sl_min), work),
-            params=controller_params(settings),
+            params=controller_params(model, self._config.standbys),
             serverless=serverless,
         )
+        # What an instance has when it is drained is answered before it goes.
+        rules = FleetRuleParams(drain_lead_s=model.slo.rt_max_ms / 1e3 + 2 * _observe_s(model))
+        fleet = FleetRules(model.name, controller, rules)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
-        return ControlLoop(artifact, controller, self._cloud, dispatch, specs, self._worker_ids)
+        return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
     def _start_model(self, model: ModelConfig) -> None:
         served = self._models[model.name]
@@ -173,8 +179,7 @@ class Router:
             link = WorkerLink(worker.address, model.name, model.version)
             served.dispatch.add_worker(self._worker_ids(), link, worker_spec(model, worker.as_profile()))
         if served.control is not None:
-            settings = model.controller
-            params = ControlLoopParams(step_s=settings.step_s, observe_s=min(settings.window_s, 1.0))
+            params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
             work = served.control.run(self._clock, self._recorder, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
@@ -204,6 +209,11 @@ class Router:
         if ready not in done:
             late = "; ".join(_lateness(model) for model in waited_for if model.dispatch.ready_workers == 0)
             raise WorkerError(f"not ready after {timeout_s:.0f} s: {late}")
+
+
+def _observe_s(model: ModelConfig) -> float:
+    """Load, fleet and promise are looked at once in this time, at least."""
+    return min(model.controller.window_s, model.monitor.every_s, 1.0)
 
 
 def _lateness(model: ServedModel) -> str:

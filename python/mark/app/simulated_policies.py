@@ -15,6 +15,7 @@ from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.config import ControllerConfig
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
 from mark.controlplane.controller import STEPS_KEPT, Controller, ControllerParams
+from mark.controlplane.fleet_rules import FleetController
 from mark.domain.offering import Offering, Serverless
 from mark.errors import ConfigError
 from mark.forecast.background import InlineBackground
@@ -24,7 +25,6 @@ from mark.forecast.true_future import TrueFuture
 from mark.policies.provisioning import peak_sized_fleet
 from mark.policies.target_tracking import TargetTracking
 from mark.ports import Clock, Forecaster
-from mark.sim.roles import FleetController
 
 __all__ = ["POLICIES", "ForecastBy", "PolicyInputs", "SimulatedPolicy", "policy_of"]
 
@@ -179,7 +179,7 @@ def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -
         return ControllerParams(
             step_s=scenario.step_s, horizon_steps=scenario.horizon_steps, cooldown_s=_COOLDOWN_S, standbys=standbys
         )
-    return controller_params(simulated.model.controller, standbys)
+    return controller_params(simulated.model, standbys)
 
 
 def _forecaster(inputs: PolicyInputs, serverless: Serverless | None) -> Forecaster:

@@ -11,6 +11,7 @@ from mark import _core
 from mark.app.parts import capacities, core_profile
 from mark.app.serverless import planned_serverless
 from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
+from mark.cloud.simulated import CloudBehaviour
 from mark.config import BatchingConfig, ModelConfig, load_config, model_of
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
@@ -42,13 +43,14 @@ class SimulatedScenario:
         scenario: promise, offerings on demand, their capacities, serverless.
         profiles: p99 of a batch by its rows, by offering; of `spot` and `standbys`, too.
         rows_max: of one batch, by offering.
-        spot: offerings that the cloud may take away, for the policies that use them.
+        spot: offerings beyond those on demand, for the policies that use them: such as the cloud may take away.
         standbys: burstables that bridge that.
         spare_capacities: requests per second of one instance of `spot` and `standbys`, by offering.
         trace_mean_per_s: what the mean of a trace is brought to; None: traces are taken as they are.
         model: the configuration's model; None for a built-in scenario.
         service_variation: of batch times; 0: every batch takes exactly what its profile says.
         warmup_s_min: simulated before what is counted, at least.
+        behaviour: of the cloud; None for what is usual.
     """
 
     scenario: Scenario
@@ -61,6 +63,7 @@ class SimulatedScenario:
     model: ModelConfig | None = None
     service_variation: float = SERVICE_VARIATION
     warmup_s_min: float = _WARMUP_S
+    behaviour: CloudBehaviour | None = None
 
     @property
     def warmup_s(self) -> float:
@@ -71,6 +74,11 @@ class SimulatedScenario:
     def window_s(self) -> float:
         """The load is observed once in this time."""
         return _WINDOW_S if self.model is None else self.model.controller.window_s
+
+    @property
+    def watch_s(self) -> float | None:
+        """The promise is watched once in this time; a built-in scenario's is not."""
+        return None if self.model is None or not self.model.monitor.enabled else self.model.monitor.every_s
 
     @property
     def batching(self) -> BatchingConfig:
@@ -196,6 +204,7 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
     offered = tuple(offering.as_offering() for offering in config.offerings)
     rates = capacities(model, profiles)
     rented = tuple(each for each in offered if each.market is Market.ON_DEMAND)
+    others = tuple(each for each in offered if each.market is not Market.ON_DEMAND)
     return SimulatedScenario(
         scenario=Scenario(
             name=f"{model.name} of {path}",
@@ -209,8 +218,16 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
         ),
         profiles=profiles,
         rows_max=dict.fromkeys(profiles, model.batching.rows_max),
-        spot=tuple(each for each in offered if each.market is Market.SPOT),
-        standbys=tuple(each for each in offered if each.market is Market.BURSTABLE),
+        spot=tuple(each for each in others if each.name not in config.standbys),
+        standbys=tuple(each for each in others if each.name in config.standbys),
         spare_capacities=rates,
         model=model,
+        # They are processes of this machine, as `mark.cloud.local` rents and `domain.cost` bills them.
+        behaviour=CloudBehaviour(
+            boot_variation=0.0,
+            billed_s_min=0.0,
+            notice_s=config.spot.notice_s,
+            taken_share=config.spot.taken_share,
+            sold_out_after_s=config.spot.sold_out_after_s,
+        ),
     )

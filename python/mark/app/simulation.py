@@ -40,8 +40,6 @@ _PING_INTERVAL_NS = 5 * 60 * 1_000_000_000
 _BILLED_QUANTUM_NS = 100_000_000
 _USD_PER_FUNCTION_REQUEST = 0.2e-6
 _KEPT_WARM = 100  # assumed: pinged every five minutes, so that a burst finds them
-# What a configuration offers are processes of this machine, as `mark.cloud.local` rents and `domain.cost` bills them.
-_LOCAL = CloudBehaviour(boot_variation=0.0, billed_s_min=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +138,7 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     began_s = time.perf_counter()
     clock = ManualClock()
     made = policy_of(policy, _inputs(simulated, load, seed, clock, past))
-    if behaviour is None and simulated.model is not None:
-        behaviour = _LOCAL
-    cloud = SimulatedCloud(made.offerings, clock, behaviour, seed)
+    cloud = SimulatedCloud(made.offerings, clock, behaviour or simulated.behaviour, seed)
     feed = feed_of(load, scene_s_of(simulated, past))
     world = World(_world_params(simulated, made, seed), feed, cloud, clock, made.controller)
     duration_s = world.run(on_progress=on_progress)
@@ -179,6 +175,7 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         step_s=scenario.step_s,
         window_s=simulated.window_s,
         warmup_s=simulated.warmup_s,
+        watch_s=simulated.watch_s,
         seed=seed,
     )
 

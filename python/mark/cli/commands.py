@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from mark.cli.chaos import chaos
 from mark.cli.compare import compare
 from mark.cli.demo import demo
 from mark.cli.forecast import forecast
@@ -30,3 +31,4 @@ for command in (serve, worker, load, status, plan, simulate, compare, demo, vers
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)
+app.add_typer(chaos)

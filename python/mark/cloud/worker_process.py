@@ -43,7 +43,7 @@ class WorkerProcess:
     """
 
     def __init__(self, command: Sequence[str], address: str) -> None:
-        self.address = address
+        self._address = address
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._lock = threading.Lock()
         self._reaped = False
@@ -58,6 +58,11 @@ class WorkerProcess:
             errors="replace",
             start_new_session=True,
         )
+
+    @property
+    def address(self) -> str:
+        """Where it serves, once it does."""
+        return self._address
 
     def watch(
         self,
@@ -88,6 +93,10 @@ class WorkerProcess:
 
         self._start(wait_ready)
         self._start(lambda: self._wait_exit(reading, on_exit))
+
+    def ready_after(self, boot_s: float, on_ready: Callable[[], None]) -> None:
+        """Call back from another thread when so much time has passed, unless it ends before: it answers already."""
+        self._start(lambda: None if self._ended.wait(boot_s) else on_ready())
 
     def stop(self, grace_s: float) -> None:
         """Ask it to end, and kill it when it has not ended after `grace_s`. Does not wait.

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mark.config.forecasting import ForecastConfig
+from mark.config.monitor import MonitorConfig
 from mark.config.serverless import ServerlessConfig, check_serverless
+from mark.config.spot import SpotConfig
 from mark.config.values import (
     COUNT_MAX,
     DAY_S,
@@ -162,6 +164,7 @@ class ModelConfig(Section):
     slo: SloConfig
     batching: BatchingConfig = BatchingConfig()
     controller: ControllerConfig = ControllerConfig()
+    monitor: MonitorConfig = MonitorConfig()
     profiles: dict[str, ProfilePoints] = Field(default_factory=dict)
     workers: list[WorkerConfig] = Field(default_factory=list)
     serverless: ServerlessConfig | None = None
@@ -239,6 +242,23 @@ class OfferingConfig(Section):
     cpu_share: Share = 1.0
     boot_s: Seconds = 0.0
     max_count: Count = 1
+    interruptions_per_hour: Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False), NotBool] = 0.0
+    standby: bool = False
+    stopped: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 0
+    baseline_share: Share = 1.0
+    credits_s: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _check_market(self) -> OfferingConfig:
+        if self.interruptions_per_hour > 0 and self.market != "spot":
+            raise wrong("only what is rented on spot is interrupted: market: spot", "interruptions_per_hour")
+        if self.standby and self.market != "burstable":
+            raise wrong("a standby is bought as burstable: market: burstable", "standby")
+        if (self.credits_s is not None or self.baseline_share < 1) and self.market != "burstable":
+            raise wrong("only what is burstable runs on credits: market: burstable", "credits_s")
+        if self.stopped > self.max_count:
+            raise wrong(f"{self.stopped} cannot be kept of {self.max_count}; raise max_count or lower it", "stopped")
+        return self
 
     def as_offering(self) -> Offering:
         """As a domain value."""
@@ -250,6 +270,10 @@ class OfferingConfig(Section):
             max_count=self.max_count,
             threads=self.threads,
             cpu_share=self.cpu_share,
+            interruptions_per_hour=self.interruptions_per_hour,
+            stopped=self.stopped,
+            baseline_share=self.baseline_share,
+            credits_s=math.inf if self.credits_s is None else self.credits_s,
         )
 
 
@@ -258,8 +282,14 @@ class Config(Section):
 
     cluster: Name = "mark"
     server: ServerConfig = ServerConfig()
+    spot: SpotConfig = SpotConfig()
     offerings: list[OfferingConfig] = Field(default_factory=list)
     models: Annotated[list[ModelConfig], Field(min_length=1)]
+
+    @property
+    def standbys(self) -> frozenset[str]:
+        """Names of the offerings that are launched to bridge a gap, and for nothing else."""
+        return frozenset(offering.name for offering in self.offerings if offering.standby)
 
     @model_validator(mode="after")
     def _check_names(self) -> Config:
@@ -276,19 +306,23 @@ class Config(Section):
                         f"known are {', '.join(known)}",
                         "models", index, "profiles", name,
                     )  # fmt: skip
-            if model.source is not None and not known:
-                raise wrong(f"model {model.name!r} needs at least one entry under offerings to run on", "models", index)
+            if model.source is not None and all(offering.standby for offering in self.offerings):
+                raise wrong(
+                    f"model {model.name!r} needs at least one entry under offerings to run on that is no standby",
+                    "models", index,
+                )  # fmt: skip
         return self
 
     @model_validator(mode="after")
     def _check_counts(self) -> Config:
         # A model whose least fleet cannot be had would never be ready.
-        available, kept = sum(offering.max_count for offering in self.offerings), 0
+        available, kept = sum(offering.max_count for offering in self.offerings if not offering.standby), 0
         for index, model in enumerate(self.models):
             kept += model.controller.min_instances if model.source is not None else 0
             if kept > available:
                 raise wrong(
-                    f"the models keep {kept} instances in all, but max_count of the offerings adds up to {available}; "
+                    f"the models keep {kept} instances in all, but max_count of the "
+                    f"offerings{', standbys left out,' if self.standbys else ''} adds up to {available}; "
                     "lower one or raise the other",
                     "models", index, "controller", "min_instances",
                 )  # fmt: skip

@@ -75,6 +75,11 @@ class Arrivals:
             return self._maxima[-1]
         return self._step_maximum
 
+    @property
+    def rows(self) -> float:
+        """Rows that were offered in all until the last sample."""
+        return self._sampled_rows
+
     def _spread(self, now_ns: int, rows: float, window_end_ns: int) -> None:
         began_ns, span_ns = self._sampled_ns, now_ns - self._sampled_ns
         while now_ns >= window_end_ns:

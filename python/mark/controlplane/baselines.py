@@ -60,6 +60,11 @@ class CountController:
         self._ticked: tuple[int, int] | None = None  # those of the last tick
         self._ticks = 0
 
+    @property
+    def capacities(self) -> Mapping[str, float]:
+        """Rows per second that one instance of each offering serves under the SLO."""
+        return self._capacities
+
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._seen = (now_ns, submitted_rows)
@@ -70,6 +75,10 @@ class CountController:
     def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:  # noqa: ARG002 - it rents nothing that is taken away
         """Nothing: the next tick replaces what is gone."""
         return ()
+
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:  # noqa: ARG002 - nor hurries
+        """Nothing: it looks at the load alone."""
+        return None
 
     def tick(self, snapshot: Snapshot) -> Decision:
         """Decide what to launch and what to retire now."""

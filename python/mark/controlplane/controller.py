@@ -13,15 +13,18 @@ import numpy.typing as npt
 
 from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
+from mark.controlplane.slo_monitor import SloMonitor, SloMonitorParams
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.fleet_plan import FleetPlan
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering, Serverless
 from mark.domain.plan import Action, Decision, Launch, Retire
 from mark.policies.interruption import bridge
+from mark.policies.least_fleet import at_least
 from mark.policies.planning import PlanningOptions
-from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of, propose
+from mark.policies.provisioning import Keep, Proposal, lead_steps_of, propose
 from mark.policies.refined_proposal import moved_on, propose_refined
+from mark.policies.reinforcement import ReinforcementInputs, reinforce
 from mark.ports import Forecaster
 
 __all__ = ["STEPS_KEPT", "Controller", "ControllerParams", "Snapshot"]
@@ -42,6 +45,7 @@ class ControllerParams:
         min_instances: kept even without load.
         standbys: offerings that only bridge interruptions, and are not planned with otherwise.
         policy: "refined" searches for the cheapest schedule over the horizon, "greedy" is MArk's Algorithm 1.
+        monitor: what is done between two steps when the promise is broken; None for nothing.
     """
 
     step_s: float = 60.0
@@ -51,6 +55,7 @@ class ControllerParams:
     min_instances: int = 1
     standbys: frozenset[str] = frozenset()
     policy: Literal["greedy", "refined"] = "refined"
+    monitor: SloMonitorParams | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.window_s <= self.step_s < math.inf and self.cooldown_s < math.inf):
@@ -107,6 +112,7 @@ class Controller:
         self._params = params
         self._arrivals = Arrivals(params.step_s, params.window_s, STEPS_KEPT)
         self._reconciler = Reconciler(*deployment, params.cooldown_s, params.min_instances)
+        self._monitor = None if params.monitor is None else SloMonitor(params.monitor)
         self._unavailable_until_ns: dict[str, int] = {}
         self._forecast: Forecast | None = None  # of the last tick
         self._last: tuple[int, FleetPlan] | None = None  # when the last plan was made, and the plan
@@ -127,6 +133,8 @@ class Controller:
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """Plan without an offering until then: it was sold out, or its instances die while they boot."""
         self._unavailable_until_ns[offering] = until_ns
+        if self._monitor is not None:
+            self._monitor.refused(offering)
 
     def tick(self, snapshot: Snapshot) -> Decision:
         """Decide what to launch and what to retire now."""
@@ -145,8 +153,12 @@ class Controller:
         # A standby is not there for the plan: what it stands in for is bought anew, and serves before it goes.
         planned = tuple(each for each in snapshot.instances if each.offering not in params.standbys)
         proposal = self._propose(offerings, replace(snapshot, instances=planned), forecast, unavailable)
-        proposal = self._at_least_minimum(proposal, planned, unavailable)
+        proposal = at_least(params.min_instances, proposal, planned, offerings, self._capacities, unavailable)
         proposal = replace(proposal, keeps=proposal.keeps + self._standing_in(proposal, snapshot.instances))
+        if self._monitor is not None:
+            added = self._monitor.kept(snapshot.instances, now_ns)
+            keeps = tuple(Keep(each, "added for the promise a moment ago") for each in added)
+            proposal = replace(proposal, keeps=proposal.keeps + keeps)
         load_per_s = self._arrivals.last_per_s()
         actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
         return Decision(
@@ -167,6 +179,47 @@ class Controller:
             standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon(), unavailable
         )
         return self._reconciler.launches(purchases)
+
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
+        """What to launch at once because the last requests broke the promise; None when they kept it.
+
+        Call it as often as the monitor looks, or more. Its launches are part of what the next plan finds running.
+
+        Args:
+            snapshot: as for `tick`.
+            ended: requests that ended in all until now and that more capacity could have answered.
+            in_time: how many of them were answered in time.
+        """
+        monitor, now_ns = self._monitor, snapshot.now_ns
+        broken = None if monitor is None else monitor.look(now_ns, self._arrivals.rows, ended, in_time)
+        if monitor is None or broken is None:
+            return None
+        load_per_s = max(self._arrivals.last_per_s(), monitor.load_per_s)
+        inputs = ReinforcementInputs(
+            offerings=self._offerings,
+            capacities=self._capacities,
+            staying=snapshot.instances,
+            leaving=snapshot.draining,
+            load_per_s=load_per_s,
+            unavailable=self._unavailable(now_ns),
+            load_factor_max=monitor.params.load_factor_max,
+        )
+        more = reinforce(inputs, now_ns)
+        if not more.purchases and not monitor.nothing_added(now_ns):
+            return None
+        launches = self._reconciler.launches(more.purchases)
+        counts = Counter(purchase.offering for purchase in more.purchases)
+        if counts:
+            monitor.added(now_ns, {each.name: each.boot_s for each in self._offerings if counts[each.name]})
+        what = ", ".join(f"{count} x {name}" for name, count in counts.items()) or "nothing"
+        return Decision(
+            at_ns=now_ns,
+            actions=launches,
+            forecast=self._forecast or Forecast(self._params.step_s, (load_per_s,), "nothing"),
+            load_per_s=load_per_s,
+            capacity_per_s=self._capacity_after(launches, snapshot.instances),
+            reason=f"{broken}; added at once: {what} ({more.reason})",
+        )
 
     def _standing_in(self, proposal: Proposal, instances: Sequence[Instance]) -> tuple[Keep, ...]:
         """The standbys that are still needed: they carry what the plan's instances do not, until those are ready."""
@@ -223,34 +276,6 @@ class Controller:
             return None
         made_ns, plan = self._last
         return moved_on(plan, round((now_ns - made_ns) / 1e9 / self._params.step_s))
-
-    def _at_least_minimum(self, proposal: Proposal, instances: Sequence[Instance], unavailable: set[str]) -> Proposal:
-        """Fill up to min_instances: with what runs, cheapest first, then with the cheapest offering that can be had."""
-        missing = self._params.min_instances - len(proposal.keeps) - len(proposal.purchases)
-        if missing <= 0:
-            return proposal
-        prices = {offering.name: offering.price_usd_per_hour for offering in self._offerings}
-        needed = {keep.instance for keep in proposal.keeps}
-        spare = sorted(
-            (instance for instance in instances if instance.id not in needed),
-            key=lambda instance: (prices[instance.offering], instance.launched_at_ns),
-        )
-        reason = f"min_instances is {self._params.min_instances}"
-        keeps = tuple(Keep(instance.id, reason) for instance in spare[:missing])
-        missing -= len(keeps)
-        alive = Counter(instance.offering for instance in instances)
-        alive.update(purchase.offering for purchase in proposal.purchases)
-        purchases: list[Purchase] = []
-        for offering in sorted(self._offerings, key=lambda offering: offering.price_usd_per_hour):
-            if offering.name in unavailable or self._capacities.get(offering.name, 0.0) <= 0:
-                continue
-            room = max(0, offering.max_count - alive[offering.name])
-            purchases += [Purchase(offering.name, reason)] * min(room, missing - len(purchases))
-        return Proposal(
-            keeps=proposal.keeps + keeps,
-            purchases=proposal.purchases + tuple(purchases),
-            uncovered_per_s=proposal.uncovered_per_s,
-        )
 
     def _capacity_after(self, actions: Sequence[Action], instances: Sequence[Instance]) -> float:
         retired = {action.instance for action in actions if isinstance(action, Retire)}

@@ -9,6 +9,7 @@ from mark.config import Config
 from mark.demo.picture import draw_picture
 from mark.demo.report import DemoReport
 from mark.demo.series import Series
+from mark.domain.offering import Market
 from mark.policies.provisioning import peak_sized_fleet
 from mark.workload.report import LoadReport
 
@@ -40,14 +41,19 @@ def judge(load: LoadReport, series: Series, config: Config, picture: Path) -> De
         cost_usd_peak_sized=None if usd_per_hour is None else usd_per_hour * duration_s / 3600,
         duration_s=duration_s,
         by_status=figures["by_status"],
+        workers_taken=0 if series.interruption is None else series.interruption.workers,
         picture=picture,
     )
 
 
 def _peak_fleet(config: Config, peak_per_s: float) -> tuple[dict[str, int] | None, float | None]:
-    """The cheapest fleet for the peak and what it costs in an hour; None when the offerings do not carry it."""
+    """The cheapest fleet for the peak and what it costs in an hour; None when the offerings do not carry it.
+
+    On demand: one that is rented once and never replaced would not outlive the interruption on spot.
+    """
     model = config.models[0]
-    offerings = [offering.as_offering() for offering in config.offerings]
+    rented = [offering.as_offering() for offering in config.offerings]
+    offerings = [offering for offering in rented if offering.market is Market.ON_DEMAND]
     try:
         fleet = peak_sized_fleet(offerings, app.capacities(model, model.as_profiles()), peak_per_s)
     except ValueError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from mark.demo.series import Series
+from mark.demo.series import Interruption, Series
 from mark.domain.slo import Slo
 from mark.errors import ConfigError
 
@@ -15,10 +16,13 @@ _LOAD = "#1f4e79"
 _FORECAST = "#d98c00"
 _CAPACITY = "#4a9c6d"
 _VIOLATION = "#c0392b"
+_INTERRUPTION = "#7d3c98"
 
 
 def draw_picture(series: Series, slo: Slo, path: Path) -> None:
     """Write a PNG of three panels that share the time axis: rates, latency against the promise, and the fleet.
+
+    An interruption is marked in each, from its notice to its end.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -66,8 +70,16 @@ def draw_picture(series: Series, slo: Slo, path: Path) -> None:
     fleet.set_xlabel("seconds")
 
     for axes in (rates, latency, fleet):
+        _mark_interruption(axes, series.interruption)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left", fontsize="small", ncols=4)
         axes.set_ylim(0, axes.get_ylim()[1] * 1.2)  # room for the legend
     violations.legend(loc="upper right", fontsize="small")
     figure.savefig(path, dpi=120)
+
+
+def _mark_interruption(axes: Any, interruption: Interruption | None) -> None:
+    if interruption is not None:
+        until_s = interruption.at_s + interruption.notice_s
+        axes.axvspan(interruption.at_s, until_s, color=_INTERRUPTION, alpha=0.12)
+        axes.axvline(until_s, color=_INTERRUPTION, linewidth=1, label=f"{interruption.workers} spot workers taken away")

@@ -19,8 +19,9 @@ class DemoReport:
 
     Attributes:
         peak_per_s: the rate that a fleet sized for the peak has to carry: the highest of the run, with head-room.
-        peak_fleet: the cheapest fleet of the same offerings that carries it, by offering; None when all of them
-            together do not.
+        peak_fleet: the cheapest fleet of the same offerings on demand that carries it, by offering; None when all of
+            them together do not.
+        workers_taken: spot workers that the cloud took away on the way.
         cost_usd_peak_sized: what that fleet costs for as long as the run took; None when there is no such fleet.
     """
 
@@ -38,6 +39,7 @@ class DemoReport:
     cost_usd_peak_sized: float | None
     duration_s: float
     by_status: dict[str, int]
+    workers_taken: int
     picture: Path
 
     @property
@@ -60,6 +62,7 @@ class DemoReport:
             "rt_max_ms": self.slo.rt_max_ms,
             "latency_ms": {"p50": self.p50_ms, "p98": self.p98_ms, "p99": self.p99_ms},
             "by_status": self.by_status,
+            "workers_taken": self.workers_taken,
             "cost_usd": self.cost_usd,
             "cost_usd_peak_sized": self.cost_usd_peak_sized,
             "peak_per_s": self.peak_per_s,
@@ -76,11 +79,12 @@ class DemoReport:
         table.add_row(
             f"answered within {self.slo.rt_max_ms:g} ms", f"{self.attainment:.2%}, promised {self.slo.sl_min:.0%}"
         )
+        table.add_row("spot workers taken away on the way", str(self.workers_taken))
         table.add_row("latency", f"p50 {self.p50_ms:.1f}   p98 {self.p98_ms:.1f}   p99 {self.p99_ms:.1f} ms")
         table.add_row("cost of the fleet", f"${self.cost_usd:.6f} in {self.duration_s:.0f} s")
-        peak = "cost of a fleet sized for the peak"
+        peak = "cost of a fleet sized for the peak, on demand"
         if self.cost_usd_peak_sized is None or self.peak_fleet is None:
-            table.add_row(peak, f"none: all offerings together do not carry {self.peak_per_s:.0f} requests/s")
+            table.add_row(peak, f"none: all of them together do not carry {self.peak_per_s:.0f} requests/s")
             table.add_row("saved", "cannot be said; the run is judged by its answers and its promise alone")
         else:
             fleet = ", ".join(f"{count} x {name}" for name, count in self.peak_fleet.items())

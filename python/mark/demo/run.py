@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -26,6 +26,7 @@ from mark import _core, app
 from mark.client import AsyncClient
 from mark.config import Config, parse_config
 from mark.demo.digits_model import DigitsModel, train_digits_model
+from mark.demo.interruption import interrupt_at, interrupt_call
 from mark.demo.judge import judge
 from mark.demo.report import DemoReport
 from mark.demo.series import Series
@@ -40,6 +41,7 @@ __all__ = ["DemoParams", "run_demo"]
 
 # Batches of another size, and other threads, round differently in the last bits of a float32.
 _TOLERANCE = 1e-3
+_INTERRUPTED_AT = 0.4  # of the day: the load is high, and still rises
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class DemoParams:
 
 
 async def run_demo(params: DemoParams, console: Console) -> DemoReport:
-    """Serve a freshly trained model on three kinds of local worker, and report what the fleet did.
+    """Serve a freshly trained model on four kinds of worker, interrupt it, and report what the fleet did.
 
     Raises:
         MarkError: something that a person can mend; the message says what.
@@ -161,12 +163,19 @@ async def _drive(
         load = OpenLoop(client, requests, check=lambda index, response: _agrees(response, model.logits[index % pool]))
         with Live(render(series, slo, duration_s), console=console, refresh_per_second=4) as live:
             watcher = Watcher(status_call(channel), load, series, lambda: live.update(render(series, slo, duration_s)))
-            report = await run_watched(load.run(instants_s), watcher.run())
+            interrupting = interrupt_at(
+                _INTERRUPTED_AT * duration_s, interrupt_call(channel), series, live.console.print
+            )
+            report = await run_watched(load.run(instants_s), _all(watcher.run(), interrupting))
             if series.last is None:  # shorter than the watcher's first look
                 await watcher.look()
         if not console.is_terminal:
             console.line()  # which the live view leaves out there
     return report, series
+
+
+async def _all(*works: Coroutine[None, None, None]) -> None:
+    await asyncio.gather(*works)
 
 
 def _agrees(response: bytes, logits: Any) -> bool:

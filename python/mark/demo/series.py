@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Sample", "Series"]
+__all__ = ["Interruption", "Sample", "Series"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,27 @@ class Sample:
     violations: int
 
 
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """Spot workers that were taken away.
+
+    Attributes:
+        at_s: when they were given notice, in seconds since the load began.
+        notice_s: how long it was.
+        workers: how many they were.
+    """
+
+    at_s: float
+    notice_s: float
+    workers: int
+
+
 @dataclass(slots=True)
 class Series:
-    """Samples in the order of time."""
+    """Samples in the order of time, and the interruption if there was one."""
 
     samples: list[Sample] = field(default_factory=list)
+    interruption: Interruption | None = None
 
     def append(self, sample: Sample) -> None:
         """Add the newest sample."""

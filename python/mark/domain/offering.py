@@ -35,6 +35,8 @@ class Offering:
         pool_share_max: of the load that the pool may carry, in (0, 1].
         baseline_share: of the capacity that is left when a burstable has no credits, in [0, 1].
         credits_s: seconds that a new burstable serves at full capacity.
+        stopped: machines that are kept ready and stopped for each model, so that a launch takes but `boot_s`; they are
+            not billed until they are launched.
     """
 
     name: str
@@ -50,10 +52,13 @@ class Offering:
     pool_share_max: float = 1.0
     baseline_share: float = 1.0
     credits_s: float = math.inf
+    stopped: int = 0
 
     def __post_init__(self) -> None:
         if not self.price_usd_per_hour >= 0 or not self.boot_s >= 0:
             raise ValueError(f"offering {self.name}: price_usd_per_hour and boot_s must not be negative")
+        if not 0 <= self.stopped <= self.max_count:
+            raise ValueError(f"offering {self.name}: needs 0 <= stopped <= max_count")
         if self.max_count < 1 or self.threads < 1 or not 0 < self.cpu_share <= 1:
             raise ValueError(f"offering {self.name}: needs max_count >= 1, threads >= 1 and 0 < cpu_share <= 1")
         if not self.interruptions_per_hour >= 0 or not self.credits_s >= 0 or not self.billed_boot_s >= 0:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 from mark._core import WorkerSpec
-from mark.controlplane.controller import Controller
-from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.controlplane.fleet_rules import FleetRules
+from mark.controlplane.fleet_view import FleetChange
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.plan import Decision, Launch
@@ -33,13 +33,10 @@ class ControlLoopParams:
     Attributes:
         step_s: the planner runs once in this time.
         observe_s: the load is sampled, and the cloud looked at, at least once in this time.
-        unavailable_s: an offering that was refused, or whose instance died while it booted, is left alone this long;
-            longer after each further failure (`FleetView.refused`).
     """
 
     step_s: float
     observe_s: float
-    unavailable_s: float = 30.0
 
 
 class ControlLoop:
@@ -50,13 +47,13 @@ class ControlLoop:
 
     Invariants:
         - an instance is linked to the dispatch loop from when it is seen ready until it is seen gone or was drained;
-        - an instance that is being drained is never planned with again.
+        - an instance that is being drained, or that the cloud will take away, is never planned with again.
     """
 
     def __init__(
         self,
         artifact: ModelArtifact,
-        controller: Controller,
+        fleet: FleetRules,
         cloud: Cloud,
         dispatch: DispatchLoop,
         specs: Mapping[str, WorkerSpec],
@@ -64,20 +61,18 @@ class ControlLoop:
     ) -> None:
         self._artifact = artifact
         self._model = artifact.signature.name
-        self._controller = controller
         self._cloud = cloud
         self._dispatch = dispatch
         self._specs = specs
         self._worker_ids = worker_ids
-        self._fleet = FleetView(self._model)
+        self._fleet = fleet
         self._linked: dict[InstanceId, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unavailable_s = 0.0
 
     @property
     def capacities(self) -> Mapping[str, float]:
         """Rows per second that one instance of each offering serves under the SLO."""
-        return self._controller.capacities
+        return self._fleet.capacities
 
     @property
     def instances(self) -> list[Instance]:
@@ -86,7 +81,7 @@ class ControlLoop:
 
     @property
     def draining(self) -> frozenset[InstanceId]:
-        """Instances that take no more batches and are about to be given back."""
+        """Instances that take no more batches: about to be given back, or to be taken away."""
         return self._fleet.draining
 
     async def run(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
@@ -96,10 +91,10 @@ class ControlLoop:
             ModelLoadError: the first instance ended before it ever answered; its own words are in the message.
         """
         next_tick_ns, changes = clock.now_ns(), 0
-        self._unavailable_s = params.unavailable_s
         try:
             while True:
                 await self._observe(clock)
+                await self._watch(clock, recorder)
                 if clock.now_ns() >= next_tick_ns:
                     await self._tick(clock, recorder)
                     next_tick_ns += round(params.step_s * 1e9)
@@ -111,32 +106,39 @@ class ControlLoop:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _observe(self, clock: Clock) -> None:
-        self._controller.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
+        self._fleet.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
         await self._end_hung()
+        for instance in self._fleet.drain_now(clock.now_ns()):
+            self._start(self._drain(instance))
         try:
             seen = await asyncio.to_thread(self._cloud.list_instances)
         except CloudError as error:
             _log.warning("%s: the cloud does not say what runs, so what was seen last holds: %s", self._model, error)
             return
-        for change in self._fleet.see(seen):
+        news = self._fleet.see(seen, clock.now_ns())
+        for change in news.changes:
             await self._moved(change, clock)
+        for launch in news.launches:
+            _log.info("%s: launch %s at once: %s", self._model, launch.offering, launch.reason)
+            await self._launch(launch, clock)
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
-        if change.is_ready and after.address is not None:
+        if change.is_ready and after.address is not None and after.id not in self._fleet.draining:
             worker = self._linked[after.id] = self._worker_ids()
             signature = self._artifact.signature
             link = WorkerLink(after.address, signature.name, signature.version)
             self._dispatch.add_worker(worker, link, self._specs[after.offering])
-        elif change.is_lost:
+        if change.is_noticed and after.taken_at_ns is not None:
+            left_s = (after.taken_at_ns - clock.now_ns()) / 1e9
+            _log.warning("%s: the cloud takes instance %s away in %.1f s", self._model, after.id, left_s)
+        if change.is_lost:
             if change.failed_to_boot and not self._fleet.ever_ready:
                 raise ModelLoadError(f"model {self._model} does not start on offering {after.offering}: {after.detail}")
             _log.warning("%s: instance %s (%s) is gone: %s", self._model, after.id, after.offering, after.detail)
             worker_or_none = self._linked.pop(after.id, None)
             if worker_or_none is not None:
                 await self._dispatch.remove_worker(worker_or_none)
-            if change.failed_to_boot:
-                self._refused(after.offering, clock)
 
     async def _end_hung(self) -> None:
         """Give instances back whose worker takes batches and does not answer; the next tick replaces them."""
@@ -147,10 +149,17 @@ class ControlLoop:
             await self._dispatch.remove_worker(worker)
             self._retire(instance)
 
+    async def _watch(self, clock: Clock, recorder: Recorder) -> None:
+        decision = self._fleet.watch(clock.now_ns(), self._dispatch.attained())
+        if decision is not None:
+            recorder.record(decision, self._model)
+            if not decision.actions:
+                _log.warning("%s: %s", self._model, decision.reason)
+            await self._apply(decision, clock)
+
     async def _tick(self, clock: Clock, recorder: Recorder) -> None:
-        snapshot = self._fleet.snapshot(clock.now_ns())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
-        decision = await asyncio.to_thread(self._controller.tick, snapshot)
+        decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns())
         recorder.record(decision, self._model)
         await self._apply(decision, clock)
 
@@ -166,27 +175,29 @@ class ControlLoop:
             launched = await asyncio.to_thread(self._cloud.launch, action.offering, self._artifact, action.token)
         except (InsufficientCapacity, QuotaExceeded) as error:
             _log.warning("%s: no %s to be had: %s", self._model, action.offering, error)
-            self._refused(action.offering, clock)
+            self._fleet.refused(action.offering, clock.now_ns())
         except CloudError as error:
             _log.error("%s: launching %s failed: %s", self._model, action.offering, error)
-            self._refused(action.offering, clock)
+            self._fleet.refused(action.offering, clock.now_ns())
         else:
             self._fleet.launched(launched)
 
-    def _refused(self, offering: str, clock: Clock) -> None:
-        pause_s = self._fleet.refused(offering, self._unavailable_s)
-        self._controller.offering_unavailable(offering, clock.now_ns() + round(pause_s * 1e9))
-
     def _retire(self, instance: InstanceId) -> None:
-        self._fleet.drain(instance)
-        task = asyncio.get_running_loop().create_task(self._give_back(instance))
+        self._fleet.retired(instance)
+        self._start(self._give_back(instance))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _give_back(self, instance: InstanceId) -> None:
+    async def _drain(self, instance: InstanceId) -> None:
         worker = self._linked.pop(instance, None)
         if worker is not None:
             await self._dispatch.drain_worker(worker)
+
+    async def _give_back(self, instance: InstanceId) -> None:
+        await self._drain(instance)
         pause_s = _GIVE_BACK_AGAIN_S
         while not await self._terminate(instance):
             await asyncio.sleep(pause_s)

@@ -45,6 +45,9 @@ _EJECTED_MAX_S = 30.0
 # One late batch may be the machine's fault. So many in a row, and nothing in between, are the worker's.
 _HUNG_BATCHES = 2
 
+# How a request may end that more capacity could have answered: not those that their callers gave up, or the model did.
+_ANSWERABLE = tuple(outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR})
+
 
 class _Dropped(Exception):
     """An accepted request that gets no answer from an instance."""
@@ -187,6 +190,12 @@ class DispatchLoop:
         """What the request path counted so far, bursts included."""
         statistics = self._endpoint.statistics()
         return statistics if self._bursts is None else self._bursts.together_with(statistics)
+
+    def attained(self) -> tuple[int, int]:
+        """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
+        statistics = self._endpoint.statistics()
+        ended = sum(statistics.ended(outcome) for outcome in _ANSWERABLE)
+        return ended, statistics.ended(Outcome.ANSWERED)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""

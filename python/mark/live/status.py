@@ -11,6 +11,7 @@ from mark.domain.cost import cost_usd, instance_cost_usd
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
 from mark.live.burst_loop import BurstLoop
+from mark.live.chaos import interrupt
 from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
 from mark.ports import Clock, Cloud
@@ -39,6 +40,7 @@ class ControlService:
         self._inference = inference
         self._recorder = recorder
         self._clock = clock
+        self._cloud = cloud
         self._offerings = {offering.name: offering for offering in cloud.offerings()}
         self._began_ns = clock.now_ns()
 
@@ -51,6 +53,10 @@ class ControlService:
             draining=self._inference.draining,
             models=[self._model(model, now_ns) for model in self._models.values()],
         )
+
+    async def interrupt(self, request: Any) -> Any:
+        """The InterruptResponse to a request to take spot instances away."""
+        return await interrupt(request, self._cloud, self._models, self._clock)
 
     def _model(self, model: ServedModel, now_ns: int) -> Any:
         statistics = model.dispatch.statistics()

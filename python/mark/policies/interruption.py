@@ -7,17 +7,15 @@ the step that it plans, and so falls back to other pools and to on-demand instan
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.policies.fastest import buy_fastest, fastest_first
 from mark.policies.provisioning import Purchase
 
 __all__ = ["bridge"]
-
-_ROUNDING = 1e-9
 
 
 def bridge(
@@ -50,13 +48,5 @@ def bridge(
     lost_per_s = sum(capacities.get(instance.offering, 0.0) for instance in taken)
     missing_per_s = min(lost_per_s, load_per_s - kept_per_s)
     alive = Counter(instance.offering for instance in (*staying, *leaving))
-    able = [each for each in standbys if each.name not in unavailable and capacities.get(each.name, 0.0) > 0]
-    able.sort(key=lambda offering: (offering.boot_s, offering.price_usd_per_hour / capacities[offering.name]))
-    purchases: list[Purchase] = []
-    for offering in able:
-        room = max(0, offering.max_count - alive[offering.name])
-        # Sums of capacities are rounded: a hair's breadth is not one more instance.
-        count = min(room, max(0, math.ceil(missing_per_s / capacities[offering.name] - _ROUNDING)))
-        purchases += [Purchase(offering.name, f"stands in for {len(taken)} that the cloud takes away")] * count
-        missing_per_s -= count * capacities[offering.name]
-    return tuple(purchases)
+    able = fastest_first(standbys, capacities, unavailable)
+    return buy_fastest(able, capacities, alive, missing_per_s, f"stands in for {len(taken)} that the cloud takes away")

@@ -18,6 +18,7 @@ __all__ = [
     "GET_STATUS",
     "HEALTH_SERVICE",
     "INFERENCE_SERVICE",
+    "INTERRUPT",
     "MODEL_INFER",
     "MODEL_METADATA",
     "MODEL_READY",
@@ -27,6 +28,9 @@ __all__ = [
     "SERVER_READY",
     "BurstStatus",
     "InstanceStatus",
+    "InterruptRequest",
+    "InterruptResponse",
+    "InterruptedInstance",
     "LatencyStatus",
     "ModelInferRequest",
     "ModelInferResponse",
@@ -57,6 +61,7 @@ SERVER_METADATA = f"/{INFERENCE_SERVICE}/ServerMetadata"
 MODEL_METADATA = f"/{INFERENCE_SERVICE}/ModelMetadata"
 MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
+INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
 
 
 def _load_pool() -> descriptor_pool.DescriptorPool:
@@ -98,3 +103,6 @@ ModelStatus = _message("mark.v1.ModelStatus")
 SloStatus = _message("mark.v1.SloStatus")
 LatencyStatus = _message("mark.v1.LatencyStatus")
 InstanceStatus = _message("mark.v1.InstanceStatus")
+InterruptRequest = _message("mark.v1.InterruptRequest")
+InterruptResponse = _message("mark.v1.InterruptResponse")
+InterruptedInstance = _message("mark.v1.InterruptedInstance")

@@ -64,6 +64,10 @@ class ControlService(Protocol):
         """A StatusResponse."""
         ...
 
+    async def interrupt(self, request: Any) -> Any:
+        """An InterruptResponse to an InterruptRequest."""
+        ...
+
 
 async def make_server(
     address: str,
@@ -128,6 +132,7 @@ def _methods(
         methods[messages.GET_STATUS] = _unary(
             lambda _: control.get_status(), messages.StatusRequest, messages.StatusResponse
         )
+        methods[messages.INTERRUPT] = _unary(control.interrupt, messages.InterruptRequest, messages.InterruptResponse)
     methods.update(_reflection_methods(services))
     return methods
 

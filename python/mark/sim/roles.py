@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from mark._core import Simulation
-from mark.controlplane.controller import Snapshot
 from mark.domain.fleet import Instance
 from mark.domain.offering import Market
-from mark.domain.plan import Decision, Launch
 from mark.ports import Clock, Cloud
 
-__all__ = ["Feed", "FleetController", "MovableClock", "VirtualCloud"]
+__all__ = ["Feed", "MovableClock", "VirtualCloud"]
 
 
 class Feed(Protocol):
@@ -57,24 +55,4 @@ class VirtualCloud(Cloud, Protocol):
 
     def usd(self, market: Market) -> float:
         """Dollars spent on a market until now."""
-        ...
-
-
-class FleetController(Protocol):
-    """Sizes the fleet of one model: `mark.controlplane.Controller`, or one to compare with."""
-
-    def observe(self, now_ns: int, submitted_rows: int) -> None:
-        """Take note of the offered load."""
-        ...
-
-    def offering_unavailable(self, offering: str, until_ns: int) -> None:
-        """Plan without an offering until then."""
-        ...
-
-    def tick(self, snapshot: Snapshot) -> Decision:
-        """Decide what to launch and what to retire now."""
-        ...
-
-    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
-        """What to launch at once because the cloud will take instances away."""
         ...

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mark import _core
-from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.controlplane.fleet_rules import FleetController, FleetRuleParams, FleetRules
+from mark.controlplane.fleet_view import FleetChange
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import InstanceId
 from mark.domain.offering import Market
@@ -17,7 +18,7 @@ from mark.domain.plan import Launch
 from mark.domain.signature import ModelSignature
 from mark.errors import CloudError
 from mark.sim.history import History
-from mark.sim.roles import Feed, FleetController, MovableClock, VirtualCloud
+from mark.sim.roles import Feed, MovableClock, VirtualCloud
 
 __all__ = ["World", "WorldParams"]
 
@@ -45,6 +46,7 @@ class WorldParams:
         window_s: the load is observed once in this time.
         warmup_s: simulated before what is counted; a whole number of steps.
         unavailable_s: an offering that was refused is left alone this long.
+        watch_s: the controller is told once in this time how requests ended; None: never.
         seed: of arrivals and service times.
     """
 
@@ -61,6 +63,7 @@ class WorldParams:
     window_s: float = 5.0
     warmup_s: float = 1800.0
     unavailable_s: float = 30.0
+    watch_s: float | None = None
     seed: int = 0
 
 
@@ -80,8 +83,10 @@ class World:
         self._params = params
         self._cloud = cloud
         self._clock = clock
-        self._controller = controller
-        self._fleet = FleetView(_MODEL.signature.name)
+        # What an instance has when it is drained is answered before it goes.
+        lead_s = params.rt_max_ms / 1e3 + 2 * params.window_s
+        rules = FleetRuleParams(drain_lead_s=lead_s, unavailable_s=params.unavailable_s)
+        self._fleet = FleetRules(_MODEL.signature.name, controller, rules)
         self._engine = _core.Simulation(
             params.dispatcher,
             seed=params.seed,
@@ -97,7 +102,7 @@ class World:
         self._surplus_s: dict[InstanceId, float] = {}  # that was billed
         self._workers_ever = 0
         self._giving_back: list[InstanceId] = []
-        self._drain_at_ns: dict[InstanceId, int] = {}  # of those that the cloud takes away
+        self._watch_ns: float = math.inf if params.watch_s is None else 0
         self.history = History(params.step_s, params.capacities)
 
     @property
@@ -150,53 +155,47 @@ class World:
         """Let time pass; what the cloud does on the way happens at its own instant."""
         while True:
             change_ns, now_ns = self._cloud.next_change_ns(), self._clock.now_ns()
-            next_ns = int(until_ns if change_ns is None else min(until_ns, max(change_ns, now_ns)))
+            until_next_ns = min(until_ns, max(self._watch_ns, now_ns))
+            next_ns = int(until_next_ns if change_ns is None else min(until_next_ns, max(change_ns, now_ns)))
             if self._giving_back:
                 next_ns = min(next_ns, now_ns + _DRAINED_WITHIN_NS)
             self._engine.run_until(next_ns)
             self._clock.advance_s((next_ns - now_ns) / 1e9)
             self._see()
             self._give_back()
+            self._watch()
             if next_ns >= until_ns:
                 return
 
     def _observe(self) -> None:
         now_ns = self._clock.now_ns()
-        self._controller.observe(now_ns, self._engine.arrived)
+        self._fleet.observe(now_ns, self._engine.arrived)
         self._see()
-        for instance in [each for each, at_ns in self._drain_at_ns.items() if at_ns <= now_ns]:
-            del self._drain_at_ns[instance]
+        for instance in self._fleet.drain_now(now_ns):
             if instance in self._workers:
                 self._engine.worker_drain(self._workers[instance])
 
     def _see(self) -> None:
-        changes = self._fleet.see(self._cloud.take_changed())
-        for change in changes:
+        news = self._fleet.see(self._cloud.take_changed(), self._clock.now_ns())
+        for change in news.changes:
             self._moved(change)
-        if any(change.is_noticed for change in changes):
-            for launch in self._controller.bridge(self._fleet.snapshot(self._clock.now_ns())):
-                self._launch(launch)
+        for launch in news.launches:
+            self._launch(launch)
 
     def _moved(self, change: FleetChange) -> None:
         after = change.instance
-        if change.is_ready:
+        if change.is_ready and after.id not in self._fleet.draining:
             self._workers_ever += 1
             worker = self._workers[after.id] = self._workers_ever
             self._offerings[after.id] = after.offering
             self._engine.worker_up(
                 worker, self._params.specs[after.offering], credits=self._params.credits.get(after.offering)
             )
-        if change.is_noticed and after.taken_at_ns is not None:
-            # What it has then is answered before it goes.
-            lead_ns = self._params.rt_max_ms * 1e6 + 2e9 * self._params.window_s
-            self._drain_at_ns[after.id] = after.taken_at_ns - round(lead_ns)
         if change.is_lost:
             self._drop_worker(after.id)
-        if change.failed_to_boot:
-            self._refused(after.offering)
 
     def _tick(self) -> None:
-        decision = self._controller.tick(self._fleet.snapshot(self._clock.now_ns()))
+        decision = self._fleet.tick(self._clock.now_ns())
         self.history.decided(decision)
         for action in decision.actions:
             if isinstance(action, Launch):
@@ -204,18 +203,27 @@ class World:
             else:
                 self._retire(action.instance)
 
+    def _watch(self) -> None:
+        now_ns, watch_s = self._clock.now_ns(), self._params.watch_s
+        if watch_s is None or now_ns < self._watch_ns:
+            return
+        self._watch_ns = now_ns + round(watch_s * 1e9)
+        self._fleet.observe(now_ns, self._engine.arrived)
+        ended = {ending: self._engine.ended(ending) for ending in _core.Ending}
+        in_time = ended[_core.Ending.INSTANCE] + ended[_core.Ending.SERVERLESS]
+        decision = self._fleet.watch(now_ns, (sum(ended.values()), in_time))
+        for action in () if decision is None else decision.actions:
+            if isinstance(action, Launch):
+                self._launch(action)
+
     def _launch(self, action: Launch) -> None:
         try:
             self._fleet.launched(self._cloud.launch(action.offering, _MODEL, action.token))
         except CloudError:
-            self._refused(action.offering)
-
-    def _refused(self, offering: str) -> None:
-        pause_s = self._fleet.refused(offering, self._params.unavailable_s)
-        self._controller.offering_unavailable(offering, self._clock.now_ns() + round(pause_s * 1e9))
+            self._fleet.refused(action.offering, self._clock.now_ns())
 
     def _retire(self, instance: InstanceId) -> None:
-        self._fleet.drain(instance)
+        self._fleet.retired(instance)
         if instance in self._workers:
             self._engine.worker_drain(self._workers[instance])
         self._giving_back.append(instance)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
-from mark.domain.offering import Offering
+from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
 
 __all__ = ["FakeCloud"]
+
+_NOTICE_S = 120.0
 
 
 class FakeCloud:
@@ -47,6 +50,27 @@ class FakeCloud:
         """Let an instance end by itself, as a crash or a spot interruption does."""
         self._end(instance, detail)
 
+    def give_notice(self, instance: InstanceId, notice_s: float) -> None:
+        """Say that an instance will be taken away: it ends when the notice is over."""
+        taken_at_ns = self._clock.now_ns() + round(notice_s * 1e9)
+        self._instances[instance] = replace(self._seen(instance), taken_at_ns=taken_at_ns)
+        self._changes += 1
+
+    def interrupt_spot(self, share: float, model: str = "", notice_s: float | None = None) -> Sequence[Instance]:
+        """Give notice to a share of the spot instances; see `mark.ports.Interruptible`."""
+        spot = [
+            each
+            for each in self.list_instances()
+            if each.state is not InstanceState.GONE
+            and each.taken_at_ns is None
+            and model in {"", each.model}
+            and self._offerings[each.offering].market is Market.SPOT
+        ]
+        hit = spot[: math.ceil(share * len(spot) - 1e-9)]
+        for instance in hit:
+            self.give_notice(instance.id, _NOTICE_S if notice_s is None else notice_s)
+        return [self._instances[instance.id] for instance in hit]
+
     def offerings(self) -> Sequence[Offering]:
         """What can be rented."""
         return tuple(self._offerings.values())
@@ -79,6 +103,9 @@ class FakeCloud:
         self._changes += 1
         return self._instances[identity]
 
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Nothing to do: instances boot in `boot_s` all the same."""
+
     def terminate(self, instance: InstanceId) -> None:
         """Give an instance back; see `mark.ports.Cloud.terminate`."""
         if instance in self._instances:
@@ -108,12 +135,18 @@ class FakeCloud:
                 instance, state=InstanceState.READY, ready_at_ns=ready_at_ns, address=f"fake:{identity}"
             )
             self._changes += 1
+        taken_at_ns = instance.taken_at_ns
+        if taken_at_ns is not None and taken_at_ns <= self._clock.now_ns() and instance.state is not InstanceState.GONE:
+            instance = self._gone(instance, "taken away by the cloud", taken_at_ns)
         return instance
 
     def _end(self, identity: InstanceId, detail: str) -> None:
         instance = self._seen(identity)
         if instance.state is not InstanceState.GONE:
-            self._instances[identity] = replace(
-                instance, state=InstanceState.GONE, ended_at_ns=self._clock.now_ns(), detail=detail
-            )
-            self._changes += 1
+            self._gone(instance, detail, self._clock.now_ns())
+
+    def _gone(self, instance: Instance, detail: str, at_ns: int) -> Instance:
+        gone = replace(instance, state=InstanceState.GONE, ended_at_ns=at_ns, detail=detail)
+        self._instances[instance.id] = gone
+        self._changes += 1
+        return gone

@@ -20,6 +20,7 @@ from mark.worker.ending import Ending
 
 if TYPE_CHECKING:
     from mark.worker.runtimes import Model
+    from mark.worker.throttle import Throttle
 
 __all__ = ["WorkerOptions", "main", "run_worker"]
 
@@ -36,6 +37,8 @@ class WorkerOptions:
         address: "host:port", where port 0 takes a free one, or "unix:/path".
         threads: compute threads.
         cpu_share: share of the machine, in (0, 1].
+        baseline_share: of that share, in (0, 1]: what is left of it without credits, and earns them.
+        credits_s: seconds at the full share that it has at first; None for as many as it wants.
         exit_with_parent: end as on SIGTERM when stdin ends, so that no worker outlives the router that started it.
         grace_s: how long a stopping worker finishes what it has accepted; a batch that takes longer ends with it.
     """
@@ -46,6 +49,8 @@ class WorkerOptions:
     cpu_share: float = 1.0
     exit_with_parent: bool = False
     grace_s: float = 5.0
+    baseline_share: float = 1.0
+    credits_s: float | None = None
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -88,7 +93,6 @@ def _load(options: WorkerOptions) -> Model:
 async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
     from mark.protocol.service import make_server
     from mark.worker.servicer import WorkerService
-    from mark.worker.throttle import CpuShare
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -101,7 +105,7 @@ async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ending.begin)
     try:
-        service = WorkerService(options.artifact.signature, model, CpuShare(options.cpu_share, options.threads))
+        service = WorkerService(options.artifact.signature, model, _throttle(options))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     # Batches may be larger than one client's message, so the worker sets no limit of its own.
@@ -114,6 +118,15 @@ async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
     service.drain()
     await server.stop(options.grace_s)
     service.close()
+
+
+def _throttle(options: WorkerOptions) -> Throttle:
+    from mark.worker.throttle import CpuCredits, CpuShare, CpuUse
+
+    share = CpuShare(options.cpu_share, options.threads)
+    if options.credits_s is None:
+        return share
+    return CpuCredits(share, options.baseline_share, options.credits_s, CpuUse.now().wall_s)
 
 
 def _announce(name: str, address: str) -> bool:
@@ -138,6 +151,8 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--address", default="127.0.0.1:0", help="host:port or unix:/path")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpu-share", type=float, default=1.0)
+    parser.add_argument("--baseline-share", type=float, default=1.0)
+    parser.add_argument("--credits-s", type=float, default=None)
     parser.add_argument("--exit-with-parent", action="store_true")
     parser.add_argument("--grace-s", type=float, default=5.0, help="how long a stopping worker may finish its batch")
     options = parser.parse_args(arguments)
@@ -146,7 +161,14 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     except ValueError as error:
         raise ConfigError(f"--artifact: {error}") from error
     return WorkerOptions(
-        artifact, options.address, options.threads, options.cpu_share, options.exit_with_parent, options.grace_s
+        artifact,
+        address=options.address,
+        threads=options.threads,
+        cpu_share=options.cpu_share,
+        exit_with_parent=options.exit_with_parent,
+        grace_s=options.grace_s,
+        baseline_share=options.baseline_share,
+        credits_s=options.credits_s,
     )
 
 

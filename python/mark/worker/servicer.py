@@ -18,7 +18,7 @@ from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailabl
 from mark.protocol.statuses import error_of_fault
 from mark.protocol.tensors import array_of, datatype_of, raw_of
 from mark.worker.runtimes import Arrays, Model, first_line
-from mark.worker.throttle import CpuShare, CpuUse
+from mark.worker.throttle import CpuUse, Throttle
 
 __all__ = ["WorkerService"]
 
@@ -27,13 +27,13 @@ class WorkerService:
     """Implements `mark.protocol.service.InferenceService` for one model.
 
     Batches run one at a time, in order of arrival, on a thread of their own: the event loop stays free to answer
-    health checks and to notice cancelled calls. The thread idles after each batch as the share of the CPU demands, even
-    when the batch failed or its caller gave up.
+    health checks and to notice cancelled calls. The thread idles after each batch as the share of the CPU, or the
+    credits, demand, even when the batch failed or its caller gave up.
 
     Thread safety: belongs to one event loop.
     """
 
-    def __init__(self, signature: ModelSignature, model: Model, cpu_share: CpuShare) -> None:
+    def __init__(self, signature: ModelSignature, model: Model, throttle: Throttle) -> None:
         self._signature = signature
         self._core_signature = CoreSignature(
             signature.name,
@@ -43,7 +43,7 @@ class WorkerService:
             signature.rows_max,
         )
         self._model = model
-        self._cpu_share = cpu_share
+        self._throttle = throttle
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mark-model")
         self._draining = False
@@ -104,7 +104,8 @@ class WorkerService:
         try:
             return self._compute(request)
         finally:
-            self._closing.wait(self._cpu_share.idle_s(CpuUse.now() - began))
+            ended = CpuUse.now()
+            self._closing.wait(self._throttle.idle_s(ended - began, ended.wall_s))
 
     def _compute(self, request: InferRequest) -> bytes:
         inputs = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mark.cloud.spot_market import SpotMarketParams
+
 __all__ = ["CloudBehaviour", "Interruption", "SoldOut"]
 
 
@@ -69,3 +71,8 @@ class CloudBehaviour:
         instants_s = [each.at_s for each in self.interruptions]
         if instants_s != sorted(instants_s) or any(not 0 < each.share <= 1 for each in self.interruptions):
             raise ValueError("interruptions must be in order of time, each with 0 < share <= 1")
+
+    @property
+    def spot(self) -> SpotMarketParams:
+        """How spot instances are taken away."""
+        return SpotMarketParams(self.notice_s, self.taken_share, self.sold_out_after_s)

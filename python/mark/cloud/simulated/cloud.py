@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import random
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from mark.cloud.interruptions import Interruptions, pool_of
 from mark.cloud.simulated.behaviour import CloudBehaviour
 from mark.cloud.simulated.billing import Billing
-from mark.cloud.simulated.interruptions import Interruptions, pool_of
+from mark.cloud.spot_market import SpotMarket
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
@@ -20,8 +20,6 @@ from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
 
 __all__ = ["SimulatedCloud"]
-
-_ROUNDING = 1e-9  # 0.28 * 25 is a hair's breadth above 7
 
 
 class SimulatedCloud:
@@ -45,9 +43,9 @@ class SimulatedCloud:
         self._clock = clock
         self._behaviour = behaviour or CloudBehaviour()
         self._random = random.Random(f"cloud {seed}")
-        self._interruptions = Interruptions(
-            offerings, self._behaviour.taken_share, random.Random(f"interruptions {seed}")
-        )
+        spot = self._behaviour.spot
+        interruptions = Interruptions(offerings, spot.taken_share, random.Random(f"interruptions {seed}"))
+        self._spot = SpotMarket(offerings, spot, self._random, interruptions)
         self._forced = deque(self._behaviour.interruptions)
         self._billing = Billing(self._behaviour.billed_s_min)
         self._instances: dict[InstanceId, Instance] = {}
@@ -56,7 +54,6 @@ class SimulatedCloud:
         self._numbers = itertools.count(1)
         self._due: list[tuple[int, int, InstanceId]] = []
         self._changed: dict[InstanceId, None] = {}  # since the last take_changed, in that order
-        self._sold_out_until_ns: dict[str, int] = {}
         self._changes = 0
         self._interrupted = 0
         self._closed = False
@@ -87,6 +84,9 @@ class SimulatedCloud:
         self._billing.opened(instance, wanted, ready_at_ns)
         return instance
 
+    def prepare(self, artifact: ModelArtifact) -> None:
+        """Nothing to do: what is kept stopped is ready after its `boot_s`, as everything is."""
+
     def terminate(self, instance: InstanceId) -> None:
         """Give an instance back; see `mark.ports.Cloud.terminate`."""
         self.catch_up()
@@ -115,7 +115,7 @@ class SimulatedCloud:
         while self._due and self._due[0][2] not in self._alive:
             heapq.heappop(self._due)
         due = [self._due[0][0]] if self._due else []
-        drawn_ns = self._interruptions.next_ns()
+        drawn_ns = self._spot.next_ns()
         if drawn_ns is not None:
             due.append(drawn_ns)
         if self._forced:
@@ -135,9 +135,19 @@ class SimulatedCloud:
         for identity in instances:
             self._give_notice(identity, self._clock.now_ns())
 
+    def interrupt_spot(self, share: float, model: str = "", notice_s: float | None = None) -> Sequence[Instance]:
+        """Give notice to a share of the spot instances; see `mark.ports.Interruptible`."""
+        self.catch_up()
+        now_ns = self._clock.now_ns()
+        staying = [each for each in self._alive.values() if each.taken_at_ns is None and model in {"", each.model}]
+        hit = self._spot.interrupt_share(staying, share, now_ns)
+        for instance in hit:
+            self._give_notice(instance.id, now_ns, notice_s)
+        return [self._instances[instance.id] for instance in hit]
+
     def sell_out(self, name: str, until_ns: int) -> None:
         """Sell nothing of an offering or a pool until then."""
-        self._sold_out_until_ns[name] = max(until_ns, self._sold_out_until_ns.get(name, 0))
+        self._spot.sell_out(name, until_ns)
 
     def bill(self, market: Market, usd: float) -> None:
         """Add something to the bill that is no instance's time."""
@@ -154,10 +164,13 @@ class SimulatedCloud:
         while (at_ns := self.next_change_ns()) is not None and at_ns <= now_ns:
             if self._due and self._due[0][0] == at_ns:
                 self._happen(heapq.heappop(self._due)[2], at_ns)
-            elif self._forced and round(self._forced[0].at_s * 1e9) == at_ns:
-                self._interrupt_share(self._forced.popleft().share, at_ns)
+                continue
+            if self._forced and round(self._forced[0].at_s * 1e9) == at_ns:
+                hit = self._spot.interrupt_share(self._alive.values(), self._forced.popleft().share, at_ns)
             else:
-                self._interrupt_pool(self._interruptions.pop(), at_ns)
+                hit = self._spot.interrupt_next(self._alive.values(), at_ns)
+            for instance in hit:
+                self._give_notice(instance.id, at_ns)
 
     def _happen(self, identity: InstanceId, at_ns: int) -> None:
         instance = self._alive[identity]
@@ -166,31 +179,10 @@ class SimulatedCloud:
         elif instance.state is InstanceState.PENDING:
             self._put(replace(instance, state=InstanceState.READY, ready_at_ns=at_ns, address=f"simulated:{identity}"))
 
-    def _interrupt_pool(self, pool: str, at_ns: int) -> None:
-        for identity, instance in list(self._alive.items()):
-            offering = self._offerings[instance.offering]
-            in_pool = offering.market is Market.SPOT and pool_of(offering) == pool
-            if in_pool and self._random.random() < self._interruptions.share(offering):
-                self._give_notice(identity, at_ns)
-        self._sell_out_for_a_while(pool, at_ns)
-
-    def _interrupt_share(self, share: float, at_ns: int) -> None:
-        offerings = self._offerings
-        running = [each for each in self._alive.values() if offerings[each.offering].market is Market.SPOT]
-        hit = running[: math.ceil(share * len(running) - _ROUNDING)]
-        for instance in hit:
-            self._give_notice(instance.id, at_ns)
-        for pool in dict.fromkeys(pool_of(offerings[instance.offering]) for instance in hit):
-            self._sell_out_for_a_while(pool, at_ns)
-
-    def _sell_out_for_a_while(self, pool: str, at_ns: int) -> None:
-        pause_s = self._random.uniform(0.5, 1.5) * self._behaviour.sold_out_after_s
-        self.sell_out(pool, at_ns + round(pause_s * 1e9))
-
-    def _give_notice(self, identity: InstanceId, now_ns: int) -> None:
+    def _give_notice(self, identity: InstanceId, now_ns: int, notice_s: float | None = None) -> None:
         instance = self._alive.get(identity)
         if instance is not None and instance.taken_at_ns is None:
-            taken_at_ns = now_ns + round(self._behaviour.notice_s * 1e9)
+            taken_at_ns = now_ns + self._spot.notice_ns(notice_s)
             self._put(replace(instance, taken_at_ns=taken_at_ns))
             heapq.heappush(self._due, (taken_at_ns, self._changes, identity))
             self._interrupted += 1
@@ -210,9 +202,8 @@ class SimulatedCloud:
 
     def _is_sold_out(self, offering: Offering) -> bool:
         now_ns, names = self._clock.now_ns(), {offering.name, pool_of(offering)}
-        if any(now_ns < self._sold_out_until_ns.get(name, now_ns) for name in names):
-            return True
-        return any(gap.name in names and gap.from_s <= now_ns / 1e9 < gap.until_s for gap in self._behaviour.sold_out)
+        gaps = [gap for gap in self._behaviour.sold_out if gap.name in names]
+        return self._spot.is_sold_out(offering, now_ns) or any(gap.from_s <= now_ns / 1e9 < gap.until_s for gap in gaps)
 
     def _boot_s(self, offering: Offering) -> float:
         variation = self._behaviour.boot_variation

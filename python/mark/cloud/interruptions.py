@@ -1,4 +1,4 @@
-"""When a simulated cloud takes spot instances away: by pool, many at once."""
+"""When a cloud takes spot instances away: by pool, many at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Interruptions:
     Thread safety: none.
     """
 
-    def __init__(self, offerings: Sequence[Offering], taken_share: float, random: random.Random) -> None:
+    def __init__(
+        self, offerings: Sequence[Offering], taken_share: float, random: random.Random, began_ns: int = 0
+    ) -> None:
         self._random = random
         rates: dict[str, float] = {}
         for offering in offerings:
@@ -34,7 +36,7 @@ class Interruptions:
                 pool = pool_of(offering)
                 rates[pool] = max(rates.get(pool, 0.0), offering.interruptions_per_hour / taken_share)
         self._rates_per_hour = rates
-        self._next_ns = {pool: self._after(pool, 0) for pool in rates}
+        self._next_ns = {pool: self._after(pool, began_ns) for pool in rates}
 
     def next_ns(self) -> int | None:
         """When the next pool is interrupted; None when none ever is."""

@@ -1,0 +1,171 @@
+"""What a control loop does about what it sees of its fleet; shared by the live loop and the simulated one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from mark.controlplane.controller import Snapshot
+from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.domain.fleet import Instance, InstanceId
+from mark.domain.plan import Decision, Launch
+
+__all__ = ["FleetController", "FleetNews", "FleetRuleParams", "FleetRules"]
+
+
+class FleetController(Protocol):
+    """Sizes the fleet of one model: `mark.controlplane.Controller`, or one to compare with."""
+
+    @property
+    def capacities(self) -> Mapping[str, float]:
+        """Rows per second that one instance of each offering serves under the SLO."""
+        ...
+
+    def observe(self, now_ns: int, submitted_rows: int) -> None:
+        """Take note of the offered load."""
+        ...
+
+    def offering_unavailable(self, offering: str, until_ns: int) -> None:
+        """Plan without an offering until then."""
+        ...
+
+    def tick(self, snapshot: Snapshot) -> Decision:
+        """Decide what to launch and what to retire now."""
+        ...
+
+    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
+        """What to launch at once because the cloud will take instances away."""
+        ...
+
+    def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
+        """What to launch at once because the last requests broke the promise; None for nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRuleParams:
+    """When to let go.
+
+    Attributes:
+        drain_lead_s: an instance that the cloud takes away gets no more batches this long before; at most half of the
+            notice, so that a short one is still used.
+        unavailable_s: an offering that was refused, or whose instance died while it booted, is left alone this long;
+            longer after each further failure (`FleetView.refused`).
+    """
+
+    drain_lead_s: float
+    unavailable_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetNews:
+    """What moved on, and what to launch at once because of it."""
+
+    changes: tuple[FleetChange, ...]
+    launches: tuple[Launch, ...]
+
+
+class FleetRules:
+    """Between a cloud's list of instances and a controller: what is news, what is bridged, drained and left alone.
+
+    Knows no clock, cloud or thread; the loop that owns it carries out what it says.
+
+    Thread safety: none.
+
+    Invariant: `_drain_at_ns` and `_let_go` together hold exactly the instances that live and that the cloud will take
+    away: those that still serve, and those that are drained.
+    """
+
+    def __init__(self, model: str, controller: FleetController, params: FleetRuleParams) -> None:
+        self._controller = controller
+        self._params = params
+        self._view = FleetView(model)
+        self._drain_at_ns: dict[InstanceId, int] = {}
+        self._let_go: set[InstanceId] = set()
+
+    @property
+    def capacities(self) -> Mapping[str, float]:
+        """Rows per second that one instance of each offering serves under the SLO."""
+        return self._controller.capacities
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Every instance ever rented for the model, as last seen."""
+        return self._view.instances
+
+    @property
+    def draining(self) -> frozenset[InstanceId]:
+        """Instances that take no more batches: about to be given back, or to be taken away."""
+        return self._view.draining | self._let_go
+
+    @property
+    def ever_ready(self) -> bool:
+        """Whether any instance was ever ready."""
+        return self._view.ever_ready
+
+    def snapshot(self, now_ns: int) -> Snapshot:
+        """What the controller looks at."""
+        return self._view.snapshot(now_ns)
+
+    def observe(self, now_ns: int, submitted_rows: int) -> None:
+        """Take note of the offered load: rows submitted in all until now, refused ones included."""
+        self._controller.observe(now_ns, submitted_rows)
+
+    def see(self, instances: Iterable[Instance], now_ns: int) -> FleetNews:
+        """Take note of instances as the cloud sees them now.
+
+        Standbys are launched as soon as the cloud says that it will take something away: the next plan, which replaces
+        it for good, may be far off.
+        """
+        changes = self._view.see(instances)
+        for change in changes:
+            self._take_note(change, now_ns)
+        noticed = any(change.is_noticed for change in changes)
+        return FleetNews(tuple(changes), self._controller.bridge(self._view.snapshot(now_ns)) if noticed else ())
+
+    def drain_now(self, now_ns: int) -> list[InstanceId]:
+        """Instances to send nothing more to, for the cloud takes them away soon; each is named once."""
+        due = [instance for instance, at_ns in self._drain_at_ns.items() if at_ns <= now_ns]
+        for instance in due:
+            del self._drain_at_ns[instance]
+        self._let_go.update(due)
+        return due
+
+    def tick(self, now_ns: int) -> Decision:
+        """What to launch and what to retire now."""
+        return self._controller.tick(self._view.snapshot(now_ns))
+
+    def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:
+        """What to launch at once because the last requests broke the promise; None for nothing.
+
+        Args:
+            now_ns: the time.
+            attained: requests that ended until now and that more capacity could have answered, and how many of them
+                were answered in time.
+        """
+        return self._controller.watch(self._view.snapshot(now_ns), *attained)
+
+    def launched(self, instance: Instance) -> None:
+        """An instance was rented."""
+        self._view.launched(instance)
+
+    def retired(self, instance: InstanceId) -> None:
+        """An instance is being given back: it is never planned with again."""
+        self._view.drain(instance)
+
+    def refused(self, offering: str, now_ns: int) -> None:
+        """An offering was not to be had, or its instance died while it booted: it is left alone for a while."""
+        pause_s = self._view.refused(offering, self._params.unavailable_s)
+        self._controller.offering_unavailable(offering, now_ns + round(pause_s * 1e9))
+
+    def _take_note(self, change: FleetChange, now_ns: int) -> None:
+        after = change.instance
+        if change.is_noticed and after.taken_at_ns is not None:
+            lead_ns = min(round(self._params.drain_lead_s * 1e9), (after.taken_at_ns - now_ns) // 2)
+            self._drain_at_ns[after.id] = after.taken_at_ns - lead_ns
+        if after.ended_at_ns is not None:
+            self._drain_at_ns.pop(after.id, None)
+            self._let_go.discard(after.id)
+        if change.failed_to_boot:
+            self.refused(after.offering, now_ns)
