@@ -19,6 +19,7 @@ ARTIFACT = ModelArtifact(
 OFFERINGS = (
     Offering("small", Market.ON_DEMAND, price_usd_per_hour=3600.0, boot_s=0.0, max_count=2),
     Offering("slow", Market.SPOT, price_usd_per_hour=1.0, boot_s=0.3, max_count=1),
+    Offering("kept", Market.BURSTABLE, price_usd_per_hour=1.0, boot_s=0.1, max_count=1, stopped=1),
 )
 
 # The least that a worker does: says that it serves, and answers ServerReady.

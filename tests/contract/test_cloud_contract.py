@@ -83,7 +83,7 @@ def test_max_count_is_a_quota_that_termination_frees(world: World) -> None:
 
 
 def test_an_unknown_offering_is_refused(world: World) -> None:
-    with pytest.raises(CloudError, match="no offering 'huge'; there are small, slow"):
+    with pytest.raises(CloudError, match="no offering 'huge'; there are small, slow, kept"):
         world.cloud.launch("huge", ARTIFACT, "a")
 
 
@@ -200,3 +200,17 @@ def test_one_under_notice_may_be_given_back(world: World) -> None:
     cloud.terminate(launched.id)
 
     assert world.see(launched).detail == "terminated"
+
+
+def test_what_is_prepared_is_no_instance_and_is_launched_as_ever(world: World) -> None:
+    world.cloud.prepare(ARTIFACT)
+    assert world.cloud.list_instances() == ()
+
+    launched = world.cloud.launch("kept", ARTIFACT, "a")
+    ready = world.wait_for(launched, InstanceState.READY)
+    world.cloud.terminate(launched.id)
+
+    assert ready.ready_at_ns is not None
+    assert ready.ready_at_ns - ready.launched_at_ns >= 0.1e9
+    assert world.see(launched).state is InstanceState.GONE
+    assert [instance.id for instance in world.cloud.list_instances()] == [launched.id]
