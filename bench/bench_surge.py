@@ -1,6 +1,6 @@
 """A surge on real processes, with functions and without: attainment in the worst ten seconds, and a picture.
 
-`python -m pytest bench/bench_surge.py` runs a minute of each and draws docs/pictures/surge.svg.
+`python -m pytest bench/bench_surge.py` runs 40 seconds of each and draws docs/pictures/surge.svg.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def routed(folder: Path, *, serverless: bool) -> Iterator[str]:
 
 @pytest.mark.timeout(300)
 def test_functions_carry_a_surge_until_instances_do(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    calm_s, surge_s = (10.0, 30.0) if benchmark.enabled else (1.0, 10.0)
+    calm_s, surge_s = (10.0, 30.0) if benchmark.enabled else (0.5, 3.0)
     instants_s = surge_instants(calm_s, surge_s)
 
     def run(*, serverless: bool) -> SurgeRun:

@@ -27,7 +27,7 @@ def picture_of(runs: Mapping[str, SurgeRun], surge_at_s: float) -> str:
             _paint(axes, run, surge_at_s)
             axes.set_title(f"{title}: worst ten seconds {run.worst_window():.0%}", fontsize=9, loc="left")
         panels[0].set_ylabel("requests that ended in a second")
-        panels[0].legend(frameon=False, fontsize=8, loc="upper left")
+        panels[0].legend(frameon=False, fontsize=8, loc="upper left", ncols=3)
         panels[0].set_ylim(0, panels[0].get_ylim()[1] * 1.25)  # room for the legend
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None}, facecolor="white")
@@ -49,10 +49,10 @@ def _paint(axes: Any, run: SurgeRun, surge_at_s: float) -> None:
         alpha=0.75,
         linewidth=0,
     )
-    axes.axvline(surge_at_s, color=colour("faint"), linewidth=0.8, linestyle="--")
+    axes.axvline(surge_at_s, ymax=0.8, color=colour("faint"), linewidth=0.8, linestyle="--")
     for before, after in zip(run.carried, run.carried[1:], strict=False):
         if after.instances > before.instances and after.at_s > 1.0:
-            axes.axvline(after.at_s, color=colour("green"), linewidth=0.8)
+            axes.axvline(after.at_s, ymax=0.8, color=colour("green"), linewidth=0.8)
             axes.annotate(
                 f"{after.instances} instances", (after.at_s, 0), xytext=(2, 4), textcoords="offset points", fontsize=8
             )

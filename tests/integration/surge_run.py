@@ -73,10 +73,11 @@ class SurgeRun:
     status: Any
 
     def worst_window(self) -> float:
-        """The least attainment in ten seconds, wherever they begin, by the client's own clock."""
+        """The least attainment in ten seconds, wherever they begin, by the client's clock; in all of a shorter run."""
         kept = np.array([status == OK for status in self.load.statuses]) & (self.load.latencies_ms <= RT_MAX_MS)
-        begins = self.load.instants_s[self.load.instants_s <= self.load.instants_s[-1] - WINDOW_S]
-        ends = np.searchsorted(self.load.instants_s, begins + WINDOW_S)
+        instants_s = self.load.instants_s
+        begins = instants_s[instants_s <= max(instants_s[0], instants_s[-1] - WINDOW_S)]
+        ends = np.searchsorted(instants_s, begins + WINDOW_S)
         sums = np.concatenate([[0], np.cumsum(kept)])
         return float(np.min((sums[ends] - sums[: len(begins)]) / (ends - np.arange(len(begins)))))
 

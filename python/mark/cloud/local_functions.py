@@ -179,6 +179,9 @@ class LocalFunctions:
 
     def _give_back(self, function: _Function, *, trusted: bool) -> None:
         function.taken = False
+        if function not in self._functions:
+            self._hang_up(function)
+            return
         if function.gone or not function.ready.done():
             return  # one that boots is idle once it is ready
         if trusted and not self._closed:
@@ -287,8 +290,13 @@ class LocalFunctions:
         if not function.ready.done():
             function.ready.set_exception(CloudError(f"a function did not start: {detail}"))
             function.ready.exception()  # it may be that nobody waits for it
-        if function.channel is not None and not self._loop.is_closed():
+        if not function.taken:  # else its call fails first, which is how its caller hears of it
+            self._hang_up(function)
+
+    def _hang_up(self, function: _Function) -> None:
+        if function.channel is not None:
             self._spawn(function.channel.close())
+            function.channel = None
 
     def _withdraw(self, function: _Function) -> None:
         if function in self._idle:
@@ -312,7 +320,10 @@ class LocalFunctions:
             with contextlib.suppress(Throttled):  # those that end still count; the next round tries again
                 for _ in range(missing):
                     self._start_one()
-            await asyncio.gather(*(self._ping(each) for each in self._idle[-self._params.keep_warm :]))
+            pings = [self._spawn(self._ping(each)) for each in self._idle[-self._params.keep_warm :]]
+            if pings:
+                # Not gathered: a function that ends meanwhile cancels its ping, and must not cancel this loop.
+                await asyncio.wait(pings)
             await asyncio.sleep(self._params.ping_s)
 
     async def _ping(self, function: _Function) -> None:
@@ -331,10 +342,11 @@ class LocalFunctions:
             self._withdraw(function)
             self._rest(function)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _join(processes: Sequence[WorkerProcess], timeout_s: float) -> None:
