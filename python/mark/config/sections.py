@@ -15,6 +15,7 @@ from mark.config.values import (
     INT32_MAX,
     Count,
     Datatype,
+    Device,
     Int32,
     Int64,
     Milliseconds,
@@ -222,6 +223,7 @@ class OfferingConfig(Section):
     price_usd_per_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), NotBool]
     threads: Annotated[int, Field(ge=1, le=1024), NotBool] = 1
     cpu_share: Share = 1.0
+    device: Device = "cpu"
     boot_s: Seconds = 0.0
     max_count: Count = 1
 
@@ -235,6 +237,7 @@ class OfferingConfig(Section):
             max_count=self.max_count,
             threads=self.threads,
             cpu_share=self.cpu_share,
+            device=self.device,
         )
 
 
