@@ -1,4 +1,4 @@
-"""The command line: `mark serve`, `worker`, `load`, `trace`, `status`, `plan`, `demo` and `version`."""
+"""The command line: `mark serve`, `worker`, `load`, `trace`, `status`, `profile`, `plan`, `demo` and `version`."""
 
 from __future__ import annotations
 
