@@ -58,6 +58,12 @@ def test_a_promise_below_a_single_row_is_said_with_how_to_mend_it() -> None:
     )
 
 
+def test_a_model_that_takes_single_rows_is_not_advised_against_batches() -> None:
+    advice = batching_advice(profile((1, 10.0)), Slo(100.0, 0.98), margin_ms=2.0, rows_max=1)
+
+    assert advice.verdict == "rows_max is 1: rows are served one at a time"
+
+
 def test_a_row_costs_its_share_of_the_hour() -> None:
     assert usd_per_million_rows(0.36, 100.0) == pytest.approx(1.0)
     assert usd_per_million_rows(0.36, 0.0) is None

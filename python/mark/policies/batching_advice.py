@@ -65,6 +65,8 @@ def batching_advice(profile: Profile, slo: Slo, margin_ms: float, rows_max: int)
     gain = capacity / unbatched
     if gain >= _GAIN_MIN:
         verdict = f"batches of {limits.n_sustained} serve {gain:.1f} times as many rows as single ones"
+    elif rows_max == 1:
+        verdict = "rows_max is 1: rows are served one at a time"
     elif 2 * core.predict_ns(1) > slo_ns:
         verdict = (
             f"batching is not worth it: after a single row, {one_row_ms:.3g} ms, the promise leaves no time for "
