@@ -63,6 +63,15 @@ def test_whoever_measures_anew_does_without_them(config: Path) -> None:
     assert list(load_config(config, read_profiles=False).models[0].profiles) == ["large"]
 
 
+def test_models_may_share_a_mapping_of_files(config: Path) -> None:
+    first = CONFIG.replace("profiles:\n", "profiles: &shared\n")
+    model = first[first.index("  - name: m") : first.index("    profiles:")]
+    config.write_text(first + model.replace("name: m", "name: n") + "    profiles: *shared\n", encoding="utf-8")
+
+    with pytest.raises(ProfileError, match=r"models\[1\]\.profiles\.small: .* is of model 'm' version '1', not of 'n'"):
+        load_config(config)
+
+
 def refusal(config: Path, *overrides: str) -> str:
     with pytest.raises(ProfileError) as raised:
         load_config(config, overrides)

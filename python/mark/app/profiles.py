@@ -53,7 +53,7 @@ def profiled_offerings(config: Config, options: ProfileOptions) -> list[Offering
         raise ConfigError(f"--offering {unknown[0]}: there is no such offering; known are {', '.join(known)}")
     changes = {"device": options.device, "threads": options.threads}
     update = {name: value for name, value in changes.items() if value is not None}
-    return [known[name].model_copy(update=update) for name in options.offerings or known]
+    return [known[name].model_copy(update=update) for name in dict.fromkeys(options.offerings or known)]
 
 
 async def measure_model(

@@ -127,6 +127,8 @@ class ProfileReport:
                 f"the p99 of {', '.join(vague)} rows is not known within {self.effort.p99_tolerance:.0%}: measure on "
                 "an otherwise idle machine, or longer with --seconds"
             )
+        if self.priced and profile.worker.cpu_share < 1:
+            lines.append("a worker with a share of this machine stands for no type of a catalogue")
         return lines
 
     def _prices(self, profile: MeasuredProfile, advice: BatchingAdvice) -> Table:

@@ -46,8 +46,10 @@ def take_profile_files(data: dict[str, Any]) -> list[ProfileFile]:
         profiles = model.get("profiles") if isinstance(model, dict) else None
         if not isinstance(profiles, dict):
             continue
-        for offering in [name for name, value in profiles.items() if isinstance(value, str) and value]:
-            taken.append(ProfileFile(index, str(offering), profiles.pop(offering)))
+        paths = {name: value for name, value in profiles.items() if isinstance(value, str) and value}
+        taken += [ProfileFile(index, str(name), path) for name, path in paths.items()]
+        # Not taken out of the mapping itself, which another model may share by an anchor.
+        model["profiles"] = {name: value for name, value in profiles.items() if name not in paths}
     return taken
 
 

@@ -47,7 +47,6 @@ class _Size:
     """One batch size and its runs so far."""
 
     rows: int
-    request: bytes
     latencies_ms: list[float] = field(default_factory=list)
     spent_s: float = 0.0
     enough: bool = False
@@ -74,7 +73,7 @@ async def measure_batches(
     Raises:
         RequestError: the worker did not answer a batch.
     """
-    sizes = [_Size(rows, _request(signature, rows)) for rows in batch_sizes(signature.rows_max)]
+    sizes = [_Size(rows) for rows in batch_sizes(signature.rows_max)]
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         infer = channel.unary_unary(messages.MODEL_INFER)
@@ -83,7 +82,8 @@ async def measure_batches(
                 if on_progress is not None:
                     on_progress(_progress(size, sizes, effort))
                 try:
-                    await _take_turn(infer, size, effort)
+                    # Made anew each turn: all sizes together may be more than there is memory.
+                    await _take_turn(infer, _request(signature, size.rows), size, effort)
                 except grpc.aio.AioRpcError as error:
                     raise error_of(error.code(), f"profiling {size.rows} rows: {error.details()}") from error
     return tuple(measurement_of(size.rows, size.latencies_ms) for size in sizes)
@@ -116,18 +116,18 @@ async def measure_profile(
     return fit(await measure_batches(address, signature, effort, tell))
 
 
-async def _take_turn(infer: Callable[..., Awaitable[bytes]], size: _Size, effort: Effort) -> None:
+async def _take_turn(infer: Callable[..., Awaitable[bytes]], request: bytes, size: _Size, effort: Effort) -> None:
     began_s = time.perf_counter()
     turn_s = effort.time_max_s / _TURNS
     # A batch that takes most of a turn has caches of its own making, and warming them up would take as long again.
     slow = bool(size.latencies_ms) and size.latencies_ms[-1] > 1e3 * turn_s / 4
     for _ in range(0 if slow else _WARM_UP_RUNS):
-        await infer(size.request, timeout=_ANSWER_TIMEOUT_S)
+        await infer(request, timeout=_ANSWER_TIMEOUT_S)
         if time.perf_counter() - began_s > turn_s / 2:
             break
     for _ in range(min(effort.runs_min, effort.runs_max - len(size.latencies_ms))):
         sent_s = time.perf_counter()
-        await infer(size.request, timeout=_ANSWER_TIMEOUT_S)
+        await infer(request, timeout=_ANSWER_TIMEOUT_S)
         answered_s = time.perf_counter()
         size.latencies_ms.append((answered_s - sent_s) * 1e3)
         if answered_s - began_s > turn_s:

@@ -26,7 +26,8 @@ class Model(Protocol):
             inputs: an array for each input of the signature, dimension 0 the rows of the batch. Read-only.
 
         Returns:
-            An array for each output of the signature, dimension 0 as long as the inputs'.
+            An array for each output of the signature, dimension 0 as long as the inputs'. It may be a buffer that the
+            next batch overwrites.
         """
         ...
 
