@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from mark.app.parts import worker_command
+from mark.cli.commands import app as commands
 from mark.config import parse_config
 from mark.domain.artifact import ModelArtifact, RuntimeName
 from mark.domain.device import CPU, Device, device_of
@@ -56,6 +58,15 @@ def test_a_worker_refuses_what_is_no_device() -> None:
 
     with pytest.raises(ConfigError, match="--device: device must be cpu, cuda or cuda:N, not 'tpu'"):
         parse_options(["tpu" if part == "cuda:1" else part for part in command[3:]])
+
+
+def test_a_worker_that_is_started_by_hand_refuses_it_too() -> None:
+    tensors = ["--input", "x:FP32:-1,2", "--output", "y:FP32:-1,2"]
+
+    result = CliRunner().invoke(commands, ["worker", "m.pt", "--name", "m", *tensors, "--device", "cuda:x"])
+
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == "--device must be cpu, cuda or cuda:N, not 'cuda:x'"
 
 
 def test_a_configuration_names_the_line_of_a_wrong_device() -> None:
