@@ -81,7 +81,7 @@ def test_a_person_reads_the_same() -> None:
 
     assert "m on cpu, 1 thread: 0.98 of answers within 102 ms" in text
     assert "22.80 - 26.40" in text
-    assert "one row at a time: 100.0 rows/s" in text
+    assert "one row at a time: 100.0 rows/s by the p99, 200.0 by the median" in text
     assert "N_batch 32, W_batch 28.0 ms" in text
     assert "the p99 of 1, 2, 8 rows is not known within 5%" in text
 

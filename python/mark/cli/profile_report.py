@@ -114,7 +114,10 @@ class ProfileReport:
         return table
 
     def _lines_of(self, profile: MeasuredProfile, advice: BatchingAdvice) -> list[str]:
-        lines = [f"one row at a time: {advice.unbatched_rows_per_s:.1f} rows/s"]
+        median_per_s = 1e3 * profile.batches[0].rows / profile.batches[0].p50_ms
+        lines = [
+            f"one row at a time: {advice.unbatched_rows_per_s:.1f} rows/s by the p99, {median_per_s:.1f} by the median"
+        ]
         if advice.n_batch is not None:
             lines.append(
                 f"N_batch {advice.n_batch}, W_batch {advice.w_batch_ms:.1f} ms; at full load in batches of "
