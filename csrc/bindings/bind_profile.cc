@@ -30,7 +30,8 @@ void bind_profile(py::module_& m) {
           py::arg("rows"));
   py::class_<mark::BatchLimits>(m, "BatchLimits")
       .def_readonly("n_batch", &mark::BatchLimits::n_batch)
-      .def_property_readonly("w_batch_ns", [](const mark::BatchLimits& limits) { return ns_of(limits.w_batch); });
+      .def_property_readonly("w_batch_ns", [](const mark::BatchLimits& limits) { return ns_of(limits.w_batch); })
+      .def_readonly("n_sustained", &mark::BatchLimits::n_sustained);
   m.def(
       "batch_limits",
       [](const mark::LatencyProfile& profile, std::int64_t rt_max_ns, int rows_max) {

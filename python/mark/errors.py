@@ -2,6 +2,7 @@
 
 MarkError
 ├── ConfigError              mend the configuration; the message names the path in the file
+│   └── ProfileError         measure again, or name another file; the message says what is wrong with the profile
 ├── RequestError             one inference request ended without an answer
 │   ├── InvalidRequest       mend the request; the message names the field
 │   ├── ModelNotFound        ask for another model or version
@@ -34,6 +35,7 @@ __all__ = [
     "ModelNotFound",
     "Overloaded",
     "PlanningError",
+    "ProfileError",
     "QuotaExceeded",
     "RequestError",
     "Throttled",
@@ -48,6 +50,10 @@ class MarkError(Exception):
 
 class ConfigError(MarkError):
     """The configuration cannot be used; the message names the path in the file and how to mend it."""
+
+
+class ProfileError(ConfigError):
+    """A file of measured profiles cannot be used; the message names the file, and says what to do."""
 
 
 class RequestError(MarkError):

@@ -64,6 +64,14 @@ def test_the_capacity_of_a_worker_that_just_meets_the_slo_is_one_row_at_a_time()
     assert capacity_rows_per_s(profile, 9 * MS, 8) == 0.0
 
 
+def test_the_limits_name_the_batches_that_the_capacity_is_of() -> None:
+    profile = LatencyProfile([1, 8], [10 * MS, 45 * MS])
+    limits = batch_limits(profile, 50 * MS, 8)
+    assert limits is not None
+    assert (limits.n_batch, limits.n_sustained) == (8, 4)
+    assert capacity_rows_per_s(profile, 50 * MS, 8) == pytest.approx(4e9 / profile.predict_ns(4))
+
+
 def test_a_batch_without_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="rows_max is 0"):
         batch_limits(LatencyProfile([1], [5]), 10, 0)

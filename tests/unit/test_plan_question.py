@@ -129,7 +129,9 @@ def test_a_model_that_cannot_be_planned_for_is_refused(config: Path, model: str 
 def test_a_file_without_profiles_is_refused_with_where_to_get_them(config: Path) -> None:
     config.write_text(CONFIG.partition("    profiles:")[0], encoding="utf-8")
 
-    with pytest.raises(ConfigError, match=r"'digits' has no profile for c5\.large, own: .* `mark demo` leaves a file"):
+    with pytest.raises(
+        ConfigError, match=r"'digits' has no profile for c5\.large, own: .* the file that `mark profile` writes"
+    ):
         asked(config)
 
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from mark.app.parts import capacities
-from mark.app.profiles import measure_missing_profiles
+from mark.app.profiles import ProfileOptions, measure_missing_profiles, measure_model, profiled_offerings
 from mark.app.router import Router
 from mark.app.serverless import planned_serverless
 from mark.app.serving import serve
 
-__all__ = ["Router", "capacities", "measure_missing_profiles", "planned_serverless", "serve"]
+__all__ = [
+    "ProfileOptions",
+    "Router",
+    "capacities",
+    "measure_missing_profiles",
+    "measure_model",
+    "planned_serverless",
+    "profiled_offerings",
+    "serve",
+]

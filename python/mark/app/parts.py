@@ -44,6 +44,7 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
         "--address", address,
         "--threads", str(offering.threads),
         "--cpu-share", str(offering.cpu_share),
+        "--device", offering.device,
         "--exit-with-parent",
         *on_credits,
     ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -163,10 +162,7 @@ async def _measure(
 ) -> float:
     cloud = LocalCloud([_offering(settings)], clock=SteadyClock(), command=worker_command)
     single = replace(artifact, signature=replace(artifact.signature, rows_max=1))
-    try:
-        profile = await measure_offering(cloud, single, _OFFERING, on_progress)
-    finally:
-        await asyncio.to_thread(cloud.close, 0.0)
+    profile = await measure_offering(cloud, single, _OFFERING, on_progress)
     return profile.points[0].latency_ms
 
 

@@ -87,7 +87,7 @@ def _scenario_of(path: str, config: Config, name: str | None) -> Scenario:
     if missing:
         raise ConfigError(
             f"{path}: model {model.name!r} has no profile for {', '.join(missing)}: put what was measured under "
-            "profiles; `mark demo` leaves a file with measured ones behind, `mark serve` measures only for itself"
+            "profiles, or the file that `mark profile` writes; `mark serve` measures only for itself"
         )
     return Scenario(
         name=f"{model.name} of {path}",

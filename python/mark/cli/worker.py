@@ -12,6 +12,7 @@ import typer
 
 from mark.cli.option_checks import check_within
 from mark.domain.artifact import ModelArtifact, artifact_from_json
+from mark.domain.device import device_of
 from mark.errors import ConfigError
 
 __all__ = ["Runtime", "worker"]
@@ -42,6 +43,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     rows_max: Annotated[int, typer.Option(help="Rows in one request.")] = 32,
     threads: Annotated[int, typer.Option(help="Compute threads.")] = 1,
     cpu_share: Annotated[float, typer.Option(help="Share of the machine to use, in (0, 1].")] = 1.0,
+    device: Annotated[str, typer.Option(help="What to compute on: cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
     """Serve one model in this process over the Open Inference Protocol, until Ctrl-C or SIGTERM.
 
@@ -51,6 +53,10 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     """
     check_within("--rows-max", rows_max, 1, _ROWS_MAX)
     check_within("--threads", threads, 1, _THREADS_MAX)
+    try:
+        placed = device_of(device)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from error
     from mark.worker.main import WorkerOptions, run_worker
 
     source = source if runtime is Runtime.PYTHON else str(Path(source))
@@ -67,7 +73,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             "source": source,
         }
     )
-    run_worker(WorkerOptions(artifact, address=address, threads=threads, cpu_share=cpu_share))
+    run_worker(WorkerOptions(artifact, address=address, threads=threads, cpu_share=cpu_share, device=placed))
 
 
 def _artifact(data: dict[str, Any]) -> ModelArtifact:

@@ -13,18 +13,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mark.config.profile_files import take_profile_files, with_profile_files
 from mark.config.sections import Config, ModelConfig
 from mark.errors import ConfigError
 
 __all__ = ["load_config", "parse_config"]
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path, overrides: Sequence[str] = (), *, read_profiles: bool = True) -> Config:
     """Read and check a configuration file.
 
     Args:
-        path: the YAML file. A relative `source` that is a file is taken relative to it.
+        path: the YAML file. Relative files in it, of `source` and `profiles`, are taken relative to it.
         overrides: "dotted.path=value" settings that replace what the file says; values are YAML.
+        read_profiles: whether to read the files that it names for profiles; they count as not measured otherwise.
 
     Raises:
         ConfigError: naming file, line and path, and how to mend it.
@@ -35,11 +37,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    return parse_config(text, name=str(path), folder=path.parent, overrides=overrides)
+    return parse_config(text, name=str(path), folder=path.parent, overrides=overrides, read_profiles=read_profiles)
 
 
 def parse_config(
-    text: str, *, name: str = "config", folder: Path | None = None, overrides: Sequence[str] = ()
+    text: str,
+    *,
+    name: str = "config",
+    folder: Path | None = None,
+    overrides: Sequence[str] = (),
+    read_profiles: bool = True,
 ) -> Config:
     """Check the text of a configuration; see `load_config`."""
     root, data = _read_yaml(text, name)
@@ -47,11 +54,17 @@ def parse_config(
         raise ConfigError(f"{name}: must be a mapping with the keys {', '.join(Config.model_fields)}")
     for override in overrides:
         _apply_override(data, override)
+    files = take_profile_files(data)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         lines = [_explain(details, name, root) for details in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+    if read_profiles:
+        for file in files:
+            location = ("models", file.model, "profiles", file.offering)
+            file.where = f"{name}:{_line_of(root, location)}: {_dotted(location)}"
+        config = with_profile_files(config, files, folder or Path())
     return config if folder is None else _resolve_sources(config, folder)
 
 

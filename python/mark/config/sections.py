@@ -19,6 +19,7 @@ from mark.config.values import (
     INT32_MAX,
     Count,
     Datatype,
+    Device,
     Int32,
     Int64,
     Milliseconds,
@@ -240,6 +241,7 @@ class OfferingConfig(Section):
     price_usd_per_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), NotBool]
     threads: Annotated[int, Field(ge=1, le=1024), NotBool] = 1
     cpu_share: Share = 1.0
+    device: Device = "cpu"
     boot_s: Seconds = 0.0
     max_count: Count = 1
     interruptions_per_hour: Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False), NotBool] = 0.0
@@ -274,6 +276,7 @@ class OfferingConfig(Section):
             stopped=self.stopped,
             baseline_share=self.baseline_share,
             credits_s=math.inf if self.credits_s is None else self.credits_s,
+            device=self.device,
         )
 
 

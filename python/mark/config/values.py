@@ -8,12 +8,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from mark.domain.device import device_of
+
 __all__ = [
     "COUNT_MAX",
     "DAY_S",
     "INT32_MAX",
     "Count",
     "Datatype",
+    "Device",
     "Int32",
     "Int64",
     "Milliseconds",
@@ -71,6 +74,14 @@ def _check_points(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     return points
 
 
+def _check_device(text: str) -> str:
+    try:
+        device_of(text)
+    except ValueError as error:
+        raise wrong(str(error).removeprefix("device ")) from error
+    return text
+
+
 NotBool = BeforeValidator(_refuse_bool)
 Count = Annotated[int, Field(ge=1, le=COUNT_MAX), NotBool]
 Int32 = Annotated[int, Field(ge=1, le=INT32_MAX), NotBool]
@@ -85,6 +96,7 @@ Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
     "FP16", "BF16", "FP32", "FP64", "BYTES",
 ]  # fmt: skip
+Device = Annotated[str, AfterValidator(_check_device)]
 # Rows of a batch and its p99 latency in milliseconds.
 _Point = tuple[Rows, Annotated[float, Field(gt=0, le=DAY_S * 1000, allow_inf_nan=False), NotBool]]
 ProfilePoints = Annotated[list[_Point], Field(min_length=1), AfterValidator(_check_points)]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mark.errors import ConfigError
 
-__all__ = ["DigitsModel", "train_digits_model"]
+__all__ = ["DigitsModel", "digits_network", "train_digits_model"]
 
 _EPOCHS = 3
 _ROWS = 32
@@ -74,7 +74,7 @@ def train_digits_model(path: Path) -> DigitsModel:
 def _train(torch: Any, images: npt.NDArray[np.float32], digits: npt.NDArray[np.int64]) -> Any:
     """The trained network; one cycle of the learning rate gets there in a few epochs (Smith and Topin, 2017)."""
     torch.manual_seed(_SEED)
-    model = _network(torch)
+    model = digits_network(torch)
     inputs, targets = torch.from_numpy(images), torch.from_numpy(digits)
     optimizer = torch.optim.Adam(model.parameters(), lr=_LEARNING_RATE)
     steps = _EPOCHS * math.ceil(len(inputs) / _ROWS)
@@ -100,7 +100,8 @@ def _export(torch: Any, model: Any, path: Path) -> Any:
     return exported
 
 
-def _network(torch: Any) -> Any:
+def digits_network(torch: Any) -> Any:
+    """The network, untrained; `torch` is the module, which only the demo needs."""
     nn = torch.nn
     convolutions = []
     for channels_in, channels_out in ((1, 64), (64, 128), (128, 128), (128, 128)):

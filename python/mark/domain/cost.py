@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from mark.domain.fleet import Instance
 from mark.domain.offering import Offering
 
-__all__ = ["cost_usd", "instance_cost_usd"]
+__all__ = ["cost_usd", "instance_cost_usd", "usd_per_million_rows"]
 
 _NS_PER_HOUR = 3_600 * 1_000_000_000
 
@@ -21,3 +21,8 @@ def instance_cost_usd(instance: Instance, offering: Offering, now_ns: int) -> fl
 def cost_usd(instances: Iterable[Instance], offerings: Mapping[str, Offering], now_ns: int) -> float:
     """Dollars that all of these instances have cost until `now_ns`."""
     return sum(instance_cost_usd(instance, offerings[instance.offering], now_ns) for instance in instances)
+
+
+def usd_per_million_rows(price_usd_per_hour: float, rows_per_s: float) -> float | None:
+    """Dollars for a million rows on an instance that always serves so many a second; None where it serves none."""
+    return price_usd_per_hour / 3_600 / rows_per_s * 1e6 if rows_per_s > 0 else None

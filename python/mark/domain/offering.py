@@ -6,6 +6,8 @@ import enum
 import math
 from dataclasses import dataclass
 
+from mark.domain.device import device_of
+
 __all__ = ["Market", "Offering", "Serverless"]
 
 
@@ -29,6 +31,7 @@ class Offering:
         max_count: how many may exist at once.
         threads: compute threads of its worker.
         cpu_share: share of the machine that its worker may use, in (0, 1]; 1 is unthrottled.
+        device: what its worker computes on: "cpu", "cuda" or "cuda:N".
         launch_overhead_s: seconds that are billed before it serves (MArk's O_i); None for as long as it boots.
         interruptions_per_hour: how often one is taken away, on average.
         pool: offerings that are taken away together, a type in a zone; empty for a pool of its own.
@@ -46,6 +49,7 @@ class Offering:
     max_count: int
     threads: int = 1
     cpu_share: float = 1.0
+    device: str = "cpu"
     launch_overhead_s: float | None = None
     interruptions_per_hour: float = 0.0
     pool: str = ""
@@ -61,6 +65,7 @@ class Offering:
             raise ValueError(f"offering {self.name}: needs 0 <= stopped <= max_count")
         if self.max_count < 1 or self.threads < 1 or not 0 < self.cpu_share <= 1:
             raise ValueError(f"offering {self.name}: needs max_count >= 1, threads >= 1 and 0 < cpu_share <= 1")
+        device_of(self.device)
         if not self.interruptions_per_hour >= 0 or not self.credits_s >= 0 or not self.billed_boot_s >= 0:
             raise ValueError(
                 f"offering {self.name}: interruptions_per_hour, credits_s and launch_overhead_s must not be negative"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 
-__all__ = ["ModelSignature", "TensorSpec"]
+__all__ = ["ModelSignature", "TensorSpec", "signature_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,15 @@ class ModelSignature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     rows_max: int
+
+
+def signature_hash(signature: ModelSignature) -> str:
+    """What tells models of one name and version apart by their tensors: 16 hexadecimal digits.
+
+    `rows_max` is not part of it: a model that may be sent larger batches is the same model.
+    """
+    tensors = [
+        [(tensor.name, tensor.datatype, tensor.shape) for tensor in side]
+        for side in (signature.inputs, signature.outputs)
+    ]
+    return hashlib.sha256(json.dumps(tensors).encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mark.domain.artifact import ModelArtifact, artifact_from_json
+from mark.domain.device import CPU, Device, device_of
 from mark.errors import ConfigError, MarkError, ModelLoadError
 from mark.worker.ending import Ending
 
@@ -40,6 +41,7 @@ class WorkerOptions:
         baseline_share: of that share, in (0, 1]: what is left of it without credits, and earns them.
         credits_s: seconds at the full share that it has at first; None for as many as it wants.
         exit_with_parent: end as on SIGTERM when stdin ends, so that no worker outlives the router that started it.
+        device: what the model computes on.
         grace_s: how long a stopping worker finishes what it has accepted; a batch that takes longer ends with it.
     """
 
@@ -47,6 +49,7 @@ class WorkerOptions:
     address: str = "127.0.0.1:0"
     threads: int = 1
     cpu_share: float = 1.0
+    device: Device = CPU
     exit_with_parent: bool = False
     grace_s: float = 5.0
     baseline_share: float = 1.0
@@ -79,7 +82,7 @@ def _load(options: WorkerOptions) -> Model:
     from mark.worker.runtimes import first_line, load_model
 
     artifact = options.artifact
-    model = load_model(artifact, options.threads)
+    model = load_model(artifact, options.threads, options.device)
     if artifact.runtime != "python":  # which may do more than compute, and prepares itself
         try:
             warm_up(model, artifact.signature)
@@ -144,7 +147,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     """Read the command line of a worker that a local cloud starts.
 
     Raises:
-        ConfigError: the artifact is no artifact.
+        ConfigError: the artifact is no artifact, or the device no device.
     """
     parser = argparse.ArgumentParser(prog="mark.worker", description=__doc__)
     parser.add_argument("--artifact", required=True, help="the model, as JSON")
@@ -153,6 +156,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--cpu-share", type=float, default=1.0)
     parser.add_argument("--baseline-share", type=float, default=1.0)
     parser.add_argument("--credits-s", type=float, default=None)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--exit-with-parent", action="store_true")
     parser.add_argument("--grace-s", type=float, default=5.0, help="how long a stopping worker may finish its batch")
     options = parser.parse_args(arguments)
@@ -160,11 +164,16 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
         artifact = artifact_from_json(options.artifact)
     except ValueError as error:
         raise ConfigError(f"--artifact: {error}") from error
+    try:
+        device = device_of(options.device)
+    except ValueError as error:
+        raise ConfigError(f"--device: {error}") from error
     return WorkerOptions(
         artifact,
         address=options.address,
         threads=options.threads,
         cpu_share=options.cpu_share,
+        device=device,
         exit_with_parent=options.exit_with_parent,
         grace_s=options.grace_s,
         baseline_share=options.baseline_share,
