@@ -11,6 +11,7 @@
 #include "mark/batch_policy.h"
 #include "mark/batch_queue.h"
 #include "mark/batches_in_flight.h"
+#include "mark/fleet_health.h"
 #include "mark/launch_policy.h"
 #include "mark/live_requests.h"
 #include "mark/worker.h"
@@ -70,6 +71,7 @@ class Dispatcher::State {
         arrivals_(params.rt_max),
         policy_(params.margin),
         balancer_(policy_, params.rows_max, params.rt_max - params.margin),
+        health_(balancer_, params.rt_max - params.margin, params.margin, params.corrects),
         admission_(queue_, balancer_, admission_params(params)),
         launching_(queue_, balancer_, policy_, admission_, arrivals_) {}
 
@@ -94,6 +96,7 @@ class Dispatcher::State {
   void drop_doomed(std::vector<Drop>& drops);
   bool take_next(Decisions& decisions);
   Dispatch launch(const LaunchBatch& decided);
+  void probe(Decisions& decisions);
   LiveRequest* in_flight(const BatchInFlight& batch, RequestId request);
   void close(const BatchInFlight& batch);
   bool deserves_retry(const LiveRequest& entry, const BatchInFlight& batch, Failure failure) const;
@@ -106,6 +109,7 @@ class Dispatcher::State {
   ArrivalGap arrivals_;
   BatchPolicy policy_;
   Balancer balancer_;
+  FleetHealth health_;
   AdmissionPolicy admission_;
   LaunchPolicy launching_;
   Statistics statistics_;
@@ -186,6 +190,7 @@ bool Dispatcher::State::take_next(Decisions& decisions) {
     drop(give_up->request, Outcome::kPredictedMiss, decisions.drops);
   } else {
     decisions.dispatches.push_back(launch(std::get<LaunchBatch>(next)));
+    probe(decisions);
   }
   return true;
 }
@@ -196,6 +201,8 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
   const BatchFront& front = launching_.front();
   const DurationNs service = worker.profile.predict(take.rows);
   BatchInFlight& batch = batches_.open(worker.id, service);
+  batch.measured = worker.measured.predict(take.rows);
+  batch.launched = now_;
   batch.requests.assign(front.requests.begin(), front.requests.begin() + take.requests);
   for (const RequestId id : batch.requests) {
     queue_.remove(id.slot());
@@ -213,6 +220,37 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
           .reason = decided.reason,
           .predicted_finish = worker.busy_until,
           .earliest_deadline = front.deadline};
+}
+
+// Sends a copy of the head of the batch that was just launched to an ejected worker. The request stays in its own
+// batch, so whatever becomes of the copy is no news to it.
+void Dispatcher::State::probe(Decisions& decisions) {
+  const std::optional<WorkerId> due = health_.due_for_probe(now_);
+  if (!due) {
+    return;
+  }
+  const Worker& worker = *balancer_.find(*due);
+  const Dispatch& model = decisions.dispatches.back();
+  const Request& head = requests_.at(model.requests.front().slot()).request;
+  if (head.rows > worker.rows_max) {
+    return;
+  }
+  const DurationNs service = worker.profile.predict(head.rows);
+  BatchInFlight& batch = batches_.open(worker.id, service);
+  batch.measured = worker.measured.predict(head.rows);
+  batch.launched = now_;
+  batch.requests.assign(1, head.id);
+  balancer_.launched(worker.id, service, now_);
+  health_.probed(worker.id);
+  ++statistics_.probes;
+  decisions.dispatches.push_back({.batch = batch.id,
+                                  .worker = worker.id,
+                                  .requests = batch.requests,
+                                  .rows = head.rows,
+                                  .reason = model.reason,
+                                  .predicted_finish = worker.busy_until,
+                                  .earliest_deadline = head.deadline,
+                                  .probe = true});
 }
 
 // Null when the request ended, or left this batch, in the meantime.
@@ -243,6 +281,7 @@ std::vector<RequestId> Dispatcher::State::complete(BatchId id, TimeNs now) {
       answered.push_back(request);
     }
   }
+  health_.answered(batch->worker, batch->launched, batch->measured, now_);
   close(*batch);
   plan_wakeup();
   return answered;
@@ -279,6 +318,7 @@ void Dispatcher::State::fail_batch(const BatchInFlight& batch, Failure failure, 
     count(outcome);
     drops.push_back({request, outcome});
   }
+  health_.failed(batch.worker, now_);
   close(batch);
 }
 
@@ -316,20 +356,19 @@ void Dispatcher::State::worker_up(WorkerId worker, const WorkerSpec& spec, TimeN
   require(spec.batches_in_flight_max >= 1, "dispatcher: a worker takes 1 batch or more at a time");
   advance(now);
   const int rows_max = std::min(spec.rows_max, params_.rows_max);
-  // A worker that cannot meet the SLO even with one row serves single rows: late, but not in vain without admission.
-  const BatchLimits limits =
-      batch_limits(spec.profile, params_.rt_max - params_.margin, rows_max).value_or(BatchLimits{});
   balancer_.add({.id = worker,
                  .profile = spec.profile,
-                 .limits = limits,
+                 .limits = limits_or_single_rows(spec.profile, params_.rt_max - params_.margin, rows_max),
                  .rows_max = rows_max,
                  .batches_in_flight_max = spec.batches_in_flight_max});
+  health_.up(worker);
   plan_wakeup();
 }
 
 void Dispatcher::State::worker_drain(WorkerId worker) {
   if (balancer_.find(worker) != nullptr) {
     balancer_.drain(worker);
+    health_.drained();
     plan_wakeup();
   }
 }
@@ -349,6 +388,7 @@ std::vector<Drop> Dispatcher::State::worker_down(WorkerId worker, TimeNs now) {
     fail_batch(*batches_.find(id), Failure::kWorkerLost, drops);
   }
   balancer_.remove(worker);
+  health_.down(worker);
   plan_wakeup();
   return drops;
 }
@@ -358,6 +398,8 @@ Statistics Dispatcher::State::statistics() const {
   snapshot.queued_requests = static_cast<std::int64_t>(queue_.size());
   snapshot.queued_bytes = queue_.bytes();
   snapshot.ready_workers = balancer_.ready();
+  snapshot.workers = health_.statistics();
+  snapshot.ejections = health_.ejections();
   return snapshot;
 }
 

@@ -25,6 +25,7 @@ struct DispatcherParams {
   // would answer late is given up while the function still answers in time: from `margin` before the last such instant
   // until then, so that a driver may be late by that.
   DurationNs burst_latency{};
+  bool corrects = true;  // learns how much slower than its profile each worker is, and ejects one far above its class
 };
 
 struct WorkerSpec {

@@ -42,6 +42,7 @@ struct Dispatch {
   DispatchReason reason = DispatchReason::kIdle;
   TimeNs predicted_finish;
   TimeNs earliest_deadline;
+  bool probe = false;  // a copy for an ejected worker: its answer tells how that one is, and goes to nobody
 };
 
 // How a request ended.

@@ -25,6 +25,8 @@ __all__ = ["Controller", "ControllerParams", "Snapshot"]
 
 # History for the forecaster: a week of one-minute steps.
 _STEPS_KEPT = 7 * 24 * 60
+# As a share of what it was.
+_CORRECTION_TOLD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Controller:
         """
         self._serverless = serverless
         self._offerings = tuple(offerings)
+        self._by_profile = dict(capacities)
+        self._corrections: dict[str, float] = {}
         self._capacities = dict(capacities)
         self._forecaster = forecaster
         self._params = params
@@ -110,12 +114,24 @@ class Controller:
 
     @property
     def capacities(self) -> Mapping[str, float]:
-        """Rows per second that one instance of each offering serves under the SLO."""
+        """Rows per second that one instance of each offering serves under the SLO, as far as it is known by now."""
         return self._capacities
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._arrivals.observe(now_ns, submitted_rows)
+
+    def correct(self, offering: str, factor: float) -> None:
+        """Reckon from now on with a capacity of an offering that is divided by `factor`; unknown offerings are ignored.
+
+        A factor that is close to the one before changes nothing: a plan that follows every breath costs launches.
+        """
+        if not 0 < factor < math.inf:
+            raise ValueError(f"offering {offering}: a correction must be positive and finite, not {factor}")
+        known = self._corrections.get(offering, 1.0)
+        if offering in self._by_profile and abs(factor - known) >= _CORRECTION_TOLD * known:
+            self._corrections[offering] = factor
+            self._capacities[offering] = self._by_profile[offering] / factor
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """Plan without an offering until then: it was sold out, or its instances die while they boot."""

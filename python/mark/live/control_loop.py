@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mark._core import WorkerSpec
 from mark.controlplane.controller import Controller
+from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
@@ -148,11 +149,18 @@ class ControlLoop:
             self._retire(instance)
 
     async def _tick(self, clock: Clock, recorder: Recorder) -> None:
+        for offering, factor in self._corrections().items():
+            self._controller.correct(offering, factor)
         snapshot = self._fleet.snapshot(clock.now_ns())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         decision = await asyncio.to_thread(self._controller.tick, snapshot)
         recorder.record(decision, self._model)
         await self._apply(decision, clock)
+
+    def _corrections(self) -> dict[str, float]:
+        offerings = {instance.id: instance.offering for instance in self._fleet.instances}
+        linked = {worker: offerings[instance] for instance, worker in self._linked.items()}
+        return corrections_of(self._dispatch.statistics().workers, linked)
 
     async def _apply(self, decision: Decision, clock: Clock) -> None:
         for action in decision.actions:

@@ -83,6 +83,16 @@ class ControlService:
             ),
             last_decision="" if decision is None else decision.reason,
             instances=[self._instance(instance, instance.id in draining, now_ns) for instance in alive],
+            workers=[
+                messages.WorkerStatus(
+                    address=model.dispatch.address_of(each.worker),
+                    correction=each.correction,
+                    ejected=each.ejected,
+                    batches=each.batches,
+                )
+                for each in statistics.workers
+            ],
+            ejections=statistics.ejections,
             cost_usd=cost_usd(instances, self._offerings, now_ns),
             cost_usd_per_hour=sum(self._offerings[instance.offering].price_usd_per_hour for instance in alive),
         )

@@ -43,6 +43,7 @@ __all__ = [
     "SloStatus",
     "StatusRequest",
     "StatusResponse",
+    "WorkerStatus",
 ]
 
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
@@ -96,3 +97,4 @@ ModelStatus = _message("mark.v1.ModelStatus")
 SloStatus = _message("mark.v1.SloStatus")
 LatencyStatus = _message("mark.v1.LatencyStatus")
 InstanceStatus = _message("mark.v1.InstanceStatus")
+WorkerStatus = _message("mark.v1.WorkerStatus")

@@ -67,6 +67,10 @@ class FleetController(Protocol):
         """Take note of the offered load."""
         ...
 
+    def correct(self, offering: str, factor: float) -> None:
+        """Reckon with a capacity of an offering that is divided by `factor`."""
+        ...
+
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """Plan without an offering until then."""
         ...

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mark import _core
+from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import InstanceId
@@ -193,6 +194,9 @@ class World:
             self._refused(after.offering)
 
     def _tick(self) -> None:
+        offerings = {worker: self._offerings[instance] for instance, worker in self._workers.items()}
+        for offering, factor in corrections_of(self._engine.statistics().workers, offerings).items():
+            self._controller.correct(offering, factor)
         decision = self._controller.tick(self._fleet.snapshot(self._clock.now_ns()))
         self.history.decided(decision)
         for action in decision.actions:
