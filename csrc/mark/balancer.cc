@@ -68,7 +68,7 @@ void Balancer::correct(WorkerId id, double factor) {
   Worker& worker = known(id);
   worker.correction = factor;
   worker.profile = worker.measured.times(factor);
-  worker.limits = limits_or_single_rows(worker.profile, rt_max_, worker.rows_max);
+  worker.limits = policy_.limits(worker.profile, rt_max_, worker.rows_max);
   rescan();
 }
 
@@ -237,7 +237,7 @@ std::optional<TimeNs> Balancer::hold(const BatchFront& front, const BatchCandida
     return std::nullopt;
   }
   const TimeNs until = first_not_sooner(*busy, front.rows(front.size()), free, rows, now);
-  const TimeNs slack = policy_.latest_launch(free, rows, front.deadline);
+  const TimeNs slack = policy_.latest_launch(free, rows, front.deadline_of(candidate.take.requests));
   return now < slack ? std::optional{std::min(until, slack)} : std::nullopt;
 }
 

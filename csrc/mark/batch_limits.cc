@@ -35,10 +35,6 @@ std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationN
   return limits;
 }
 
-BatchLimits limits_or_single_rows(const LatencyProfile& profile, DurationNs rt_max, int rows_max) {
-  return batch_limits(profile, rt_max, rows_max).value_or(BatchLimits{});
-}
-
 int sustained_rows(const LatencyProfile& profile, DurationNs rt_max, int n_batch, int workers) {
   const DurationNs one_row = profile.predict(1);
   const bool alone = 2 * one_row <= rt_max;

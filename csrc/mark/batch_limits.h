@@ -21,10 +21,6 @@ struct BatchLimits {
 // n_sustained is sustained_rows() of a worker alone.
 std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max);
 
-// The same, and single rows where there are none: a worker that cannot meet the SLO serves those, late, but not in vain
-// without admission.
-BatchLimits limits_or_single_rows(const LatencyProfile& profile, DurationNs rt_max, int rows_max);
-
 // Of the b up to n_batch, the one with the largest b / T_b that lets a request which comes just too late for a batch
 // still meet rt_max:  wait + T_b <= rt_max, where the wait is T_b. Where not even one row does that, the other workers
 // are what the SLO is kept by, and the wait is twice T_b / workers: until another of so many alike ones is free, if

@@ -7,7 +7,6 @@
 
 #include "mark/admission_policy.h"
 #include "mark/balancer.h"
-#include "mark/batch_limits.h"
 #include "mark/batch_policy.h"
 #include "mark/batch_queue.h"
 #include "mark/batches_in_flight.h"
@@ -21,6 +20,8 @@ namespace {
 
 // The balancer keeps a table by rows; no batch of more is plausible.
 constexpr int kRowsMax = 65536;
+// Each has a queue of its own to look at.
+constexpr int kPriorityLevelsMax = 16;
 
 void require(bool holds, const char* message) {
   if (!holds) {
@@ -35,6 +36,12 @@ DispatcherParams checked(const DispatcherParams& params) {
   require(params.queue_bytes_max >= 1, "dispatcher: queue_bytes_max must be 1 or more");
   require(params.margin >= DurationNs::zero() && params.margin < params.rt_max,
           "dispatcher: margin must be 0 or more and smaller than rt_max");
+  require(params.priority_levels >= 1 && params.priority_levels <= kPriorityLevelsMax,
+          "dispatcher: priority_levels must lie between 1 and 16");
+  require(params.priority_default >= 1 && params.priority_default <= params.priority_levels,
+          "dispatcher: priority_default must lie between 1 and priority_levels");
+  require(!params.fixed || (params.fixed->rows >= 1 && params.fixed->wait >= DurationNs::zero()),
+          "dispatcher: a fixed batch has 1 row or more and a wait of 0 or more");
   require(params.burst_latency >= DurationNs::zero(), "dispatcher: burst_latency must be 0 or more");
   return params;
 }
@@ -67,9 +74,9 @@ class Dispatcher::State {
  public:
   explicit State(const DispatcherParams& params)
       : params_(checked(params)),
-        queue_(requests_, params.queue_requests_max, params.queue_bytes_max),
+        queue_(requests_, params.queue_requests_max, params.queue_bytes_max, params.priority_levels),
         arrivals_(params.rt_max),
-        policy_(params.margin),
+        policy_(params.margin, params.fixed),
         balancer_(policy_, params.rows_max, params.rt_max - params.margin),
         health_(balancer_, params.rt_max - params.margin, params.margin, params.corrects),
         admission_(queue_, balancer_, admission_params(params)),
@@ -127,12 +134,14 @@ void Dispatcher::State::plan_wakeup() {
   if (queue_.empty()) {
     wakeup_.reset();
   } else {
-    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.look_again_at(queue_.head(), now_));
+    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.look_again_at(now_));
   }
 }
 
 Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
   require(request.rows >= 1, "dispatcher: a request has 1 row or more");
+  require(request.priority >= 1 && request.priority <= params_.priority_levels,
+          "dispatcher: a priority lies between 1 and priority_levels");
   require(request.bytes >= 0, "dispatcher: a request has 0 bytes or more");
   requests_.check_new(request.id);
   advance(now);
@@ -146,6 +155,7 @@ Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
     count(outcome_of(answer));
     return answer;
   }
+  ++statistics_.admitted_requests;
   requests_.add(request, now);
   queue_.push(request.id.slot());
   arrivals_.arrived(now);
@@ -154,12 +164,12 @@ Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
 }
 
 void Dispatcher::State::drop_doomed(std::vector<Drop>& drops) {
-  while (!queue_.empty()) {
-    const LiveRequest& head = queue_.head();
-    if (!admission_.is_doomed(head, now_)) {
-      return;
+  for (int priority = 1; priority <= queue_.priorities(); ++priority) {
+    const LiveRequest* head = queue_.head(priority);
+    while (head != nullptr && admission_.is_doomed(*head, now_)) {
+      drop(head->request.id, now_ < head->request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired, drops);
+      head = queue_.head(priority);
     }
-    drop(head.request.id, now_ < head.request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired, drops);
   }
 }
 
@@ -219,7 +229,7 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
           .rows = take.rows,
           .reason = decided.reason,
           .predicted_finish = worker.busy_until,
-          .earliest_deadline = front.deadline};
+          .earliest_deadline = front.deadline_of(take.requests)};
 }
 
 // Sends a copy of the head of the batch that was just launched to an ejected worker. The request stays in its own
@@ -358,7 +368,7 @@ void Dispatcher::State::worker_up(WorkerId worker, const WorkerSpec& spec, TimeN
   const int rows_max = std::min(spec.rows_max, params_.rows_max);
   balancer_.add({.id = worker,
                  .profile = spec.profile,
-                 .limits = limits_or_single_rows(spec.profile, params_.rt_max - params_.margin, rows_max),
+                 .limits = policy_.limits(spec.profile, params_.rt_max - params_.margin, rows_max),
                  .rows_max = rows_max,
                  .batches_in_flight_max = spec.batches_in_flight_max});
   health_.up(worker);

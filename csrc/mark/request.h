@@ -15,6 +15,7 @@ struct Request {
   std::int64_t bytes = 0;   // what its payload holds in memory, for the queue's byte bound
   TimeNs deadline;          // min(arrival + rt_max, the client's own deadline)
   std::uint32_t shape = 0;  // requests of unequal shape never share a batch
+  int priority = 1;         // 1 goes first, whatever the deadlines
 };
 
 // What the door answers to a request. Everything but kAccepted ends the request there.

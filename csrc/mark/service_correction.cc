@@ -9,6 +9,8 @@ namespace {
 constexpr double kStep = 0.04;
 constexpr double kShareSlower = 0.01;
 constexpr int kDoublingsMax = 6;
+// Three batches in a row that are slower than a 99th percentile are no chance: one in a million.
+constexpr int kDoublingsForEachSlower = 2;
 constexpr int kFasterBeforeDoubling = 100;
 
 double ratio(DurationNs a, DurationNs b) { return static_cast<double>(a.count()) / static_cast<double>(b.count()); }
@@ -26,7 +28,7 @@ void ServiceCorrection::observe(DurationNs observed, DurationNs measured, Durati
   const double least = ratio(observed - allowance, measured);
   const double most = ratio(observed, measured);
   if (least > factor_) {
-    const double step = std::ldexp(kStep, std::min(slower_++, kDoublingsMax));
+    const double step = std::ldexp(kStep, std::min(kDoublingsForEachSlower * slower_++, kDoublingsMax));
     faster_ = 0;
     factor_ = std::min({factor_ * std::exp(step), least, kFactorMax});
   } else if (most < factor_) {

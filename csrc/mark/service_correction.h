@@ -10,8 +10,8 @@ namespace mark {
 // A profile is a p99, so the mean of observed over predicted would talk it down. This tracks the 99th percentile of
 // that ratio by signs alone (Robbins and Monro 1951): a batch that is slower than predicted raises the factor by a
 // step, one that is faster lowers it by a ninety-ninth of one, and the two are in balance where one batch in a hundred
-// is slower. Steps double while batches go on telling the same, slower ones at once and faster ones after every
-// hundred, so a worker that is five times slower is known after half a dozen batches, and a single hiccup is next to
+// is slower. Steps grow while batches go on telling the same, fourfold with each slower one and twofold with every
+// hundred faster ones, so a worker that is five times slower is known after four batches, and one hiccup is next to
 // nothing.
 //
 // Only observations move it: without any it stays as it is, and one that comes after a long silence begins a new run.

@@ -11,7 +11,11 @@ namespace mark::net {
 class Endpoint::State {
  public:
   State(ModelSignature signature, const DispatcherParams& params)
-      : signature_(std::move(signature)), rows_max_(params.rows_max), dispatcher_(params) {}
+      : signature_(std::move(signature)),
+        rows_max_(params.rows_max),
+        priority_levels_(params.priority_levels),
+        priority_default_(params.priority_default),
+        dispatcher_(params) {}
 
   std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
   EndpointDecisions poll(TimeNs now);
@@ -41,6 +45,8 @@ class Endpoint::State {
 
   const ModelSignature signature_;
   const int rows_max_;
+  const int priority_levels_;
+  const int priority_default_;
   ConcurrentDispatcher dispatcher_;
   mutable Mutex mutex_;
   PayloadSlots slots_ GUARDED_BY(mutex_);
@@ -63,7 +69,18 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
   auto parsed = parse_infer_request(message, signature_);
   if (auto* error = std::get_if<RequestError>(&parsed)) return std::move(*error);
   auto payload = std::make_shared<const InferRequest>(std::get<InferRequest>(std::move(parsed)));
-  Request request{.id = {}, .rows = payload->rows, .bytes = payload->bytes(), .deadline = deadline, .shape = 0};
+  if (payload->priority > static_cast<std::uint64_t>(priority_levels_)) {
+    return RequestError{RequestFault::kInvalid, "parameters['priority']",
+                        "parameters['priority']: is " + std::to_string(payload->priority) +
+                            "; the levels are 1, which goes first, to " + std::to_string(priority_levels_) +
+                            ", and 0 or none for " + std::to_string(priority_default_)};
+  }
+  Request request{.id = {},
+                  .rows = payload->rows,
+                  .bytes = payload->bytes(),
+                  .deadline = deadline,
+                  .shape = 0,
+                  .priority = payload->priority == 0 ? priority_default_ : static_cast<int>(payload->priority)};
   {
     // Stored first: another thread may dispatch the request before submit() returns.
     const MutexLock lock(mutex_);

@@ -42,7 +42,7 @@ TEST_CASE("a worker that does as measured is not corrected") {
 
 TEST_CASE("a worker five times slower is known after a few batches, and not overestimated") {
   Worker worker;
-  worker.serves(5.0, 7);
+  worker.serves(5.0, 4);
   CHECK(worker.factor() == doctest::Approx(5.0));
   worker.serves(5.0, 50);
   CHECK(worker.factor() == doctest::Approx(5.0));

@@ -68,6 +68,9 @@ class DispatcherParams:
         admission: bool = True,
         burst_latency_ns: int = 0,
         corrects: bool = True,
+        priority_levels: int = 2,
+        priority_default: int | None = None,
+        fixed: tuple[int, int] | None = None,
     ) -> None: ...
 
 class WorkerSpec:
@@ -119,6 +122,8 @@ class Statistics:
     @property
     def submitted_rows(self) -> int: ...
     @property
+    def admitted_requests(self) -> int: ...
+    @property
     def retried_requests(self) -> int: ...
     @property
     def dispatched_batches(self) -> int: ...
@@ -153,7 +158,15 @@ def request_id(slot: int, generation: int) -> int: ...
 class Dispatcher:
     def __init__(self, params: DispatcherParams) -> None: ...
     def submit(
-        self, request: int, deadline_ns: int, now_ns: int, *, rows: int = 1, bytes: int = 0, shape: int = 0
+        self,
+        request: int,
+        deadline_ns: int,
+        now_ns: int,
+        *,
+        rows: int = 1,
+        bytes: int = 0,
+        shape: int = 0,
+        priority: int = 1,
     ) -> Admission: ...
     def poll(self, now_ns: int) -> Decisions: ...
     def next_wakeup_ns(self) -> int | None: ...
@@ -170,7 +183,15 @@ class Dispatcher:
 class ConcurrentDispatcher:
     def __init__(self, params: DispatcherParams) -> None: ...
     def submit(
-        self, request: int, deadline_ns: int, now_ns: int, *, rows: int = 1, bytes: int = 0, shape: int = 0
+        self,
+        request: int,
+        deadline_ns: int,
+        now_ns: int,
+        *,
+        rows: int = 1,
+        bytes: int = 0,
+        shape: int = 0,
+        priority: int = 1,
     ) -> Admission: ...
     def poll(self, now_ns: int) -> Decisions: ...
     def next_wakeup_ns(self) -> int | None: ...
@@ -230,6 +251,8 @@ class InferRequest:
     @property
     def rows(self) -> int: ...
     @property
+    def priority(self) -> int: ...
+    @property
     def outputs(self) -> list[int]: ...
     def shape(self, index: int) -> list[int]: ...
     def raw(self, index: int) -> bytes: ...
@@ -254,6 +277,7 @@ def write_infer_request(
     request_id: str,
     inputs: Sequence[tuple[str, str, Sequence[int], _Contents]],
     outputs: Sequence[str],
+    priority: int = 0,
 ) -> bytes: ...
 def write_infer_response(
     model_name: str,

@@ -28,12 +28,12 @@ SLOW = Path(__file__).with_name("slow.pid")
 def make():
     def run(inputs):
         slow = SLOW.exists() and SLOW.read_text() == str(os.getpid())
-        time.sleep(0.2 if slow else 0.04)
+        time.sleep(0.4 if slow else 0.08)
         return {"y": inputs["x"]}
 
     return run
 """
-RT_MAX_MS = 150.0
+RT_MAX_MS = 300.0
 CONFIG = f"""\
 server: {{port: 0, drain_s: 5}}
 offerings:
@@ -45,13 +45,13 @@ models:
     inputs: [{{name: x, datatype: FP32, shape: [-1, 4]}}]
     outputs: [{{name: y, datatype: FP32, shape: [-1, 4]}}]
     slo: {{rt_max_ms: {RT_MAX_MS}}}
-    batching: {{rows_max: 8, margin_ms: 10}}
+    batching: {{rows_max: 8, margin_ms: 20}}
     controller: {{step_s: 60, window_s: 1, cooldown_s: 600, min_instances: 4}}
-    profiles: {{small: [[1, 45.0], [8, 50.0]]}}
+    profiles: {{small: [[1, 90.0], [8, 95.0]]}}
 """
 REQUEST = write_infer_request("sleeper", "", "", [("x", "FP32", (1, 4), np.ones((1, 4), np.float32))], [])
-RATE_PER_S = 60.0
-SLOW_FROM_S, END_S = 2.0, 15.0
+RATE_PER_S = 25.0
+SLOW_FROM_S, END_S = 2.0, 18.0
 BACK_WITHIN_S = 10.0
 
 

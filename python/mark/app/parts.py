@@ -103,7 +103,18 @@ def dispatcher_params(slo: Slo, batching: BatchingConfig) -> DispatcherParams:
         queue_bytes_max=batching.queue_bytes_max,
         margin_ns=round(batching.margin_ms * 1e6),
         admission=batching.admission,
+        corrects=batching.correction,
+        priority_levels=batching.priority_levels,
+        priority_default=batching.priority_default,
+        fixed=_fixed(batching),
     )
+
+
+def _fixed(batching: BatchingConfig) -> tuple[int, int] | None:
+    """Rows and wait of a fixed batch, where the policy is one."""
+    if batching.policy == "none":
+        return 1, 0
+    return (batching.rows_max, round(batching.wait_ms * 1e6)) if batching.policy == "fixed" else None
 
 
 def controller_params(settings: ControllerConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:

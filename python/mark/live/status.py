@@ -64,6 +64,7 @@ class ControlService:
             slo=messages.SloStatus(rt_max_ms=model.slo.rt_max_ms, sl_min=model.slo.sl_min),
             attainment=statistics.attainment,
             submitted=statistics.submitted_requests,
+            admitted=statistics.admitted_requests,
             ended={outcome.name.lower(): statistics.ended(outcome) for outcome in Outcome},
             violations=sum(statistics.ended(outcome) for outcome in _VIOLATIONS),
             latency_ms=messages.LatencyStatus(
