@@ -245,6 +245,12 @@ void bind_worker_events(py::class_<T>& bound) {
           },
           py::arg("worker"), py::arg("now_ns"))
       .def(
+          "retune",
+          [](T& dispatcher, const DispatcherParams& params, std::int64_t now_ns) {
+            dispatcher.retune(params, time_of(now_ns));
+          },
+          py::arg("params"), py::arg("now_ns"))
+      .def(
           "backlog_ns",
           [](const T& dispatcher, std::int64_t now_ns) { return ns_of(dispatcher.backlog(time_of(now_ns))); },
           py::arg("now_ns"))

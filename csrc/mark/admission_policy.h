@@ -44,6 +44,8 @@ class AdmissionPolicy {
   // What is queued behind a head of that priority is none of its business.
   bool can_afford(const BatchCandidate& candidate, int priority) const;
 
+  void retune(const AdmissionParams& params) { params_ = params; }
+
   bool predicts() const { return params_.predicts; }
 
   // How long the queue keeps the ready workers busy; rt_max when none is ready, for by then the queue has expired.

@@ -72,6 +72,14 @@ void Balancer::correct(WorkerId id, double factor) {
   rescan();
 }
 
+void Balancer::retune(DurationNs rt_max) {
+  rt_max_ = rt_max;
+  for (Worker& worker : workers_) {
+    worker.limits = policy_.limits(worker.profile, rt_max_, worker.rows_max);
+  }
+  rescan();
+}
+
 void Balancer::remove(WorkerId id) {
   workers_.erase(position(workers_, id));
   rescan();

@@ -48,6 +48,9 @@ class Balancer {
   void launched(WorkerId id, DurationNs service, TimeNs now);
   void finished(WorkerId id, DurationNs service, TimeNs now);
 
+  // The policy, or what a batch and the wait for it may take, is another now.
+  void retune(DurationNs rt_max);
+
   int ready() const { return ready_; }  // workers that serve: neither draining nor ejected
   bool any_free() const { return free_ > 0; }
   int n_batch_max() const { return n_batch_max_; }          // of the ready workers; 0 when there are none

@@ -55,6 +55,11 @@ class BatchQueue {
         levels_(static_cast<std::size_t>(priorities)) {}
 
   bool has_room_for(std::int64_t bytes) const { return size_ < requests_max_ && bytes <= bytes_max_ - bytes_; }
+  // Other bounds from now on; what is queued beyond them stays.
+  void bound(int requests_max, std::int64_t bytes_max) {
+    requests_max_ = static_cast<std::size_t>(requests_max);
+    bytes_max_ = bytes_max;
+  }
   // Does not look at the bounds: a retry is queued in any case.
   void push(std::uint32_t slot);
   void remove(std::uint32_t slot);

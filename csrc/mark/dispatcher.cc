@@ -92,6 +92,7 @@ class Dispatcher::State {
   void worker_drain(WorkerId worker);
   bool worker_busy(WorkerId worker) const;
   std::vector<Drop> worker_down(WorkerId worker, TimeNs now);
+  void retune(const DispatcherParams& params, TimeNs now);
   DurationNs backlog(TimeNs now) const { return admission_.backlog(now); }
   Statistics statistics() const;
 
@@ -109,7 +110,7 @@ class Dispatcher::State {
   bool deserves_retry(const LiveRequest& entry, const BatchInFlight& batch, Failure failure) const;
   void fail_batch(const BatchInFlight& batch, Failure failure, std::vector<Drop>& drops);
 
-  const DispatcherParams params_;
+  DispatcherParams params_;
   LiveRequests requests_;
   BatchQueue queue_;
   BatchesInFlight batches_;
@@ -403,6 +404,22 @@ std::vector<Drop> Dispatcher::State::worker_down(WorkerId worker, TimeNs now) {
   return drops;
 }
 
+void Dispatcher::State::retune(const DispatcherParams& params, TimeNs now) {
+  const DispatcherParams asked = checked(params);
+  require(asked.rt_max == params_.rt_max, "dispatcher: rt_max cannot change; requests were promised it");
+  require(asked.rows_max == params_.rows_max, "dispatcher: rows_max cannot change; workers were started for it");
+  require(asked.priority_levels == params_.priority_levels,
+          "dispatcher: priority_levels cannot change; requests of the old ones may be queued");
+  advance(now);
+  params_ = asked;
+  policy_ = BatchPolicy(asked.margin, asked.fixed);
+  queue_.bound(asked.queue_requests_max, asked.queue_bytes_max);
+  balancer_.retune(asked.rt_max - asked.margin);
+  health_.retune(asked.rt_max - asked.margin, asked.margin, asked.corrects);
+  admission_.retune(admission_params(asked));
+  plan_wakeup();
+}
+
 Statistics Dispatcher::State::statistics() const {
   Statistics snapshot = statistics_;
   snapshot.queued_requests = static_cast<std::int64_t>(queue_.size());
@@ -432,6 +449,7 @@ void Dispatcher::worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now) 
 void Dispatcher::worker_drain(WorkerId worker) { state_->worker_drain(worker); }
 bool Dispatcher::worker_busy(WorkerId worker) const { return state_->worker_busy(worker); }
 std::vector<Drop> Dispatcher::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
+void Dispatcher::retune(const DispatcherParams& params, TimeNs now) { state_->retune(params, now); }
 DurationNs Dispatcher::backlog(TimeNs now) const { return state_->backlog(now); }
 Statistics Dispatcher::statistics() const { return state_->statistics(); }
 

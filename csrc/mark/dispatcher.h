@@ -78,6 +78,11 @@ class Dispatcher {
   bool worker_busy(WorkerId worker) const;                     // has a batch in flight
   std::vector<Drop> worker_down(WorkerId worker, TimeNs now);  // fails its batches, forgets it
 
+  // Reckons with other parameters from now on; nothing that is queued or in flight is lost. Throws
+  // std::invalid_argument, and changes nothing, when they are nonsensical or differ in what cannot change: rt_max,
+  // rows_max, priority_levels.
+  void retune(const DispatcherParams& params, TimeNs now);
+
   // How long the backlog keeps the ready workers busy: what a refused client should wait before it tries again. rt_max
   // when requests wait and no worker is ready.
   DurationNs backlog(TimeNs now) const;

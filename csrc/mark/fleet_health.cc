@@ -33,6 +33,18 @@ void FleetHealth::down(WorkerId worker) {
   readmit_all_if_alone();
 }
 
+void FleetHealth::retune(DurationNs rt_max, DurationNs allowance, bool corrects) {
+  rt_max_ = rt_max;
+  allowance_ = allowance;
+  corrects_ = corrects;
+  for (auto& [id, health] : workers_) {
+    if (!corrects) {
+      health.correction = ServiceCorrection{};
+    }
+    apply(id, health);
+  }
+}
+
 void FleetHealth::drained() { readmit_all_if_alone(); }
 
 // Sick workers are better than none.

@@ -34,6 +34,9 @@ class FleetHealth {
   void down(WorkerId worker);  // gone from the balancer already
   void drained();              // some worker takes no further batch
 
+  // Other parameters; without correction what was learned is forgotten.
+  void retune(DurationNs rt_max, DurationNs allowance, bool corrects);
+
   // A batch that was launched then came back; its profile, uncorrected, says `measured`.
   void answered(WorkerId worker, TimeNs launched, DurationNs measured, TimeNs now);
   void failed(WorkerId worker, TimeNs now);

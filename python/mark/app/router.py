@@ -17,6 +17,7 @@ from mark.app.parts import (
     make_cloud,
     worker_spec,
 )
+from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
 from mark.errors import WorkerError
@@ -129,7 +130,8 @@ class Router:
         signature, slo = model.signature(), model.as_slo()
         params = dispatcher_params(slo, model.batching)
         dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns)
-        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch))
+        tuner = BatchingTuner(model, dispatch)
+        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch), tuner)
 
     def _assemble_control(self, model: ModelConfig, dispatch: DispatchLoop) -> ControlLoop | None:
         artifact = model.artifact()

@@ -26,7 +26,7 @@ class AsyncClient:
         self._channel = grpc.aio.insecure_channel(address, options=calls.channel_options(message_bytes_max))
         self._infer = self._channel.unary_unary(messages.MODEL_INFER)
 
-    async def infer(
+    async def infer(  # noqa: PLR0913 - the protocol has so many fields
         self,
         model: str,
         inputs: Mapping[str, npt.ArrayLike],

@@ -65,7 +65,7 @@ def encode_request(
     Raises:
         InvalidRequest: an input is no array, or has a type that the protocol lacks; the message names it.
     """
-    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority < 1 << 63:
+    if type(priority) is not int or not 0 <= priority < 1 << 63:
         raise InvalidRequest(f"priority must be a whole number from 0 on, not {priority!r}")
     tensors = []
     for name, value in inputs.items():

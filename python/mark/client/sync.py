@@ -31,7 +31,7 @@ class Client:
         self._channel = grpc.insecure_channel(address, options=calls.channel_options(message_bytes_max))
         self._infer = self._channel.unary_unary(messages.MODEL_INFER)
 
-    def infer(
+    def infer(  # noqa: PLR0913 - the protocol has so many fields
         self,
         model: str,
         inputs: Mapping[str, npt.ArrayLike],

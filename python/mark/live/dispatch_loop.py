@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from mark._core import (
     Admission,
+    DispatcherParams,
     Endpoint,
     Failure,
     OutboundBatch,
@@ -160,6 +161,11 @@ class DispatchLoop:
     def waiting_requests(self) -> int:
         """Requests that were accepted and not answered yet."""
         return len(self._waiting)
+
+    def retune(self, params: DispatcherParams) -> None:
+        """Reckon with other parameters from now on; ValueError when they differ in what cannot change."""
+        self._endpoint.retune(params, self._clock.now_ns())
+        self._look_again()
 
     def statistics(self) -> Statistics:
         """What the request path counted so far."""

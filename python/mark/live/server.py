@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 import grpc.aio
@@ -19,7 +20,19 @@ from mark.live.dispatch_loop import DispatchLoop
 from mark.ports import Clock
 from mark.protocol.statuses import error_of_fault
 
-__all__ = ["InferenceServer", "ServedModel"]
+__all__ = ["InferenceServer", "ServedModel", "Tuner"]
+
+
+class Tuner(Protocol):
+    """Holds the batching knobs of one model."""
+
+    def settings(self) -> dict[str, str]:
+        """Every knob and its value."""
+        ...
+
+    def change(self, settings: Mapping[str, str]) -> None:
+        """Set knobs, all of them or none; InvalidRequest says why not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,7 @@ class ServedModel:
     slo: Slo
     dispatch: DispatchLoop
     control: ControlLoop | None
+    tuner: Tuner | None = None
 
 
 class InferenceServer:

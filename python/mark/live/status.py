@@ -10,6 +10,7 @@ from mark._core import Outcome
 from mark.domain.cost import cost_usd, instance_cost_usd
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.errors import ModelNotFound
 from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
 from mark.ports import Clock, Cloud
@@ -50,6 +51,20 @@ class ControlService:
             draining=self._inference.draining,
             models=[self._model(model, now_ns) for model in self._models.values()],
         )
+
+    async def tune(self, request: Any) -> Any:
+        """Set what the TuneRequest says, and answer with every knob as it is then.
+
+        Raises:
+            ModelNotFound: no such model is served.
+            InvalidRequest: see `Tuner.change`.
+        """
+        model = self._models.get(request.model)
+        if model is None or model.tuner is None:
+            raise ModelNotFound(f"model: unknown model {request.model!r}; served are {', '.join(sorted(self._models))}")
+        if request.settings:
+            model.tuner.change(dict(request.settings))
+        return messages.TuneResponse(settings=model.tuner.settings())
 
     def _model(self, model: ServedModel, now_ns: int) -> Any:
         statistics = model.dispatch.statistics()

@@ -25,6 +25,7 @@ __all__ = [
     "SERVER_LIVE",
     "SERVER_METADATA",
     "SERVER_READY",
+    "TUNE",
     "InstanceStatus",
     "LatencyStatus",
     "ModelInferRequest",
@@ -43,6 +44,8 @@ __all__ = [
     "SloStatus",
     "StatusRequest",
     "StatusResponse",
+    "TuneRequest",
+    "TuneResponse",
     "WorkerStatus",
 ]
 
@@ -57,6 +60,7 @@ SERVER_METADATA = f"/{INFERENCE_SERVICE}/ServerMetadata"
 MODEL_METADATA = f"/{INFERENCE_SERVICE}/ModelMetadata"
 MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
+TUNE = f"/{CONTROL_SERVICE}/Tune"
 
 
 def _load_pool() -> descriptor_pool.DescriptorPool:
@@ -98,3 +102,5 @@ SloStatus = _message("mark.v1.SloStatus")
 LatencyStatus = _message("mark.v1.LatencyStatus")
 InstanceStatus = _message("mark.v1.InstanceStatus")
 WorkerStatus = _message("mark.v1.WorkerStatus")
+TuneRequest = _message("mark.v1.TuneRequest")
+TuneResponse = _message("mark.v1.TuneResponse")

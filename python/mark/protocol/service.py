@@ -64,6 +64,10 @@ class ControlService(Protocol):
         """A StatusResponse."""
         ...
 
+    async def tune(self, request: Any) -> Any:
+        """Set what a TuneRequest says; a TuneResponse. May raise a RequestError."""
+        ...
+
 
 async def make_server(
     address: str,
@@ -128,6 +132,7 @@ def _methods(
         methods[messages.GET_STATUS] = _unary(
             lambda _: control.get_status(), messages.StatusRequest, messages.StatusResponse
         )
+        methods[messages.TUNE] = _unary(control.tune, messages.TuneRequest, messages.TuneResponse)
     methods.update(_reflection_methods(services))
     return methods
 
