@@ -19,7 +19,8 @@ namespace mark {
 // Invariant: kFactorMin <= factor() <= kFactorMax.
 class ServiceCorrection {
  public:
-  static constexpr double kFactorMin = 0.5;
+  // A worker that is faster than its profile is not reckoned with as such: the allowance would pass for speed.
+  static constexpr double kFactorMin = 1;
   static constexpr double kFactorMax = 16;
   // What was learned longer ago says nothing of how the worker is now.
   static constexpr DurationNs kStaleAfter = std::chrono::seconds{10};
