@@ -16,7 +16,8 @@ Admission AdmissionPolicy::admit(const Request& request, TimeNs now) const {
   if (params_.predicts && balancer_.ready() > 0) {
     const std::optional<DurationNs> service = service_of(request);
     const DurationNs before = backlog_of(queue_.rows_before(request.priority, request.deadline), now);
-    if (!service || now + before + *service > request.deadline) {
+    // With the margin, as batches are formed: without it a head at the edge has its batch cut, or is given up.
+    if (!service || now + before + *service + params_.margin > request.deadline) {
       return Admission::kPredictedMiss;
     }
   }
