@@ -67,14 +67,29 @@ void bind_params(py::module_& m) {
   const DispatcherParams defaults;
   py::class_<DispatcherParams>(m, "DispatcherParams")
       .def(py::init([](std::int64_t rt_max_ns, int rows_max, int queue_requests_max, std::int64_t queue_bytes_max,
-                       std::int64_t margin_ns, bool admission, std::int64_t burst_latency_ns) {
-             return DispatcherParams{DurationNs{rt_max_ns}, rows_max,  queue_requests_max,          queue_bytes_max,
-                                     DurationNs{margin_ns}, admission, DurationNs{burst_latency_ns}};
+                       std::int64_t margin_ns, bool admission, std::int64_t burst_latency_ns, bool corrects,
+                       int priority_levels, std::optional<int> priority_default,
+                       std::optional<std::pair<int, std::int64_t>> fixed) {
+             DispatcherParams params;
+             params.rt_max = DurationNs{rt_max_ns};
+             params.rows_max = rows_max;
+             params.queue_requests_max = queue_requests_max;
+             params.queue_bytes_max = queue_bytes_max;
+             params.margin = DurationNs{margin_ns};
+             params.admission = admission;
+             params.burst_latency = DurationNs{burst_latency_ns};
+             params.corrects = corrects;
+             params.priority_levels = priority_levels;
+             params.priority_default = priority_default.value_or(priority_levels);
+             if (fixed) params.fixed = mark::FixedBatch{fixed->first, DurationNs{fixed->second}};
+             return params;
            }),
            py::arg("rt_max_ns"), py::kw_only(), py::arg("rows_max") = defaults.rows_max,
            py::arg("queue_requests_max") = defaults.queue_requests_max,
            py::arg("queue_bytes_max") = defaults.queue_bytes_max, py::arg("margin_ns") = ns_of(defaults.margin),
-           py::arg("admission") = defaults.admission, py::arg("burst_latency_ns") = ns_of(defaults.burst_latency));
+           py::arg("admission") = defaults.admission, py::arg("burst_latency_ns") = ns_of(defaults.burst_latency),
+           py::arg("corrects") = defaults.corrects, py::arg("priority_levels") = defaults.priority_levels,
+           py::arg("priority_default") = std::nullopt, py::arg("fixed") = std::nullopt);
   py::class_<WorkerSpec>(m, "WorkerSpec")
       .def(py::init([](const mark::LatencyProfile& profile, int rows_max, int batches_in_flight_max) {
              return WorkerSpec{profile, rows_max, batches_in_flight_max};
@@ -90,6 +105,7 @@ void bind_decisions(py::module_& m) {
       .def_property_readonly("requests", [](const Dispatch& dispatch) { return values_of(dispatch.requests); })
       .def_readonly("rows", &Dispatch::rows)
       .def_readonly("reason", &Dispatch::reason)
+      .def_readonly("probe", &Dispatch::probe)
       .def_property_readonly("predicted_finish_ns",
                              [](const Dispatch& dispatch) { return ns_of(dispatch.predicted_finish); })
       .def_property_readonly("earliest_deadline_ns",
@@ -117,9 +133,16 @@ py::array_t<std::int64_t> bucket_edges_ns() {
 }
 
 void bind_statistics(py::module_& m) {
+  using mark::WorkerStatistics;
+  py::class_<WorkerStatistics>(m, "WorkerStatistics")
+      .def_property_readonly("worker", [](const WorkerStatistics& w) { return static_cast<std::uint32_t>(w.worker); })
+      .def_readonly("correction", &WorkerStatistics::correction)
+      .def_readonly("ejected", &WorkerStatistics::ejected)
+      .def_readonly("batches", &WorkerStatistics::batches);
   py::class_<Statistics>(m, "Statistics")
       .def_readonly("submitted_requests", &Statistics::submitted_requests)
       .def_readonly("submitted_rows", &Statistics::submitted_rows)
+      .def_readonly("admitted_requests", &Statistics::admitted_requests)
       .def_readonly("retried_requests", &Statistics::retried_requests)
       .def_readonly("dispatched_batches", &Statistics::dispatched_batches)
       .def_readonly("dispatched_rows", &Statistics::dispatched_rows)
@@ -127,6 +150,9 @@ void bind_statistics(py::module_& m) {
       .def_readonly("queued_bytes", &Statistics::queued_bytes)
       .def_readonly("in_flight_requests", &Statistics::in_flight_requests)
       .def_readonly("ready_workers", &Statistics::ready_workers)
+      .def_readonly("ejections", &Statistics::ejections)
+      .def_readonly("probes", &Statistics::probes)
+      .def_readonly("workers", &Statistics::workers)
       .def_property_readonly("attainment", &Statistics::attainment)
       .def_property_readonly("latency_sum_ns", [](const Statistics& s) { return ns_of(s.latency.sum()); })
       .def(
@@ -165,11 +191,12 @@ void bind_request_events(py::class_<T>& bound) {
       .def(
           "submit",
           [](T& dispatcher, std::uint64_t request, std::int64_t deadline_ns, std::int64_t now_ns, int rows,
-             std::int64_t bytes, std::uint32_t shape) {
-            return dispatcher.submit({RequestId{request}, rows, bytes, time_of(deadline_ns), shape}, time_of(now_ns));
+             std::int64_t bytes, std::uint32_t shape, int priority) {
+            return dispatcher.submit({RequestId{request}, rows, bytes, time_of(deadline_ns), shape, priority},
+                                     time_of(now_ns));
           },
           py::arg("request"), py::arg("deadline_ns"), py::arg("now_ns"), py::kw_only(), py::arg("rows") = 1,
-          py::arg("bytes") = 0, py::arg("shape") = 0)
+          py::arg("bytes") = 0, py::arg("shape") = 0, py::arg("priority") = 1)
       .def(
           "poll", [](T& dispatcher, std::int64_t now_ns) { return dispatcher.poll(time_of(now_ns)); },
           py::arg("now_ns"))
@@ -217,6 +244,12 @@ void bind_worker_events(py::class_<T>& bound) {
             return dispatcher.worker_down(WorkerId{worker}, time_of(now_ns));
           },
           py::arg("worker"), py::arg("now_ns"))
+      .def(
+          "retune",
+          [](T& dispatcher, const DispatcherParams& params, std::int64_t now_ns) {
+            dispatcher.retune(params, time_of(now_ns));
+          },
+          py::arg("params"), py::arg("now_ns"))
       .def(
           "backlog_ns",
           [](const T& dispatcher, std::int64_t now_ns) { return ns_of(dispatcher.backlog(time_of(now_ns))); },

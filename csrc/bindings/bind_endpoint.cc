@@ -106,6 +106,12 @@ void bind_endpoint(py::module_& m) {
           },
           py::arg("worker"), py::arg("now_ns"))
       .def(
+          "retune",
+          [](Endpoint& e, const mark::DispatcherParams& params, std::int64_t now_ns) {
+            e.retune(params, time_of(now_ns));
+          },
+          py::arg("params"), py::arg("now_ns"))
+      .def(
           "backlog_ns", [](const Endpoint& e, std::int64_t now_ns) { return ns_of(e.backlog(time_of(now_ns))); },
           py::arg("now_ns"))
       .def("statistics", &Endpoint::statistics);

@@ -57,9 +57,10 @@ class Buffers {
 };
 
 py::bytes write_request(const std::string& model_name, const std::string& model_version, const std::string& request_id,
-                        const std::vector<BufferTuple>& inputs, const std::vector<std::string>& outputs) {
+                        const std::vector<BufferTuple>& inputs, const std::vector<std::string>& outputs,
+                        std::uint64_t priority) {
   const Buffers buffers(inputs);
-  return {net::write_infer_request({model_name, model_version, request_id}, buffers.views(),
+  return {net::write_infer_request({model_name, model_version, request_id, priority}, buffers.views(),
                                    {outputs.begin(), outputs.end()})};
 }
 
@@ -125,6 +126,7 @@ void bind_requests(py::module_& m) {
   py::class_<net::InferRequest>(m, "InferRequest", "A valid request, seen by a worker.")
       .def_readonly("id", &net::InferRequest::id)
       .def_readonly("rows", &net::InferRequest::rows)
+      .def_readonly("priority", &net::InferRequest::priority)
       .def_readonly("outputs", &net::InferRequest::outputs)
       .def(
           "shape", [](const net::InferRequest& request, std::size_t index) { return request.inputs.at(index).shape; },
@@ -148,7 +150,7 @@ void bind_oip(py::module_& m) {
   m.def("parse_infer_request", &parse_request, py::arg("message"), py::arg("signature"),
         "Scan and check a ModelInferRequest.");
   m.def("write_infer_request", &write_request, py::arg("model_name"), py::arg("model_version"), py::arg("request_id"),
-        py::arg("inputs"), py::arg("outputs"), "A ModelInferRequest with raw contents.");
+        py::arg("inputs"), py::arg("outputs"), py::arg("priority") = 0, "A ModelInferRequest with raw contents.");
   m.def("write_infer_response", &write_response, py::arg("model_name"), py::arg("model_version"), py::arg("request_id"),
         py::arg("outputs"), "A ModelInferResponse with raw contents.");
   m.def("parse_infer_response", &parse_response, py::arg("message"),

@@ -163,6 +163,12 @@ void bind_driving(py::class_<Simulation>& bound) {
           [](Simulation& simulation, std::uint32_t worker) { simulation.worker_drain(WorkerId{worker}); },
           py::arg("worker"))
       .def(
+          "worker_slowdown",
+          [](Simulation& simulation, std::uint32_t worker, double slowdown) {
+            simulation.worker_slowdown(WorkerId{worker}, slowdown);
+          },
+          py::arg("worker"), py::arg("slowdown"))
+      .def(
           "worker_busy",
           [](const Simulation& simulation, std::uint32_t worker) { return simulation.worker_busy(WorkerId{worker}); },
           py::arg("worker"))

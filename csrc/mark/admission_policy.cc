@@ -15,7 +15,9 @@ Admission AdmissionPolicy::admit(const Request& request, TimeNs now) const {
   }
   if (params_.predicts && balancer_.ready() > 0) {
     const std::optional<DurationNs> service = service_of(request);
-    if (!service || now + backlog(now) + *service > request.deadline) {
+    const DurationNs before = backlog_of(queue_.rows_before(request.priority, request.deadline), now);
+    // With the margin, as batches are formed: without it a head at the edge has its batch cut, or is given up.
+    if (!service || now + before + *service + params_.margin > request.deadline) {
       return Admission::kPredictedMiss;
     }
   }
@@ -40,6 +42,16 @@ bool AdmissionPolicy::is_doomed(const LiveRequest& head, TimeNs now) const {
   return !alone || now + balancer_.until_free(now) + *alone > deadline;
 }
 
+TimeNs AdmissionPolicy::look_again_at(TimeNs now) const {
+  TimeNs at = TimeNs::max();
+  for (int priority = 1; priority <= queue_.priorities(); ++priority) {
+    if (const LiveRequest* head = queue_.head(priority)) {
+      at = std::min(at, look_again_at(*head, now));
+    }
+  }
+  return at;
+}
+
 TimeNs AdmissionPolicy::look_again_at(const LiveRequest& head, TimeNs now) const {
   const TimeNs last_call = head.request.deadline - params_.burst_latency;
   // The one in the middle is for drivers that are late: at the last instant itself, theirs has passed.
@@ -61,23 +73,24 @@ TimeNs AdmissionPolicy::doomed_from(const LiveRequest& head) const {
   return alone ? std::min(deadline, deadline - *alone + DurationNs{1}) : TimeNs::min();
 }
 
-bool AdmissionPolicy::can_afford(const BatchCandidate& candidate) const {
+bool AdmissionPolicy::can_afford(const BatchCandidate& candidate, int priority) const {
   if (!candidate.take.cut_by_time()) {
     return true;
   }
   const int rows = candidate.take.rows;
   const std::chrono::duration<double> service = candidate.worker->profile.predict(rows);
   const double share = rows / service.count() / candidate.worker->rows_per_s();
-  const std::chrono::duration<double> queued{static_cast<double>(queue_.rows()) / (share * balancer_.rows_per_s())};
+  const std::chrono::duration<double> queued{static_cast<double>(queue_.rows_through(priority)) /
+                                             (share * balancer_.rows_per_s())};
   return share >= 1 || queued <= params_.rt_max;
 }
 
-DurationNs AdmissionPolicy::backlog(TimeNs now) const {
+DurationNs AdmissionPolicy::backlog_of(std::int64_t rows, TimeNs now) const {
   if (balancer_.ready() == 0) {
-    return queue_.empty() ? DurationNs::zero() : params_.rt_max;
+    return rows == 0 ? DurationNs::zero() : params_.rt_max;
   }
   // The cap keeps the conversion to nanoseconds within its type.
-  const std::chrono::duration<double> queued{static_cast<double>(queue_.rows()) / balancer_.rows_per_s()};
+  const std::chrono::duration<double> queued{static_cast<double>(rows) / balancer_.rows_per_s()};
   return balancer_.until_free(now) + std::chrono::duration_cast<DurationNs>(std::min(queued, {std::chrono::hours{24}}));
 }
 

@@ -54,6 +54,32 @@ void Balancer::drain(WorkerId id) {
   rescan();
 }
 
+void Balancer::eject(WorkerId id) {
+  known(id).ejected = true;
+  rescan();
+}
+
+void Balancer::readmit(WorkerId id) {
+  known(id).ejected = false;
+  rescan();
+}
+
+void Balancer::correct(WorkerId id, double factor) {
+  Worker& worker = known(id);
+  worker.correction = factor;
+  worker.profile = worker.measured.times(factor);
+  worker.limits = policy_.limits(worker.profile, rt_max_, worker.rows_max);
+  rescan();
+}
+
+void Balancer::retune(DurationNs rt_max) {
+  rt_max_ = rt_max;
+  for (Worker& worker : workers_) {
+    worker.limits = policy_.limits(worker.profile, rt_max_, worker.rows_max);
+  }
+  rescan();
+}
+
 void Balancer::remove(WorkerId id) {
   workers_.erase(position(workers_, id));
   rescan();
@@ -68,8 +94,9 @@ Worker& Balancer::known(WorkerId id) { return *position(workers_, id); }
 
 void Balancer::launched(WorkerId id, DurationNs service, TimeNs now) {
   Worker& worker = known(id);
+  const bool was_free = worker.takes_batches();
   worker.launched(service, now);
-  free_ -= worker.takes_batches() ? 0 : 1;
+  free_ -= was_free && !worker.takes_batches() ? 1 : 0;
 }
 
 void Balancer::finished(WorkerId id, DurationNs service, TimeNs now) {
@@ -85,10 +112,10 @@ void Balancer::rescan() {
   rate_ = 0;
   std::fill(fastest_.begin(), fastest_.end(), std::nullopt);
   ready_ =
-      static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return !w.draining; }));
+      static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return w.serves(); }));
   bool first = true;
   for (Worker& worker : workers_) {
-    if (worker.draining) {
+    if (!worker.serves()) {
       continue;
     }
     worker.limits.n_sustained = sustained_rows(worker.profile, rt_max_, worker.limits.n_batch, ready_);
@@ -121,7 +148,7 @@ int Balancer::free_rows_max() const {
 DurationNs Balancer::until_free(TimeNs now) const {
   std::optional<DurationNs> least;
   for (const Worker& worker : workers_) {
-    if (!worker.draining) {
+    if (worker.serves()) {
       least = std::min(least.value_or(DurationNs::max()), worker.remaining(now));
       if (*least == DurationNs::zero()) {
         break;
@@ -176,7 +203,7 @@ bool Balancer::free_in_time(int rows, TimeNs deadline, TimeNs now) const {
 std::optional<TimeNs> Balancer::in_time_on_busy(const BatchFront& front, TimeNs now) const {
   std::optional<TimeNs> until;
   for (const Worker& worker : workers_) {
-    if (worker.draining || worker.takes_batches() || front.rows(1) > worker.rows_max) {
+    if (!worker.serves() || worker.takes_batches() || front.rows(1) > worker.rows_max) {
       continue;
     }
     const TimeNs latest = worker.latest_launch(front.deadline - worker.profile.predict(front.rows(1)));
@@ -193,7 +220,7 @@ const Worker* Balancer::sooner_busy(const BatchFront& front, TimeNs than, TimeNs
   const Worker* best = nullptr;
   for (const Worker& worker : workers_) {
     const int limit = front.size() == 1 ? worker.rows_max : worker.limits.n_batch;
-    if (worker.draining || worker.takes_batches() || rows > limit) {
+    if (!worker.serves() || worker.takes_batches() || rows > limit) {
       continue;
     }
     const TimeNs finish = worker.finish(rows, now);
@@ -218,7 +245,7 @@ std::optional<TimeNs> Balancer::hold(const BatchFront& front, const BatchCandida
     return std::nullopt;
   }
   const TimeNs until = first_not_sooner(*busy, front.rows(front.size()), free, rows, now);
-  const TimeNs slack = policy_.latest_launch(free, rows, front.deadline);
+  const TimeNs slack = policy_.latest_launch(free, rows, front.deadline_of(candidate.take.requests));
   return now < slack ? std::optional{std::min(until, slack)} : std::nullopt;
 }
 

@@ -39,13 +39,19 @@ class Balancer {
 
   const Worker* find(WorkerId id) const;  // null when it is not up
   void add(Worker worker);                // not up yet
-  // These four are about a worker that is up.
+  // These are about a worker that is up.
   void drain(WorkerId id);
+  void eject(WorkerId id);
+  void readmit(WorkerId id);
+  void correct(WorkerId id, double factor);  // from now on it takes that many times as long as its profile says
   void remove(WorkerId id);
   void launched(WorkerId id, DurationNs service, TimeNs now);
   void finished(WorkerId id, DurationNs service, TimeNs now);
 
-  int ready() const { return ready_; }  // workers that are not draining
+  // The policy, or what a batch and the wait for it may take, is another now.
+  void retune(DurationNs rt_max);
+
+  int ready() const { return ready_; }  // workers that serve: neither draining nor ejected
   bool any_free() const { return free_ > 0; }
   int n_batch_max() const { return n_batch_max_; }          // of the ready workers; 0 when there are none
   int n_sustained_max() const { return n_sustained_max_; }  // likewise

@@ -28,6 +28,15 @@ TimeNs BatchPolicy::latest_launch(const Worker& worker, int rows, TimeNs deadlin
   return worker.latest_launch(deadline - margin_ - worker.profile.predict(rows));
 }
 
+// A worker that cannot meet the SLO even with one row serves single rows: late, but not in vain without admission.
+BatchLimits BatchPolicy::limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max) const {
+  if (fixed_) {
+    const int rows = std::min(fixed_->rows, rows_max);
+    return {.n_batch = rows, .w_batch = fixed_->wait, .n_sustained = rows};
+  }
+  return batch_limits(profile, rt_max, rows_max).value_or(BatchLimits{});
+}
+
 BatchTake BatchPolicy::take(const BatchFront& front, const Worker& worker, TimeNs now) const {
   if (front.rows(1) > worker.rows_max) {
     return {};
@@ -37,7 +46,7 @@ BatchTake BatchPolicy::take(const BatchFront& front, const Worker& worker, TimeN
     ++count;
   }
   const int fit = count;
-  while (count > 1 && now > latest_launch(worker, front.rows(count), front.deadline)) {
+  while (!fixed_ && count > 1 && now > latest_launch(worker, front.rows(count), front.deadline_of(count))) {
     --count;
   }
   return {.requests = count, .rows = front.rows(count), .requests_that_fit = fit};
@@ -51,13 +60,17 @@ BatchVerdict BatchPolicy::decide(const BatchFront& front, const BatchCandidate& 
   if (!all_taken || front.solo || take.rows >= worker.limits.n_batch) {
     return DispatchReason::kFull;
   }
+  if (fixed_) {
+    const TimeNs until = front.arrival + fixed_->wait;
+    return now >= until ? BatchVerdict{DispatchReason::kWindow} : BatchVerdict{until};
+  }
   const DurationNs gap_max = gap_worth_waiting(worker.profile, take);
   if (candidate.another_free || !arrivals.mean() || *arrivals.mean() >= gap_max || now >= arrivals.last() + gap_max) {
     return DispatchReason::kIdle;
   }
   const TimeNs window = front.arrival + worker.limits.w_batch;
   // With one row more: once no newcomer could be included in time, waiting gains nothing.
-  const TimeNs slack = latest_launch(worker, take.rows + 1, front.deadline);
+  const TimeNs slack = latest_launch(worker, take.rows + 1, front.deadline_of(take.requests));
   if (now >= std::min(window, slack)) {
     return window < slack ? DispatchReason::kWindow : DispatchReason::kSlack;
   }

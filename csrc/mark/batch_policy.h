@@ -5,6 +5,7 @@
 #include <optional>
 #include <variant>
 
+#include "mark/batch_limits.h"
 #include "mark/batch_queue.h"
 #include "mark/request.h"
 #include "mark/types.h"
@@ -51,13 +52,24 @@ class ArrivalGap {
 // Launch now, for this reason; or wait until then.
 using BatchVerdict = std::variant<DispatchReason, TimeNs>;
 
+// Batches as other servers form them, to compare with: of so many rows, or of what there is when the first request has
+// waited so long, whatever its deadline.
+struct FixedBatch {
+  int rows = 1;
+  DurationNs wait{};
+};
+
 class BatchPolicy {
  public:
   // margin: kept between a batch's predicted finish and its head's deadline.
-  explicit BatchPolicy(DurationNs margin) : margin_(margin) {}
+  explicit BatchPolicy(DurationNs margin, std::optional<FixedBatch> fixed = std::nullopt)
+      : margin_(margin), fixed_(fixed) {}
 
-  // The longest part of the front, from its head, that fits in one batch of the worker and lets the head meet its
-  // deadline. The head itself is taken even if it would be late.
+  // Of a worker that takes so many rows.
+  BatchLimits limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max) const;
+
+  // The longest part of the front, from its head, that fits in one batch of the worker and lets all of it meet its
+  // deadlines. The head itself is taken even if it would be late.
   BatchTake take(const BatchFront& front, const Worker& worker, TimeNs now) const;
 
   // The last instant at which the worker, given a batch of so many rows, still meets the deadline with the margin.
@@ -68,6 +80,7 @@ class BatchPolicy {
 
  private:
   DurationNs margin_;
+  std::optional<FixedBatch> fixed_;
 };
 
 }  // namespace mark

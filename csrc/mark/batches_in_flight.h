@@ -12,7 +12,9 @@ namespace mark {
 struct BatchInFlight {
   BatchId id;  // zero while the slot is free
   WorkerId worker{};
-  DurationNs service{};  // predicted, for its rows alone
+  DurationNs service{};   // predicted, for its rows alone
+  DurationNs measured{};  // as its profile says, uncorrected
+  TimeNs launched;
   std::vector<RequestId> requests;
 };
 

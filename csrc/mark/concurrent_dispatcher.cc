@@ -81,6 +81,10 @@ std::vector<Drop> ConcurrentDispatcher::worker_down(WorkerId worker, TimeNs now)
   return result;
 }
 
+void ConcurrentDispatcher::retune(const DispatcherParams& params, TimeNs now) {
+  apply(now, [&](Dispatcher& dispatcher, TimeNs at) { dispatcher.retune(params, at); });
+}
+
 DurationNs ConcurrentDispatcher::backlog(TimeNs now) const {
   const MutexLock lock(mutex_);
   return dispatcher_.backlog(std::max(latest_, now));

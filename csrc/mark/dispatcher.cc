@@ -7,10 +7,10 @@
 
 #include "mark/admission_policy.h"
 #include "mark/balancer.h"
-#include "mark/batch_limits.h"
 #include "mark/batch_policy.h"
 #include "mark/batch_queue.h"
 #include "mark/batches_in_flight.h"
+#include "mark/fleet_health.h"
 #include "mark/launch_policy.h"
 #include "mark/live_requests.h"
 #include "mark/worker.h"
@@ -20,6 +20,8 @@ namespace {
 
 // The balancer keeps a table by rows; no batch of more is plausible.
 constexpr int kRowsMax = 65536;
+// Each has a queue of its own to look at.
+constexpr int kPriorityLevelsMax = 16;
 
 void require(bool holds, const char* message) {
   if (!holds) {
@@ -34,6 +36,12 @@ DispatcherParams checked(const DispatcherParams& params) {
   require(params.queue_bytes_max >= 1, "dispatcher: queue_bytes_max must be 1 or more");
   require(params.margin >= DurationNs::zero() && params.margin < params.rt_max,
           "dispatcher: margin must be 0 or more and smaller than rt_max");
+  require(params.priority_levels >= 1 && params.priority_levels <= kPriorityLevelsMax,
+          "dispatcher: priority_levels must lie between 1 and 16");
+  require(params.priority_default >= 1 && params.priority_default <= params.priority_levels,
+          "dispatcher: priority_default must lie between 1 and priority_levels");
+  require(!params.fixed || (params.fixed->rows >= 1 && params.fixed->wait >= DurationNs::zero()),
+          "dispatcher: a fixed batch has 1 row or more and a wait of 0 or more");
   require(params.burst_latency >= DurationNs::zero(), "dispatcher: burst_latency must be 0 or more");
   return params;
 }
@@ -55,10 +63,11 @@ class Dispatcher::State {
  public:
   explicit State(const DispatcherParams& params)
       : params_(checked(params)),
-        queue_(requests_, params.queue_requests_max, params.queue_bytes_max),
+        queue_(requests_, params.queue_requests_max, params.queue_bytes_max, params.priority_levels),
         arrivals_(params.rt_max),
-        policy_(params.margin),
+        policy_(params.margin, params.fixed),
         balancer_(policy_, params.rows_max, params.rt_max - params.margin),
+        health_(balancer_, params.rt_max - params.margin, params.margin, params.corrects),
         admission_(queue_, balancer_, admission_params(params)),
         launching_(queue_, balancer_, policy_, admission_, arrivals_) {}
 
@@ -72,6 +81,7 @@ class Dispatcher::State {
   void worker_drain(WorkerId worker);
   bool worker_busy(WorkerId worker) const;
   std::vector<Drop> worker_down(WorkerId worker, TimeNs now);
+  void retune(const DispatcherParams& params, TimeNs now);
   DurationNs backlog(TimeNs now) const { return admission_.backlog(now); }
   Statistics statistics() const;
 
@@ -83,18 +93,20 @@ class Dispatcher::State {
   void drop_doomed(std::vector<Drop>& drops);
   bool take_next(Decisions& decisions);
   Dispatch launch(const LaunchBatch& decided);
+  void probe(Decisions& decisions);
   LiveRequest* in_flight(const BatchInFlight& batch, RequestId request);
   void close(const BatchInFlight& batch);
   bool deserves_retry(const LiveRequest& entry, const BatchInFlight& batch, Failure failure) const;
   void fail_batch(const BatchInFlight& batch, Failure failure, std::vector<Drop>& drops);
 
-  const DispatcherParams params_;
+  DispatcherParams params_;
   LiveRequests requests_;
   BatchQueue queue_;
   BatchesInFlight batches_;
   ArrivalGap arrivals_;
   BatchPolicy policy_;
   Balancer balancer_;
+  FleetHealth health_;
   AdmissionPolicy admission_;
   LaunchPolicy launching_;
   Statistics statistics_;
@@ -112,12 +124,14 @@ void Dispatcher::State::plan_wakeup() {
   if (queue_.empty()) {
     wakeup_.reset();
   } else {
-    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.look_again_at(queue_.head(), now_));
+    wakeup_ = balancer_.any_free() ? now_ : std::max(now_, admission_.look_again_at(now_));
   }
 }
 
 Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
   require(request.rows >= 1, "dispatcher: a request has 1 row or more");
+  require(request.priority >= 1 && request.priority <= params_.priority_levels,
+          "dispatcher: a priority lies between 1 and priority_levels");
   require(request.bytes >= 0, "dispatcher: a request has 0 bytes or more");
   requests_.check_new(request.id);
   advance(now);
@@ -131,6 +145,7 @@ Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
     count(outcome_of(answer));
     return answer;
   }
+  ++statistics_.admitted_requests;
   requests_.add(request, now);
   queue_.push(request.id.slot());
   arrivals_.arrived(now);
@@ -139,12 +154,12 @@ Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
 }
 
 void Dispatcher::State::drop_doomed(std::vector<Drop>& drops) {
-  while (!queue_.empty()) {
-    const LiveRequest& head = queue_.head();
-    if (!admission_.is_doomed(head, now_)) {
-      return;
+  for (int priority = 1; priority <= queue_.priorities(); ++priority) {
+    const LiveRequest* head = queue_.head(priority);
+    while (head != nullptr && admission_.is_doomed(*head, now_)) {
+      drop(head->request.id, now_ < head->request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired, drops);
+      head = queue_.head(priority);
     }
-    drop(head.request.id, now_ < head.request.deadline ? Outcome::kPredictedMiss : Outcome::kExpired, drops);
   }
 }
 
@@ -175,6 +190,7 @@ bool Dispatcher::State::take_next(Decisions& decisions) {
     drop(give_up->request, Outcome::kPredictedMiss, decisions.drops);
   } else {
     decisions.dispatches.push_back(launch(std::get<LaunchBatch>(next)));
+    probe(decisions);
   }
   return true;
 }
@@ -185,6 +201,8 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
   const BatchFront& front = launching_.front();
   const DurationNs service = worker.profile.predict(take.rows);
   BatchInFlight& batch = batches_.open(worker.id, service);
+  batch.measured = worker.measured.predict(take.rows);
+  batch.launched = now_;
   batch.requests.assign(front.requests.begin(), front.requests.begin() + take.requests);
   for (const RequestId id : batch.requests) {
     queue_.remove(id.slot());
@@ -201,7 +219,38 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
           .rows = take.rows,
           .reason = decided.reason,
           .predicted_finish = worker.busy_until,
-          .earliest_deadline = front.deadline};
+          .earliest_deadline = front.deadline_of(take.requests)};
+}
+
+// Sends a copy of the head of the batch that was just launched to an ejected worker. The request stays in its own
+// batch, so whatever becomes of the copy is no news to it.
+void Dispatcher::State::probe(Decisions& decisions) {
+  const std::optional<WorkerId> due = health_.due_for_probe(now_);
+  if (!due) {
+    return;
+  }
+  const Worker& worker = *balancer_.find(*due);
+  const Dispatch& model = decisions.dispatches.back();
+  const Request& head = requests_.at(model.requests.front().slot()).request;
+  if (head.rows > worker.rows_max) {
+    return;
+  }
+  const DurationNs service = worker.profile.predict(head.rows);
+  BatchInFlight& batch = batches_.open(worker.id, service);
+  batch.measured = worker.measured.predict(head.rows);
+  batch.launched = now_;
+  batch.requests.assign(1, head.id);
+  balancer_.launched(worker.id, service, now_);
+  health_.probed(worker.id);
+  ++statistics_.probes;
+  decisions.dispatches.push_back({.batch = batch.id,
+                                  .worker = worker.id,
+                                  .requests = batch.requests,
+                                  .rows = head.rows,
+                                  .reason = model.reason,
+                                  .predicted_finish = worker.busy_until,
+                                  .earliest_deadline = head.deadline,
+                                  .probe = true});
 }
 
 // Null when the request ended, or left this batch, in the meantime.
@@ -232,6 +281,7 @@ std::vector<RequestId> Dispatcher::State::complete(BatchId id, TimeNs now) {
       answered.push_back(request);
     }
   }
+  health_.answered(batch->worker, batch->launched, batch->measured, now_);
   close(*batch);
   plan_wakeup();
   return answered;
@@ -268,6 +318,7 @@ void Dispatcher::State::fail_batch(const BatchInFlight& batch, Failure failure, 
     count(outcome);
     drops.push_back({request, outcome});
   }
+  health_.failed(batch.worker, now_);
   close(batch);
 }
 
@@ -305,20 +356,19 @@ void Dispatcher::State::worker_up(WorkerId worker, const WorkerSpec& spec, TimeN
   require(spec.batches_in_flight_max >= 1, "dispatcher: a worker takes 1 batch or more at a time");
   advance(now);
   const int rows_max = std::min(spec.rows_max, params_.rows_max);
-  // A worker that cannot meet the SLO even with one row serves single rows: late, but not in vain without admission.
-  const BatchLimits limits =
-      batch_limits(spec.profile, params_.rt_max - params_.margin, rows_max).value_or(BatchLimits{});
   balancer_.add({.id = worker,
                  .profile = spec.profile,
-                 .limits = limits,
+                 .limits = policy_.limits(spec.profile, params_.rt_max - params_.margin, rows_max),
                  .rows_max = rows_max,
                  .batches_in_flight_max = spec.batches_in_flight_max});
+  health_.up(worker);
   plan_wakeup();
 }
 
 void Dispatcher::State::worker_drain(WorkerId worker) {
   if (balancer_.find(worker) != nullptr) {
     balancer_.drain(worker);
+    health_.drained();
     plan_wakeup();
   }
 }
@@ -338,8 +388,25 @@ std::vector<Drop> Dispatcher::State::worker_down(WorkerId worker, TimeNs now) {
     fail_batch(*batches_.find(id), Failure::kWorkerLost, drops);
   }
   balancer_.remove(worker);
+  health_.down(worker);
   plan_wakeup();
   return drops;
+}
+
+void Dispatcher::State::retune(const DispatcherParams& params, TimeNs now) {
+  const DispatcherParams asked = checked(params);
+  require(asked.rt_max == params_.rt_max, "dispatcher: rt_max cannot change; requests were promised it");
+  require(asked.rows_max == params_.rows_max, "dispatcher: rows_max cannot change; workers were started for it");
+  require(asked.priority_levels == params_.priority_levels,
+          "dispatcher: priority_levels cannot change; requests of the old ones may be queued");
+  advance(now);
+  params_ = asked;
+  policy_ = BatchPolicy(asked.margin, asked.fixed);
+  queue_.bound(asked.queue_requests_max, asked.queue_bytes_max);
+  balancer_.retune(asked.rt_max - asked.margin);
+  health_.retune(asked.rt_max - asked.margin, asked.margin, asked.corrects);
+  admission_.retune(admission_params(asked));
+  plan_wakeup();
 }
 
 Statistics Dispatcher::State::statistics() const {
@@ -347,6 +414,8 @@ Statistics Dispatcher::State::statistics() const {
   snapshot.queued_requests = static_cast<std::int64_t>(queue_.size());
   snapshot.queued_bytes = queue_.bytes();
   snapshot.ready_workers = balancer_.ready();
+  snapshot.workers = health_.statistics();
+  snapshot.ejections = health_.ejections();
   return snapshot;
 }
 
@@ -369,6 +438,7 @@ void Dispatcher::worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now) 
 void Dispatcher::worker_drain(WorkerId worker) { state_->worker_drain(worker); }
 bool Dispatcher::worker_busy(WorkerId worker) const { return state_->worker_busy(worker); }
 std::vector<Drop> Dispatcher::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
+void Dispatcher::retune(const DispatcherParams& params, TimeNs now) { state_->retune(params, now); }
 DurationNs Dispatcher::backlog(TimeNs now) const { return state_->backlog(now); }
 Statistics Dispatcher::statistics() const { return state_->statistics(); }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "mark/batch_policy.h"
 #include "mark/latency_profile.h"
 #include "mark/request.h"
 #include "mark/statistics.h"
@@ -25,6 +26,10 @@ struct DispatcherParams {
   // would answer late is given up while the function still answers in time: from `margin` before the last such instant
   // until then, so that a driver may be late by that.
   DurationNs burst_latency{};
+  int priority_levels = 2;                         // priorities of requests: from 1, the first, up to this
+  int priority_default = 2;                        // of a request that says none
+  std::optional<FixedBatch> fixed = std::nullopt;  // instead of adaptive batches
+  bool corrects = true;  // learns how much slower than its profile each worker is, and ejects one far above its class
 };
 
 struct WorkerSpec {
@@ -48,7 +53,7 @@ class Dispatcher {
   Dispatcher& operator=(Dispatcher&&) noexcept;
 
   // Ids index a table: hand out small slots and reuse them with a new generation. Throws std::invalid_argument when
-  // the id is live already or rows < 1.
+  // the id is live already, rows < 1, or the priority is none of the levels.
   Admission submit(const Request& request, TimeNs now);
 
   // Batches that are due now and requests that ran out of time. Call after every event and at next_wakeup().
@@ -72,6 +77,11 @@ class Dispatcher {
   void worker_drain(WorkerId worker);                          // takes no further batch; unknown ids are ignored
   bool worker_busy(WorkerId worker) const;                     // has a batch in flight
   std::vector<Drop> worker_down(WorkerId worker, TimeNs now);  // fails its batches, forgets it
+
+  // Reckons with other parameters from now on; nothing that is queued or in flight is lost. Throws
+  // std::invalid_argument, and changes nothing, when they are nonsensical or differ in what cannot change: rt_max,
+  // rows_max, priority_levels.
+  void retune(const DispatcherParams& params, TimeNs now);
 
   // How long the backlog keeps the ready workers busy: what a refused client should wait before it tries again. rt_max
   // when requests wait and no worker is ready.

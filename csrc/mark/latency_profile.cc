@@ -68,4 +68,14 @@ DurationNs LatencyProfile::predict(int rows) const {
   return DurationNs{std::max<std::int64_t>(1, std::llround(latency_ns))};
 }
 
+LatencyProfile LatencyProfile::times(double factor) const {
+  std::vector<ProfilePoint> scaled = points_;
+  for (ProfilePoint& point : scaled) {
+    const double latency_ns = factor * static_cast<double>(point.latency.count());
+    point.latency = DurationNs{std::max<std::int64_t>(1, std::llround(latency_ns))};
+    point.latency = std::min(point.latency, kLatencyMax);
+  }
+  return LatencyProfile(std::move(scaled));
+}
+
 }  // namespace mark

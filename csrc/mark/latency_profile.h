@@ -10,6 +10,8 @@ namespace mark {
 struct ProfilePoint {
   int rows = 1;
   DurationNs latency{};  // the p99 of a measured batch of that many rows
+
+  bool operator==(const ProfilePoint&) const = default;
 };
 
 // Piecewise linear between measured points, constant below the smallest, and extended by the last segment's slope above
@@ -23,6 +25,9 @@ class LatencyProfile {
   DurationNs predict(int rows) const;
   int rows_measured_max() const { return points_.back().rows; }
   const std::vector<ProfilePoint>& points() const { return points_; }
+  // Every latency that many times as long.
+  LatencyProfile times(double factor) const;
+  bool operator==(const LatencyProfile&) const = default;
 
  private:
   std::vector<ProfilePoint> points_;

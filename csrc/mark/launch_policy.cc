@@ -14,7 +14,7 @@ NextStep LaunchPolicy::next(TimeNs now) {
   if (queue_.empty()) {
     return wait;
   }
-  wake_by(wait, admission_.look_again_at(queue_.head(), now));
+  wake_by(wait, admission_.look_again_at(now));
   if (!balancer_.any_free()) {
     return wait;
   }
@@ -22,7 +22,7 @@ NextStep LaunchPolicy::next(TimeNs now) {
   if (choice.candidate.worker == nullptr) {
     return wait;
   }
-  const bool affordable = admission_.can_afford(choice.candidate);
+  const bool affordable = admission_.can_afford(choice.candidate, front_.priority);
   if (!affordable && admission_.predicts()) {
     return GiveUp{front_.requests.front()};
   }

@@ -15,6 +15,7 @@ struct Request {
   std::int64_t bytes = 0;   // what its payload holds in memory, for the queue's byte bound
   TimeNs deadline;          // min(arrival + rt_max, the client's own deadline)
   std::uint32_t shape = 0;  // requests of unequal shape never share a batch
+  int priority = 1;         // 1 goes first, whatever the deadlines
 };
 
 // What the door answers to a request. Everything but kAccepted ends the request there.
@@ -42,6 +43,7 @@ struct Dispatch {
   DispatchReason reason = DispatchReason::kIdle;
   TimeNs predicted_finish;
   TimeNs earliest_deadline;
+  bool probe = false;  // a copy for an ejected worker: its answer tells how that one is, and goes to nobody
 };
 
 // How a request ended.

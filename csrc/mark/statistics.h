@@ -3,15 +3,26 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "mark/latency_histogram.h"
 #include "mark/request.h"
+#include "mark/types.h"
 
 namespace mark {
+
+// What is known of one worker that is up.
+struct WorkerStatistics {
+  WorkerId worker{};
+  double correction = 1;  // its batches are predicted to take that many times as long as its profile says
+  bool ejected = false;
+  std::uint64_t batches = 0;  // that it answered
+};
 
 struct Statistics {
   std::uint64_t submitted_requests = 0;  // offered load: refused ones included
   std::uint64_t submitted_rows = 0;
+  std::uint64_t admitted_requests = 0;           // at the door: what becomes of them is the router's doing
   std::array<std::uint64_t, kOutcomes> ended{};  // requests by Outcome
   std::uint64_t retried_requests = 0;
   std::uint64_t dispatched_batches = 0;
@@ -21,7 +32,10 @@ struct Statistics {
   std::int64_t queued_bytes = 0;
   std::int64_t in_flight_requests = 0;
   std::int64_t ready_workers = 0;
-  LatencyHistogram latency;  // arrival to completion, of answered and late requests
+  std::uint64_t ejections = 0;            // of workers that were sick
+  std::uint64_t probes = 0;               // copies of batches, sent to ejected workers
+  std::vector<WorkerStatistics> workers;  // that are up, by id
+  LatencyHistogram latency;               // arrival to completion, of answered and late requests
 
   // Requests answered in time over all that ended, cancelled ones left out; 1 when none has ended.
   double attainment() const;

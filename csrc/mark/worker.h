@@ -12,16 +12,21 @@ namespace mark {
 // Invariant: service_in_flight is the predicted time of the batches in flight, zero when there are none.
 struct Worker {
   WorkerId id{};
-  LatencyProfile profile;
-  BatchLimits limits;  // of its profile under the SLO; several requests together never have more than n_batch rows
-  int rows_max = 1;    // what one request alone may have
+  LatencyProfile profile;  // measured times correction: what everything is predicted with
+  BatchLimits limits;      // of its profile under the SLO; several requests together never have more than n_batch rows
+  int rows_max = 1;        // what one request alone may have
   int batches_in_flight_max = 1;
   int batches_in_flight = 0;
   DurationNs service_in_flight{};
   TimeNs busy_until = TimeNs::min();  // predicted end of its batches in flight
+  LatencyProfile measured = profile;
+  double correction = 1;
   bool draining = false;
+  bool ejected = false;  // sick: takes copies of batches at most
 
-  bool takes_batches() const { return !draining && batches_in_flight < batches_in_flight_max; }
+  bool serves() const { return !draining && !ejected; }
+  bool is_idle() const { return batches_in_flight == 0; }
+  bool takes_batches() const { return serves() && batches_in_flight < batches_in_flight_max; }
 
   double rows_per_s() const {
     return limits.n_sustained / std::chrono::duration<double>(profile.predict(limits.n_sustained)).count();

@@ -1,5 +1,6 @@
 #include "net/endpoint.h"
 
+#include <atomic>
 #include <unordered_map>
 
 #include "mark/mutex.h"
@@ -11,7 +12,11 @@ namespace mark::net {
 class Endpoint::State {
  public:
   State(ModelSignature signature, const DispatcherParams& params)
-      : signature_(std::move(signature)), rows_max_(params.rows_max), dispatcher_(params) {}
+      : signature_(std::move(signature)),
+        rows_max_(params.rows_max),
+        priority_levels_(params.priority_levels),
+        priority_default_(params.priority_default),
+        dispatcher_(params) {}
 
   std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
   EndpointDecisions poll(TimeNs now);
@@ -19,6 +24,7 @@ class Endpoint::State {
   std::vector<Reply> fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now);
   bool cancel(RequestId request, TimeNs now);
   std::vector<Reply> worker_down(WorkerId worker, TimeNs now);
+  void retune(const DispatcherParams& params, TimeNs now);
 
   ConcurrentDispatcher& dispatcher() { return dispatcher_; }
   const ConcurrentDispatcher& dispatcher() const { return dispatcher_; }
@@ -41,6 +47,8 @@ class Endpoint::State {
 
   const ModelSignature signature_;
   const int rows_max_;
+  const int priority_levels_;
+  std::atomic<int> priority_default_;
   ConcurrentDispatcher dispatcher_;
   mutable Mutex mutex_;
   PayloadSlots slots_ GUARDED_BY(mutex_);
@@ -63,7 +71,18 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
   auto parsed = parse_infer_request(message, signature_);
   if (auto* error = std::get_if<RequestError>(&parsed)) return std::move(*error);
   auto payload = std::make_shared<const InferRequest>(std::get<InferRequest>(std::move(parsed)));
-  Request request{.id = {}, .rows = payload->rows, .bytes = payload->bytes(), .deadline = deadline, .shape = 0};
+  if (payload->priority > static_cast<std::uint64_t>(priority_levels_)) {
+    return RequestError{RequestFault::kInvalid, "parameters['priority']",
+                        "parameters['priority']: is " + std::to_string(payload->priority) +
+                            "; the levels are 1, which goes first, to " + std::to_string(priority_levels_) +
+                            ", and 0 or none for " + std::to_string(priority_default_.load())};
+  }
+  Request request{.id = {},
+                  .rows = payload->rows,
+                  .bytes = payload->bytes(),
+                  .deadline = deadline,
+                  .shape = 0,
+                  .priority = payload->priority == 0 ? priority_default_.load() : static_cast<int>(payload->priority)};
   {
     // Stored first: another thread may dispatch the request before submit() returns.
     const MutexLock lock(mutex_);
@@ -165,6 +184,11 @@ std::vector<Reply> Endpoint::State::worker_down(WorkerId worker, TimeNs now) {
   return replies;
 }
 
+void Endpoint::State::retune(const DispatcherParams& params, TimeNs now) {
+  dispatcher_.retune(params, now);
+  priority_default_ = params.priority_default;
+}
+
 std::vector<BatchId> Endpoint::State::carried_by(WorkerId worker) const {
   std::vector<BatchId> batches;
   const MutexLock lock(mutex_);
@@ -220,6 +244,7 @@ void Endpoint::worker_up(WorkerId worker, const WorkerSpec& spec, TimeNs now) {
 void Endpoint::worker_drain(WorkerId worker) { state_->dispatcher().worker_drain(worker); }
 bool Endpoint::worker_busy(WorkerId worker) const { return state_->dispatcher().worker_busy(worker); }
 std::vector<Reply> Endpoint::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
+void Endpoint::retune(const DispatcherParams& params, TimeNs now) { state_->retune(params, now); }
 DurationNs Endpoint::backlog(TimeNs now) const { return state_->dispatcher().backlog(now); }
 Statistics Endpoint::statistics() const { return state_->dispatcher().statistics(); }
 const ModelSignature& Endpoint::signature() const { return state_->signature(); }

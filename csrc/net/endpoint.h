@@ -72,6 +72,8 @@ class Endpoint {
   bool worker_busy(WorkerId worker) const;
   std::vector<Reply> worker_down(WorkerId worker, TimeNs now);
 
+  void retune(const DispatcherParams& params, TimeNs now);  // as in Dispatcher
+
   DurationNs backlog(TimeNs now) const;
   Statistics statistics() const;
   const ModelSignature& signature() const;

@@ -75,6 +75,7 @@ struct InferRequest {
   std::string id;
   int rows = 0;
   std::vector<Tensor> inputs;
+  std::uint64_t priority = 0;  // of the request's parameters; 0 where there is none
   std::vector<int> outputs;    // indices into the signature's outputs, in the order asked; all of them by default
   std::int64_t bytes() const;  // memory held by the payload
 };
@@ -114,6 +115,7 @@ struct MessageHead {
   std::string_view model_name;
   std::string_view model_version;
   std::string_view id;
+  std::uint64_t priority = 0;  // of a request; 0 is not written
 };
 std::string write_infer_request(const MessageHead& head, const std::vector<TensorView>& inputs,
                                 const std::vector<std::string_view>& outputs);

@@ -36,6 +36,16 @@ Error check_target(const RequestMessage& request, const ModelSignature& signatur
   return std::nullopt;
 }
 
+Error read_priority(const RequestMessage& request, InferRequest& parsed) {
+  if (!request.priority) return std::nullopt;
+  if (!request.priority->is_whole || request.priority->is_negative) {
+    return invalid("parameters['priority']",
+                   "must be a whole number, as int64_param or uint64_param, and not negative");
+  }
+  parsed.priority = request.priority->whole;
+  return std::nullopt;
+}
+
 Error check_shape(std::size_t index, const TensorMessage& tensor, const TensorSpec& spec, int rows_max) {
   const auto refused = [&](const std::string& explanation) {
     return invalid(entry("inputs", index) + ".shape", explanation);
@@ -152,6 +162,7 @@ std::variant<InferRequest, RequestError> parse_infer_request(std::string_view me
   // What is wrong with a message for another model is that it came here.
   const bool known = !error || (error->fault == RequestFault::kInvalid && !request.model_name.empty());
   if (auto other = known ? check_target(request, signature) : std::nullopt) error = std::move(other);
+  if (!error) error = read_priority(request, parsed);
   if (!error) error = read_inputs(request, signature, parsed);
   if (error) return *std::move(error);
   parsed.id = request.id;

@@ -90,6 +90,13 @@ Error scan_output(std::string_view message, const ModelSignature& signature, Req
   return std::nullopt;
 }
 
+Error read_parameter(std::string_view entry, RequestMessage& request) {
+  const auto parameter = scan_parameter(entry);
+  if (!parameter) return invalid("parameters", kGarbage);
+  if (parameter->key == kPriority) request.priority = parameter;
+  return std::nullopt;
+}
+
 // A field of another type than its number has is unknown, as it is to protobuf.
 Error scan_field(const Field& field, const ModelSignature& signature, RequestMessage& request) {
   if (field.type != WireType::kBytes) return std::nullopt;
@@ -101,7 +108,7 @@ Error scan_field(const Field& field, const ModelSignature& signature, RequestMes
     case kId:
       return read_text(field.bytes, "id", request.id);
     case kParameters:
-      return parameter_key(field.bytes) ? std::nullopt : Error{invalid("parameters", kGarbage)};
+      return read_parameter(field.bytes, request);
     case kInputs:
       return scan_input(field.bytes, signature, request);
     case kOutputs:

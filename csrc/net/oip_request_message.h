@@ -25,6 +25,7 @@ struct RequestMessage {
   std::vector<Input> inputs;
   std::vector<int> outputs;
   std::vector<std::string_view> raw;
+  std::optional<Parameter> priority;  // the last of that name, as in a map
 };
 
 RequestError invalid(const std::string& field, const std::string& explanation);

@@ -139,6 +139,16 @@ std::vector<std::size_t> row_ends(std::string_view raw, Datatype datatype, std::
   return ends;
 }
 
+// A parameters entry: the key and, as uint64_param, the value.
+void write_priority(WireWriter& writer, std::uint64_t priority) {
+  const std::size_t value = 1 + varint_size(priority);
+  writer.begin(kParameters, field_size(kPriority.size()) + field_size(value));
+  writer.bytes(kParameterKey, kPriority);
+  writer.begin(kParameterValue, value);
+  writer.varint((std::uint64_t{kUint64Parameter} << 3U) | static_cast<std::uint64_t>(WireType::kVarint));
+  writer.varint(priority);
+}
+
 void write_message(std::string& message, const MessageHead& head, const std::vector<TensorView>& tensors,
                    const std::vector<std::string_view>& requested, std::uint32_t raw_field) {
   std::size_t size = 64 + head.model_name.size() + head.model_version.size() + head.id.size();
@@ -151,6 +161,7 @@ void write_message(std::string& message, const MessageHead& head, const std::vec
   writer.text(kModelName, head.model_name);
   writer.text(kModelVersion, head.model_version);
   writer.text(kId, head.id);
+  if (head.priority > 0) write_priority(writer, head.priority);
   for (const TensorView& tensor : tensors) {
     writer.begin(kTensors, tensor_size(tensor.name, tensor.datatype, tensor.shape));
     write_tensor(writer, tensor.name, tensor.datatype, tensor.shape);

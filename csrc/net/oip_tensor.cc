@@ -12,9 +12,10 @@ constexpr std::uint32_t kDatatype = 2;
 constexpr std::uint32_t kShape = 3;
 constexpr std::uint32_t kParameters = 4;
 
-constexpr std::uint32_t kParameterKey = 1;
-constexpr std::uint32_t kParameterValue = 2;
+constexpr std::uint32_t kBoolParameter = 1;
+constexpr std::uint32_t kInt64Parameter = 2;
 constexpr std::uint32_t kStringParameter = 3;
+constexpr std::uint32_t kDoubleParameter = 4;
 
 using Fault = std::optional<TensorFault>;
 
@@ -65,11 +66,20 @@ Fault scan_part(const Field& field, TensorMessage& tensor) {
   return std::nullopt;
 }
 
-bool is_parameter_value(std::string_view message) {
+// Reads a value into the parameter; false when it is malformed. Of several values the last counts, as in a oneof.
+bool read_value(std::string_view message, Parameter& parameter) {
   WireReader reader(message);
   while (const auto field = reader.next()) {
     const bool text = field->number == kStringParameter && field->type == WireType::kBytes;
     if (text && !is_utf8(field->bytes)) return false;
+    const bool whole =
+        field->type == WireType::kVarint && (field->number == kInt64Parameter || field->number == kUint64Parameter);
+    const bool other = text || (field->number == kBoolParameter && field->type == WireType::kVarint) ||
+                       (field->number == kDoubleParameter && field->type == WireType::kFixed64);
+    if (!whole && !other) continue;
+    parameter.is_whole = whole;
+    parameter.whole = field->value;
+    parameter.is_negative = field->number == kInt64Parameter && (field->value >> 63U) != 0;
   }
   return reader.ok();
 }
@@ -82,18 +92,23 @@ std::size_t shape_size(const std::vector<std::int64_t>& shape) {
 
 }  // namespace
 
-std::optional<std::string_view> parameter_key(std::string_view entry) {
-  std::string_view key;
+std::optional<Parameter> scan_parameter(std::string_view entry) {
+  Parameter parameter;
   WireReader reader(entry);
   while (const auto field = reader.next()) {
     if (field->type != WireType::kBytes) continue;
     if (field->number == kParameterKey) {
       if (!is_utf8(field->bytes)) return std::nullopt;
-      key = field->bytes;
+      parameter.key = field->bytes;
     }
-    if (field->number == kParameterValue && !is_parameter_value(field->bytes)) return std::nullopt;
+    if (field->number == kParameterValue && !read_value(field->bytes, parameter)) return std::nullopt;
   }
-  return reader.ok() ? std::optional(key) : std::nullopt;
+  return reader.ok() ? std::optional(parameter) : std::nullopt;
+}
+
+std::optional<std::string_view> parameter_key(std::string_view entry) {
+  const auto parameter = scan_parameter(entry);
+  return parameter ? std::optional(parameter->key) : std::nullopt;
 }
 
 std::variant<TensorMessage, TensorFault> scan_tensor(std::string_view message) {

@@ -37,8 +37,22 @@ struct TensorFault {
 
 std::variant<TensorMessage, TensorFault> scan_tensor(std::string_view message);
 
+// An entry of a parameters map. Of its value only whole numbers are kept: nothing else is asked for.
+struct Parameter {
+  std::string_view key;
+  bool is_whole = false;  // the value is an int64 or a uint64
+  bool is_negative = false;
+  std::uint64_t whole = 0;
+};
+
+// Empty when key or value are malformed.
+std::optional<Parameter> scan_parameter(std::string_view entry);
 // The key of a parameters map entry; empty when key or value are malformed.
 std::optional<std::string_view> parameter_key(std::string_view entry);
+inline constexpr std::string_view kPriority = "priority";
+inline constexpr std::uint32_t kParameterKey = 1;
+inline constexpr std::uint32_t kParameterValue = 2;
+inline constexpr std::uint32_t kUint64Parameter = 5;  // of a value
 inline constexpr std::string_view kSharedMemory = "shared_memory_region";
 
 // "inputs[0]"

@@ -143,7 +143,7 @@ TEST_CASE_FIXTURE(QueueFixture, "random pushes and removals leave the order of a
   std::transform(expected.begin(), expected.end(), std::back_inserter(slots), [](const auto& e) { return e.second; });
   CHECK(front_slots(1000) == slots);
   for (const std::uint32_t slot : slots) {
-    CHECK(queue.head().request.id.slot() == slot);
+    CHECK(queue.head(1)->request.id.slot() == slot);
     queue.remove(slot);
   }
   CHECK(queue.empty());
@@ -159,6 +159,87 @@ TEST_CASE("a stale id finds no request") {
   requests.forget(first);
   CHECK(requests.find(first) == nullptr);
   CHECK(requests.find(RequestId{}) == nullptr);
+}
+
+struct PrioritiesFixture {
+  LiveRequests requests;
+  BatchQueue queue{requests, 1000, 100'000, 3};
+  BatchFront front;
+
+  void push(std::uint32_t slot, int priority, DurationNs deadline, int rows = 1) {
+    const Request request{.id = RequestId::of(slot, 1),
+                          .rows = rows,
+                          .bytes = 10,
+                          .deadline = kStart + deadline,
+                          .shape = 0,
+                          .priority = priority};
+    requests.add(request, kStart);
+    queue.push(slot);
+  }
+
+  Slots read(int rows_max) {
+    queue.read_front({.batch_rows_max = rows_max, .request_rows_max = 1000}, front);
+    Slots slots;
+    slots.reserve(front.requests.size());
+    for (const RequestId id : front.requests) slots.push_back(id.slot());
+    return slots;
+  }
+};
+
+TEST_CASE_FIXTURE(PrioritiesFixture,
+                  "a higher priority goes first whatever the deadlines, and lower ones fill the batch") {
+  push(0, 3, 10ms);
+  push(1, 1, 90ms);
+  push(2, 2, 50ms);
+  push(3, 1, 80ms);
+  CHECK(read(8) == Slots{3, 1, 2, 0});
+  CHECK(front.whole);
+  CHECK(front.priority == 1);
+  CHECK(front.deadline == kStart + 80ms);
+  CHECK(front.deadline_of(2) == kStart + 80ms);
+  CHECK(front.deadline_of(3) == kStart + 50ms);
+  CHECK(front.deadline_of(4) == kStart + 10ms);
+  CHECK(read(3) == Slots{3, 1, 2});
+  CHECK_FALSE(front.whole);
+}
+
+TEST_CASE_FIXTURE(PrioritiesFixture, "every priority has a head, and cancelled ones leave their own level") {
+  push(0, 2, 10ms, 4);
+  push(1, 2, 20ms, 2);
+  push(2, 3, 5ms);
+  CHECK(queue.head(1) == nullptr);
+  CHECK(queue.head(2)->request.id.slot() == 0);
+  CHECK(queue.head(3)->request.id.slot() == 2);
+  CHECK(queue.rows_through(2) == 6);
+  queue.remove(0);
+  CHECK(queue.head(2)->request.id.slot() == 1);
+  CHECK(queue.rows_through(1) == 0);
+  CHECK(queue.rows_through(2) == 2);
+  CHECK(queue.rows() == 3);
+  CHECK(queue.size() == 2);
+}
+
+TEST_CASE_FIXTURE(PrioritiesFixture,
+                  "a newcomer comes behind those of its priority that are due sooner, and behind higher ones") {
+  for (std::uint32_t slot = 0; slot < 20; ++slot) {
+    push(slot, 2, (slot + 1) * 1ms, 2);
+  }
+  push(20, 1, 500ms, 7);
+  push(21, 3, 1ms, 9);
+  CHECK(queue.rows_before(1, kStart + 1ms) == 0);
+  CHECK(queue.rows_before(1, kStart + 600ms) == 7);
+  CHECK(queue.rows_before(2, kStart) == 7);
+  CHECK(queue.rows_before(2, kStart + 5ms) == 7 + 10);
+  CHECK(queue.rows_before(2, kStart + 100ms) == 7 + 40);
+  CHECK(queue.rows_before(3, kStart) == 7 + 40);
+}
+
+TEST_CASE_FIXTURE(PrioritiesFixture, "beyond so many of its own priority a newcomer is taken to come last of them") {
+  for (std::uint32_t slot = 0; slot < 500; ++slot) {
+    push(slot, 1, (slot + 1) * 1ms);
+  }
+  CHECK(queue.rows_before(1, kStart + 60ms) == 60);
+  CHECK(queue.rows_before(1, kStart + 100ms) == 500);
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ class DispatcherMachine(RuleBasedStateMachine):
         bytes_max=st.sampled_from([1000, 200]),
         margin_ns=st.sampled_from([0, 2 * MS]),
         admission=st.booleans(),
+        corrects=st.booleans(),
         workers=st.lists(st.sampled_from(PROFILES), min_size=1, max_size=2),
         prompt=st.booleans(),
     )
@@ -82,6 +83,7 @@ class DispatcherMachine(RuleBasedStateMachine):
         bytes_max: int,
         margin_ns: int,
         admission: bool,
+        corrects: bool,
         workers: list[LatencyProfile],
         prompt: bool,
     ) -> None:
@@ -94,12 +96,14 @@ class DispatcherMachine(RuleBasedStateMachine):
                 queue_bytes_max=bytes_max,
                 margin_ns=margin_ns,
                 admission=admission,
+                corrects=corrects,
             )
         )
         self.rows_max = rows_max
         self.requests_max = requests_max
         self.bytes_max = bytes_max
         self.admission = admission
+        self.corrects = corrects
         self.margin_ns = margin_ns
         self.now = 0
         self.slots = 0
@@ -256,13 +260,30 @@ class DispatcherMachine(RuleBasedStateMachine):
             return
         assert drop.outcome is Outcome.PREDICTED_MISS
         assert self.admission
-        able = [up for up in self.workers.values() if not up.draining and up.rows_max >= told.rows]
+        serving = [up for worker, up in self.workers.items() if not up.draining and worker not in self.ejected()]
+        able = [up for up in serving if up.rows_max >= told.rows]
         certain = all(self.is_late_on(up, told) for up in able)
         # Else others wait that it would hold up.
-        assert certain or self.queued()
-        assert able or any(not up.draining for up in self.workers.values())
+        assert certain or self.queued() or self.corrects
+        assert serving
+
+    def ejected(self) -> set[int]:
+        return {each.worker for each in self.dispatcher.statistics().workers if each.ejected}
+
+    def check_probe(self, dispatch: Dispatch) -> None:
+        """A copy of a request that another worker has, for an idle worker that is ejected."""
+        assert dispatch.worker in self.ejected()
+        assert not any(sent.worker == dispatch.worker for sent in self.sent.values())
+        (request,) = dispatch.requests
+        other = self.live[request].batch
+        assert other in self.sent
+        assert self.sent[other].worker != dispatch.worker
+        self.sent[dispatch.batch] = Sent(dispatch.worker, dispatch.requests)
 
     def check_dispatch(self, dispatch: Dispatch) -> None:
+        if dispatch.probe:
+            self.check_probe(dispatch)
+            return
         up = self.workers[dispatch.worker]
         told = [self.live[request] for request in dispatch.requests]
         in_flight = sum(sent.worker == dispatch.worker for sent in self.sent.values())
@@ -271,13 +292,14 @@ class DispatcherMachine(RuleBasedStateMachine):
         queued = [
             each
             for each in sorted(self.queued(), key=lambda each: each.order)
-            if each in told or (not in_flight and each.rows <= up.rows_max and not self.is_late_on(up, each))
+            if each in told or (not in_flight and each.rows <= up.rows_max and self.is_surely_in_time_on(up, each))
         ]
         assert told == queued[: len(told)], "a batch is the beginning of the queue, in deadline order"
         assert told[0].deadline_ns == dispatch.earliest_deadline_ns > self.now
         assert len({each.shape for each in told}) == 1
         assert dispatch.rows == sum(each.rows for each in told)
-        assert dispatch.rows <= (up.rows_max if len(told) == 1 else up.n_batch)
+        assert dispatch.rows <= (up.rows_max if len(told) == 1 or self.corrects else up.n_batch)
+        assert dispatch.worker not in self.ejected()
         in_time = dispatch.predicted_finish_ns <= dispatch.earliest_deadline_ns
         assert in_time or not self.admission
         assert len(told) == 1 or not any(each.solo for each in told)
@@ -287,6 +309,9 @@ class DispatcherMachine(RuleBasedStateMachine):
         self.sent[dispatch.batch] = Sent(dispatch.worker, dispatch.requests)
         for each in told:
             each.batch = dispatch.batch
+
+    def is_surely_in_time_on(self, up: Up, told: Told) -> bool:
+        return not self.corrects and not self.is_late_on(up, told)
 
     def is_late_on(self, up: Up, told: Told) -> bool:
         return self.now + up.profile.predict_ns(told.rows) > told.deadline_ns
@@ -337,7 +362,9 @@ class DispatcherMachine(RuleBasedStateMachine):
         assert statistics.queued_requests == len(queued)
         assert statistics.queued_bytes == sum(told.bytes for told in queued)
         assert statistics.in_flight_requests == len(self.live) - len(queued)
-        assert statistics.ready_workers == sum(not up.draining for up in self.workers.values())
+        sick = self.ejected()
+        serving = sum(not up.draining and worker not in sick for worker, up in self.workers.items())
+        assert statistics.ready_workers == serving
 
     def teardown(self) -> None:
         """Whatever happened before: one worker that answers empties the dispatcher in finitely many wake-ups."""

@@ -38,6 +38,7 @@ class Statistics:
     """As much of the core's statistics as the control loop reads."""
 
     submitted_rows = 0
+    workers: tuple[object, ...] = ()
 
 
 class Dispatch:

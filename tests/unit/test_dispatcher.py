@@ -162,11 +162,22 @@ def test_the_door_refuses_what_the_backlog_makes_late() -> None:
     path.submit(0)
     path.launched()
     for slot in range(1, 9):
-        path.submit(slot)
+        path.submit(slot, deadline_ms=29)
     # 10 ms for the batch in flight, 10 for the eight queued rows, 10 for itself.
     assert path.dispatcher.backlog_ns(0) == 20 * MS
     assert path.submit(20, deadline_ms=29.999) is Admission.PREDICTED_MISS
     assert path.submit(21, deadline_ms=30) is Admission.ACCEPTED
+
+
+def test_the_door_counts_only_those_that_go_before_the_newcomer() -> None:
+    path = Path(FLAT)
+    path.submit(0)
+    path.launched()
+    for slot in range(1, 9):
+        path.submit(slot)
+    # 10 ms for the batch in flight and 10 for its own: it is due before all that wait.
+    assert path.submit(20, deadline_ms=19.999) is Admission.PREDICTED_MISS
+    assert path.submit(21, deadline_ms=20) is Admission.ACCEPTED
 
 
 def test_the_door_refuses_what_expired_and_what_exceeds_the_bounds() -> None:

@@ -25,6 +25,10 @@ class Scripted:
     bridged: list[Snapshot] = field(default_factory=list)
     unavailable: list[tuple[str, int]] = field(default_factory=list)
     observed: list[tuple[int, int]] = field(default_factory=list)
+    corrections: dict[str, float] = field(default_factory=dict)
+
+    def correct(self, offering: str, factor: float) -> None:
+        self.corrections[offering] = factor
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         self.observed.append((now_ns, submitted_rows))
@@ -142,7 +146,8 @@ def test_the_controller_sees_the_load_and_neither_what_drains_nor_what_is_taken(
 
     assert controller.observed == [(7, 70)]
     assert (snapshot.instances, snapshot.draining) == ((third,), (noticed(120.0), other))
-    assert rules.tick(S).at_ns == S
+    assert rules.tick(S, {"small": 2.0}).at_ns == S
+    assert controller.corrections == {"small": 2.0}
     watched = rules.watch(2 * S, (10, 9))
     assert watched is not None
     assert (watched.at_ns, watched.load_per_s, watched.capacity_per_s) == (2 * S, 10, 9)

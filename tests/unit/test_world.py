@@ -54,9 +54,13 @@ class Scripted:
     refused: list[str] = field(default_factory=list)
     watched: list[tuple[int, int, int]] = field(default_factory=list)
     capacities: dict[str, float] = field(default_factory=dict)
+    corrections: dict[str, float] = field(default_factory=dict)
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         self.observed.append((now_ns, submitted_rows))
+
+    def correct(self, offering: str, factor: float) -> None:
+        self.corrections[offering] = factor
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         self.refused.append(offering)
@@ -126,6 +130,7 @@ def test_every_request_is_counted_once_and_the_controller_sees_them_all() -> Non
     assert done.world.engine.offered == ended(done.world) == done.world.engine.arrived
     assert controller.observed[-1] == (300_000_000_000, done.world.engine.offered)
     assert [snapshot.now_ns for snapshot in controller.ticks] == [n * 60_000_000_000 for n in range(5)]
+    assert set(controller.corrections.values()) == {1.0}  # its workers do as their profile says
 
 
 def test_what_arrives_before_anyone_is_ready_waits_and_expires() -> None:

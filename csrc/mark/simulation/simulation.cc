@@ -23,6 +23,12 @@ void check(const SimulationParams& params) {
   }
 }
 
+void check_slowdown(double slowdown) {
+  if (!(slowdown > 0) || !std::isfinite(slowdown)) {
+    throw std::invalid_argument("simulation: slowdown must be positive and finite");
+  }
+}
+
 DurationNs scaled(DurationNs duration, double factor) {
   return DurationNs{std::max<std::int64_t>(1, std::llround(static_cast<double>(duration.count()) * factor))};
 }
@@ -209,9 +215,7 @@ double Simulation::variation() {
 }
 
 void Simulation::worker_up(WorkerId worker, const SimulatedWorker& simulated) {
-  if (!(simulated.slowdown > 0) || !std::isfinite(simulated.slowdown)) {
-    throw std::invalid_argument("simulation: slowdown must be positive and finite");
-  }
+  check_slowdown(simulated.slowdown);
   dispatcher_.worker_up(worker, simulated.spec, now_);
   Truth truth{.simulated = simulated, .credits = {}};
   if (simulated.credits) {
@@ -221,6 +225,11 @@ void Simulation::worker_up(WorkerId worker, const SimulatedWorker& simulated) {
 }
 
 void Simulation::worker_drain(WorkerId worker) { dispatcher_.worker_drain(worker); }
+
+void Simulation::worker_slowdown(WorkerId worker, double slowdown) {
+  check_slowdown(slowdown);
+  workers_.at(worker).simulated.slowdown = slowdown;
+}
 
 void Simulation::worker_down(WorkerId worker) {
   drop(dispatcher_.worker_down(worker, now_));

@@ -74,6 +74,7 @@ class Simulation {
 
   void worker_up(WorkerId worker, const SimulatedWorker& simulated);
   void worker_drain(WorkerId worker);
+  void worker_slowdown(WorkerId worker, double slowdown);  // from its next batch on
   bool worker_busy(WorkerId worker) const { return dispatcher_.worker_busy(worker); }
   void worker_down(WorkerId worker);
   double credits_s(WorkerId worker);        // that a burstable one has now

@@ -113,7 +113,18 @@ def dispatcher_params(slo: Slo, batching: BatchingConfig, burst_latency_ns: int 
         margin_ns=round(batching.margin_ms * 1e6),
         admission=batching.admission,
         burst_latency_ns=burst_latency_ns,
+        corrects=batching.correction,
+        priority_levels=batching.priority_levels,
+        priority_default=batching.priority_default,
+        fixed=_fixed(batching),
     )
+
+
+def _fixed(batching: BatchingConfig) -> tuple[int, int] | None:
+    """Rows and wait of a fixed batch, where the policy is one."""
+    if batching.policy == "none":
+        return 1, 0
+    return (batching.rows_max, round(batching.wait_ms * 1e6)) if batching.policy == "fixed" else None
 
 
 def controller_params(model: ModelConfig, standbys: frozenset[str] = frozenset()) -> ControllerParams:

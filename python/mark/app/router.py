@@ -18,6 +18,7 @@ from mark.app.parts import (
     worker_spec,
 )
 from mark.app.serverless import burst_loop, serverless_of
+from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
@@ -149,7 +150,8 @@ class Router:
         params = dispatcher_params(slo, model.batching, burst_latency_ns)
         bursts = burst_loop(model, self._clock)
         dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns, bursts)
-        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch), bursts)
+        tuner = BatchingTuner(model, dispatch)
+        return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch), bursts, tuner)
 
     def _assemble_control(self, model: ModelConfig, dispatch: DispatchLoop) -> ControlLoop | None:
         artifact = model.artifact()

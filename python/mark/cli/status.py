@@ -37,6 +37,11 @@ def status(
                 f"  {instance['id']}  {instance['offering']} ({instance['market']})  {instance['state']}  "
                 f"{instance['age_s']:.0f} s  ${instance['cost_usd']:.6f}"
             )
+        for worker in model.get("workers", []):
+            console.print(
+                f"  worker {worker['address']}  {worker['correction']:.2f} x its profile"
+                + ("  ejected" if worker["ejected"] else "")
+            )
         console.print(f"  {model['last_decision']}" if model["last_decision"] else "  no decision yet")
 
 

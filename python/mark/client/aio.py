@@ -26,7 +26,7 @@ class AsyncClient:
         self._channel = grpc.aio.insecure_channel(address, options=calls.channel_options(message_bytes_max))
         self._infer = self._channel.unary_unary(messages.MODEL_INFER)
 
-    async def infer(
+    async def infer(  # noqa: PLR0913 - the protocol has so many fields
         self,
         model: str,
         inputs: Mapping[str, npt.ArrayLike],
@@ -35,9 +35,10 @@ class AsyncClient:
         version: str = "",
         outputs: Sequence[str] = (),
         request_id: str = "",
+        priority: int = 0,
     ) -> dict[str, npt.NDArray[Any]]:
         """Run a model; see `mark.Client.infer`."""
-        request = calls.encode_request(model, version, request_id, inputs, outputs)
+        request = calls.encode_request(model, version, request_id, inputs, outputs, priority)
         return calls.decode_response(await self.infer_raw(request, deadline_ms))
 
     async def infer_raw(self, request: bytes, deadline_ms: float | None = None) -> bytes:

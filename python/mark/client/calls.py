@@ -53,13 +53,20 @@ def channel_options(message_bytes_max: int) -> list[tuple[str, int]]:
 
 
 def encode_request(
-    model: str, version: str, request_id: str, inputs: Mapping[str, npt.ArrayLike], outputs: Sequence[str] = ()
+    model: str,
+    version: str,
+    request_id: str,
+    inputs: Mapping[str, npt.ArrayLike],
+    outputs: Sequence[str] = (),
+    priority: int = 0,
 ) -> bytes:
-    """A ModelInferRequest with raw contents.
+    """A ModelInferRequest with raw contents; a priority of 0 leaves it to the server.
 
     Raises:
         InvalidRequest: an input is no array, or has a type that the protocol lacks; the message names it.
     """
+    if type(priority) is not int or not 0 <= priority < 1 << 63:
+        raise InvalidRequest(f"priority must be a whole number from 0 on, not {priority!r}")
     tensors = []
     for name, value in inputs.items():
         try:
@@ -68,7 +75,7 @@ def encode_request(
             tensors.append((name, datatype, array.shape, raw_of(array, datatype)))
         except ValueError as error:
             raise InvalidRequest(f"input {name!r}: {error}") from error
-    return _core.write_infer_request(model, version, request_id, tensors, list(outputs))
+    return _core.write_infer_request(model, version, request_id, tensors, list(outputs), priority)
 
 
 def _array_of(value: npt.ArrayLike) -> Array:

@@ -31,7 +31,7 @@ class Client:
         self._channel = grpc.insecure_channel(address, options=calls.channel_options(message_bytes_max))
         self._infer = self._channel.unary_unary(messages.MODEL_INFER)
 
-    def infer(
+    def infer(  # noqa: PLR0913 - the protocol has so many fields
         self,
         model: str,
         inputs: Mapping[str, npt.ArrayLike],
@@ -40,6 +40,7 @@ class Client:
         version: str = "",
         outputs: Sequence[str] = (),
         request_id: str = "",
+        priority: int = 0,
     ) -> dict[str, npt.NDArray[Any]]:
         """Run a model.
 
@@ -50,6 +51,7 @@ class Client:
             version: of the model; empty for whichever is served.
             outputs: names of the outputs wanted; all by default.
             request_id: whatever the server should call this request in its own records.
+            priority: 1 goes first; 0 leaves it to the server. Levels are the server's to set.
 
         Returns:
             An array for each output, read-only.
@@ -57,7 +59,7 @@ class Client:
         Raises:
             RequestError: the subclass says what may be done about it.
         """
-        request = calls.encode_request(model, version, request_id, inputs, outputs)
+        request = calls.encode_request(model, version, request_id, inputs, outputs, priority)
         try:
             response = self._infer(request, timeout=calls.timeout_s_of(deadline_ms))
         except grpc.RpcError as error:

@@ -119,6 +119,20 @@ class BatchingConfig(Section):
     queue_bytes_max: Int64 = 256 << 20
     admission: bool = True
     batches_in_flight_max: Int32 = 1
+    correction: bool = True
+    policy: Literal["adaptive", "fixed", "none"] = "adaptive"
+    wait_ms: Milliseconds = 5.0
+    priority_levels: Annotated[int, Field(ge=1, le=16), NotBool] = 2
+    priority_default: Annotated[int, Field(ge=1, le=16), NotBool] | None = None
+
+    @model_validator(mode="after")
+    def _check_priority(self) -> BatchingConfig:
+        if self.priority_default is not None and self.priority_default > self.priority_levels:
+            raise wrong(
+                f"must lie between 1 and priority_levels ({self.priority_levels}), not {self.priority_default}",
+                "priority_default",
+            )
+        return self
 
 
 class ControllerConfig(Section):

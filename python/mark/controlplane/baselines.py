@@ -69,6 +69,9 @@ class CountController:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._seen = (now_ns, submitted_rows)
 
+    def correct(self, offering: str, factor: float) -> None:
+        """Nothing is done about it: the counts are what they are compared for."""
+
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """It tries again at every tick all the same."""
 

@@ -31,6 +31,8 @@ __all__ = ["STEPS_KEPT", "Controller", "ControllerParams", "Snapshot"]
 
 # History for the forecaster: three weeks of one-minute steps. With one, what is trained on it costs 4 to 7 % more.
 STEPS_KEPT = 21 * 24 * 60
+# As a share of what it was.
+_CORRECTION_TOLD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class Controller:
         """
         self._serverless = serverless
         self._offerings = tuple(offerings)
+        self._by_profile = dict(capacities)
+        self._corrections: dict[str, float] = {}
         self._capacities = dict(capacities)
         self._forecaster = forecaster
         self._params = params
@@ -119,7 +123,7 @@ class Controller:
 
     @property
     def capacities(self) -> Mapping[str, float]:
-        """Rows per second that one instance of each offering serves under the SLO."""
+        """Rows per second that one instance of each offering serves under the SLO, as far as it is known by now."""
         return self._capacities
 
     def remember(self, maxima_per_s: npt.NDArray[np.float64]) -> None:
@@ -129,6 +133,18 @@ class Controller:
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._arrivals.observe(now_ns, submitted_rows)
+
+    def correct(self, offering: str, factor: float) -> None:
+        """Reckon from now on with a capacity of an offering that is divided by `factor`; unknown offerings are ignored.
+
+        A factor that is close to the one before changes nothing: a plan that follows every breath costs launches.
+        """
+        if not 0 < factor < math.inf:
+            raise ValueError(f"offering {offering}: a correction must be positive and finite, not {factor}")
+        known = self._corrections.get(offering, 1.0)
+        if offering in self._by_profile and abs(factor - known) >= _CORRECTION_TOLD * known:
+            self._corrections[offering] = factor
+            self._capacities[offering] = self._by_profile[offering] / factor
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """Plan without an offering until then: it was sold out, or its instances die while they boot."""

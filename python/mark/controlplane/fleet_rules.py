@@ -26,6 +26,10 @@ class FleetController(Protocol):
         """Take note of the offered load."""
         ...
 
+    def correct(self, offering: str, factor: float) -> None:
+        """Reckon with a capacity of an offering that is divided by `factor`."""
+        ...
+
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """Plan without an offering until then."""
         ...
@@ -132,8 +136,15 @@ class FleetRules:
         self._let_go.update(due)
         return due
 
-    def tick(self, now_ns: int) -> Decision:
-        """What to launch and what to retire now."""
+    def tick(self, now_ns: int, corrections: Mapping[str, float]) -> Decision:
+        """What to launch and what to retire now.
+
+        Args:
+            now_ns: the time.
+            corrections: by how much the capacity of each offering is to be divided, as far as its instances tell.
+        """
+        for offering, factor in corrections.items():
+            self._controller.correct(offering, factor)
         return self._controller.tick(self._view.snapshot(now_ns))
 
     def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 from mark._core import WorkerSpec
+from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_rules import FleetRules
 from mark.controlplane.fleet_view import FleetChange
 from mark.domain.artifact import ModelArtifact
@@ -159,9 +160,14 @@ class ControlLoop:
 
     async def _tick(self, clock: Clock, recorder: Recorder) -> None:
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
-        decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns())
+        decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns(), self._corrections())
         recorder.record(decision, self._model)
         await self._apply(decision, clock)
+
+    def _corrections(self) -> dict[str, float]:
+        offerings = {instance.id: instance.offering for instance in self._fleet.instances}
+        linked = {worker: offerings[instance] for instance, worker in self._linked.items()}
+        return corrections_of(self._dispatch.statistics().workers, linked)
 
     async def _apply(self, decision: Decision, clock: Clock) -> None:
         for action in decision.actions:

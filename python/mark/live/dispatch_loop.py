@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from mark._core import (
     Admission,
+    DispatcherParams,
     Endpoint,
     Failure,
     OutboundBatch,
@@ -39,9 +40,10 @@ _log = logging.getLogger(__name__)
 
 # A worker that is this much later than predicted, and later than the SLO allows, is taken for hung.
 _HUNG_AFTER_S = 2.0
-# It says that it is ready all the same, so it is left alone for a while: this long, twice as long the next time.
-_EJECTED_S = 1.0
-_EJECTED_MAX_S = 30.0
+# It says that it is ready all the same, so it is left alone for a while: this long, twice as long the next time. The
+# core, which ejects slow and failing workers, cannot probe one that answers nothing.
+_LEFT_ALONE_S = 1.0
+_LEFT_ALONE_MAX_S = 30.0
 # One late batch may be the machine's fault. So many in a row, and nothing in between, are the worker's.
 _HUNG_BATCHES = 2
 
@@ -181,10 +183,20 @@ class DispatchLoop:
             if not entry.up and not entry.draining
         ]
 
+    def address_of(self, worker: int) -> str:
+        """Where a worker is; empty when it is not known any more."""
+        entry = self._workers.get(worker)
+        return "" if entry is None else entry.link.address
+
     @property
     def waiting_requests(self) -> int:
         """Requests that were accepted and not answered yet."""
         return len(self._waiting)
+
+    def retune(self, params: DispatcherParams) -> None:
+        """Reckon with other parameters from now on; ValueError when they differ in what cannot change."""
+        self._endpoint.retune(params, self._clock.now_ns())
+        self._look_again()
 
     def statistics(self) -> Statistics:
         """What the request path counted so far, bursts included."""
@@ -291,7 +303,7 @@ class DispatchLoop:
 
     async def _connect(self, worker: int, entry: _Worker) -> None:
         if entry.hangs:
-            await asyncio.sleep(min(_EJECTED_MAX_S, _EJECTED_S * 2 ** (entry.hangs - 1)))
+            await asyncio.sleep(min(_LEFT_ALONE_MAX_S, _LEFT_ALONE_S * 2 ** (entry.hangs - 1)))
         await entry.link.wait_ready()
         if entry.draining:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 import grpc.aio
@@ -20,7 +21,19 @@ from mark.live.dispatch_loop import DispatchLoop
 from mark.ports import Clock
 from mark.protocol.statuses import error_of_fault
 
-__all__ = ["InferenceServer", "ServedModel"]
+__all__ = ["InferenceServer", "ServedModel", "Tuner"]
+
+
+class Tuner(Protocol):
+    """Holds the batching knobs of one model."""
+
+    def settings(self) -> dict[str, str]:
+        """Every knob and its value."""
+        ...
+
+    def change(self, settings: Mapping[str, str]) -> None:
+        """Set knobs, all of them or none; InvalidRequest says why not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class ServedModel:
     dispatch: DispatchLoop
     control: ControlLoop | None
     bursts: BurstLoop | None = None
+    tuner: Tuner | None = None
 
 
 class InferenceServer:

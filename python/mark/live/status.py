@@ -10,6 +10,7 @@ from mark._core import BurstVerdict, Outcome
 from mark.domain.cost import cost_usd, instance_cost_usd
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.errors import ModelNotFound
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
 from mark.live.recorder import MemoryRecorder
@@ -58,6 +59,20 @@ class ControlService:
         """The InterruptResponse to a request to take spot instances away."""
         return await interrupt(request, self._cloud, self._models, self._clock)
 
+    async def tune(self, request: Any) -> Any:
+        """Set what the TuneRequest says, and answer with every knob as it is then.
+
+        Raises:
+            ModelNotFound: no such model is served.
+            InvalidRequest: see `Tuner.change`.
+        """
+        model = self._models.get(request.model)
+        if model is None or model.tuner is None:
+            raise ModelNotFound(f"model: unknown model {request.model!r}; served are {', '.join(sorted(self._models))}")
+        if request.settings:
+            model.tuner.change(dict(request.settings))
+        return messages.TuneResponse(settings=model.tuner.settings())
+
     def _model(self, model: ServedModel, now_ns: int) -> Any:
         statistics = model.dispatch.statistics()
         decision = self._recorder.last(model.signature.name)
@@ -72,6 +87,7 @@ class ControlService:
             slo=messages.SloStatus(rt_max_ms=model.slo.rt_max_ms, sl_min=model.slo.sl_min),
             attainment=statistics.attainment,
             submitted=statistics.submitted_requests,
+            admitted=statistics.admitted_requests,
             ended={outcome.name.lower(): statistics.ended(outcome) for outcome in Outcome},
             violations=sum(statistics.ended(outcome) for outcome in _VIOLATIONS),
             latency_ms=messages.LatencyStatus(
@@ -92,6 +108,16 @@ class ControlService:
             last_decision="" if decision is None else decision.reason,
             instances=[self._instance(instance, instance.id in draining, now_ns) for instance in alive],
             cost_usd=cost_usd(instances, self._offerings, now_ns) + functions_usd,
+            workers=[
+                messages.WorkerStatus(
+                    address=model.dispatch.address_of(each.worker),
+                    correction=each.correction,
+                    ejected=each.ejected,
+                    batches=each.batches,
+                )
+                for each in statistics.workers
+            ],
+            ejections=statistics.ejections,
             cost_usd_per_hour=sum(self._offerings[instance.offering].price_usd_per_hour for instance in alive),
             bursts=None if model.bursts is None else _bursts(model.bursts),
         )

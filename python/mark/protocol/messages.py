@@ -26,6 +26,7 @@ __all__ = [
     "SERVER_LIVE",
     "SERVER_METADATA",
     "SERVER_READY",
+    "TUNE",
     "BurstStatus",
     "InstanceStatus",
     "InterruptRequest",
@@ -48,6 +49,9 @@ __all__ = [
     "SloStatus",
     "StatusRequest",
     "StatusResponse",
+    "TuneRequest",
+    "TuneResponse",
+    "WorkerStatus",
 ]
 
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
@@ -62,6 +66,7 @@ MODEL_METADATA = f"/{INFERENCE_SERVICE}/ModelMetadata"
 MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
 INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
+TUNE = f"/{CONTROL_SERVICE}/Tune"
 
 
 def _load_pool() -> descriptor_pool.DescriptorPool:
@@ -106,3 +111,6 @@ InstanceStatus = _message("mark.v1.InstanceStatus")
 InterruptRequest = _message("mark.v1.InterruptRequest")
 InterruptResponse = _message("mark.v1.InterruptResponse")
 InterruptedInstance = _message("mark.v1.InterruptedInstance")
+WorkerStatus = _message("mark.v1.WorkerStatus")
+TuneRequest = _message("mark.v1.TuneRequest")
+TuneResponse = _message("mark.v1.TuneResponse")

@@ -68,6 +68,10 @@ class ControlService(Protocol):
         """An InterruptResponse to an InterruptRequest."""
         ...
 
+    async def tune(self, request: Any) -> Any:
+        """Set what a TuneRequest says; a TuneResponse. May raise a RequestError."""
+        ...
+
 
 async def make_server(
     address: str,
@@ -133,6 +137,7 @@ def _methods(
             lambda _: control.get_status(), messages.StatusRequest, messages.StatusResponse
         )
         methods[messages.INTERRUPT] = _unary(control.interrupt, messages.InterruptRequest, messages.InterruptResponse)
+        methods[messages.TUNE] = _unary(control.tune, messages.TuneRequest, messages.TuneResponse)
     methods.update(_reflection_methods(services))
     return methods
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mark import _core
+from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_rules import FleetController, FleetRuleParams, FleetRules
 from mark.controlplane.fleet_view import FleetChange
 from mark.domain.artifact import ModelArtifact
@@ -195,7 +196,9 @@ class World:
             self._drop_worker(after.id)
 
     def _tick(self) -> None:
-        decision = self._fleet.tick(self._clock.now_ns())
+        offerings = {worker: self._offerings[instance] for instance, worker in self._workers.items()}
+        corrections = corrections_of(self._engine.statistics().workers, offerings)
+        decision = self._fleet.tick(self._clock.now_ns(), corrections)
         self.history.decided(decision)
         for action in decision.actions:
             if isinstance(action, Launch):
