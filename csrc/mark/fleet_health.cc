@@ -1,6 +1,7 @@
 #include "mark/fleet_health.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -160,7 +161,8 @@ void FleetHealth::eject(WorkerId id, Health& health, TimeNs now) {
 
 void FleetHealth::back_off(Health& health, TimeNs now) {
   const int doublings = std::min(health.back_offs++, kDoublingsMax);
-  health.probe_at = now + std::min(kBackOffMax, kBackOff * (1 << doublings));
+  const std::int64_t factor = std::int64_t{1U << static_cast<unsigned>(doublings)};
+  health.probe_at = now + std::min(kBackOffMax, kBackOff * factor);
 }
 
 void FleetHealth::readmit(WorkerId id, Health& health, TimeNs now) {

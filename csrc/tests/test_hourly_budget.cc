@@ -48,7 +48,7 @@ TEST_CASE("what is given back late goes to the minute in which it was taken, or 
 }
 
 TEST_CASE("no budget affords nothing but what is free, and time may begin below zero") {
-  HourlyBudget none(0);
+  const HourlyBudget none(0);
   CHECK(none.affords(0, kStart));
   CHECK_FALSE(none.affords(1e-9, kStart));
   HourlyBudget budget(1);

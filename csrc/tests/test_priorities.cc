@@ -85,8 +85,7 @@ TEST_CASE_FIXTURE(BusyWorker, "a low priority that is never served is given up a
 TEST_CASE_FIXTURE(BusyWorker, "the next wake-up is for whichever priority is given up first") {
   CHECK(submit(1, 100ms) == Admission::kAccepted);
   CHECK(submit(3, 25ms) == Admission::kAccepted);
-  REQUIRE(dispatcher.next_wakeup());
-  CHECK(*dispatcher.next_wakeup() <= now + 25ms);
+  CHECK(dispatcher.next_wakeup().value_or(TimeNs::max()) <= now + 25ms);
 }
 
 TEST_CASE("a lower priority that would be late in a large batch is left out of it") {

@@ -13,10 +13,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr WorkerId kWorker{1};
-const DispatcherParams kParams{.rt_max = 100ms, .rows_max = 4, .admission = false};
+DispatcherParams params_before() { return {.rt_max = 100ms, .rows_max = 4, .admission = false}; }
 
 struct Tuned {
-  Dispatcher dispatcher{kParams};
+  Dispatcher dispatcher{params_before()};
   TimeNs now;
   std::uint32_t next = 0;
 
@@ -26,7 +26,7 @@ struct Tuned {
                              now);
   }
   DispatcherParams with(auto change) const {
-    DispatcherParams params = kParams;
+    DispatcherParams params = params_before();
     change(params);
     return params;
   }
