@@ -1,10 +1,10 @@
 #include "mark/fleet_health.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace mark {
