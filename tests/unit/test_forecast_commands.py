@@ -13,6 +13,8 @@ from mark.app import forecasting
 from mark.cli.commands import app
 from mark.errors import ConfigError, ForecastError, MarkError
 from mark.forecast.evaluation import EvaluationOptions
+from mark.forecast.lstm import LstmPredictor
+from mark.forecast.series import Calendar
 from mark.forecast.training import TrainingOptions
 
 DAYS = 8
@@ -96,9 +98,23 @@ def test_a_trained_model_is_a_file_that_can_be_shown(trace: Path, tmp_path: Path
     assert "lstm" in (tmp_path / "fan.html").read_text(encoding="utf-8")
 
 
+def test_a_model_is_trained_for_the_steps_of_who_is_to_use_it(
+    trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", exc_type=ImportError)
+    small = TrainingOptions(epochs=1, epoch_samples=64, members=1, hidden=4)
+    train = forecasting.train
+    monkeypatch.setattr(forecasting, "train", lambda known, options, on_progress: train(known, small, on_progress))
+    run("train", trace, "-o", tmp_path / "load.forecast", "--step-s", 300)
+
+    assert LstmPredictor.load(tmp_path / "load.forecast").calendar == Calendar.of_steps(300.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("train", "-o", "model", "--step-s", "0"), "--step-s"),
+        (("train", "-o", "model", "--step-s", "30"), "bins of 60 s say nothing of steps of 30 s"),
         (("evaluate", "--models", "lstn"), "did you mean 'lstm'"),
         (("evaluate", "--models", ","), "names no model"),
         (("evaluate", "--level", "1.5"), "--level"),

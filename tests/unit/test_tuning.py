@@ -64,6 +64,18 @@ def test_what_is_set_is_told_and_shown(tuner: BatchingTuner, dispatch: Dispatch)
     assert shown["queue_requests_max"] == "10"
 
 
+def test_the_latency_of_functions_is_still_known_afterwards(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("mark.app.tuning.dispatcher_params", lambda slo, batching, burst_ns: told.append(burst_ns))
+    serverless = {"price_usd_per_gb_s": 1e-5, "latency_ms": 40}
+    model = ModelConfig.model_validate({**MODEL.model_dump(), "serverless": serverless})
+    BatchingTuner(model, dispatch).change({"margin_ms": "3"})  # type: ignore[arg-type]
+
+    assert told == [40_000_000]
+
+
 def test_what_it_shows_can_be_set(tuner: BatchingTuner, dispatch: Dispatch) -> None:
     before = tuner.settings()
 

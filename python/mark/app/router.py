@@ -17,7 +17,7 @@ from mark.app.parts import (
     make_cloud,
     worker_spec,
 )
-from mark.app.serverless import burst_loop, serverless_of
+from mark.app.serverless import burst_latency_ns, burst_loop, serverless_of
 from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
@@ -145,9 +145,7 @@ class Router:
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()
-        serverless = serverless_of(model)
-        burst_latency_ns = 0 if serverless is None else round(serverless.latency_ms * 1e6)
-        params = dispatcher_params(slo, model.batching, burst_latency_ns)
+        params = dispatcher_params(slo, model.batching, burst_latency_ns(model))
         bursts = burst_loop(model, self._clock)
         dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns, bursts)
         tuner = BatchingTuner(model, dispatch)

@@ -20,6 +20,7 @@ from mark.live.clock import SteadyClock
 from mark.ports import Clock
 
 __all__ = [
+    "burst_latency_ns",
     "burst_limits",
     "burst_loop",
     "function_pool_params",
@@ -60,6 +61,12 @@ def serverless_of(model: ModelConfig) -> Serverless | None:
         return None
     latency_ms = settings.latency_ms
     return settings.as_serverless(function_price(settings).usd(_ns(latency_ms)), latency_ms)
+
+
+def burst_latency_ns(model: ModelConfig) -> int:
+    """What the dispatcher has to know of a model's functions: how long a warm one takes; 0 where it has none."""
+    serverless = serverless_of(model)
+    return 0 if serverless is None else _ns(serverless.latency_ms)
 
 
 def planned_serverless(path: str, model: ModelConfig) -> Serverless | None:

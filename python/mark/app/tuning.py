@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mark.app.parts import dispatcher_params
+from mark.app.serverless import burst_latency_ns
 from mark.config import BatchingConfig, ModelConfig
 from mark.errors import InvalidRequest
 from mark.live.dispatch_loop import DispatchLoop
@@ -56,7 +57,7 @@ class BatchingTuner:
             model = ModelConfig.model_validate({**self._model.model_dump(), "batching": changed.model_dump()})
         except ValidationError as error:
             raise InvalidRequest(_explanation(error, asked)) from error
-        self._dispatch.retune(dispatcher_params(model.as_slo(), model.batching))
+        self._dispatch.retune(dispatcher_params(model.as_slo(), model.batching, burst_latency_ns(model)))
         self._model = model
 
 

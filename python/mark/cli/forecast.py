@@ -36,6 +36,7 @@ forecast = typer.Typer(
 
 Trace = Annotated[Path, typer.Argument(help="A trace file: second,requests or minute,requests.", metavar="TRACE")]
 Seed = Annotated[int, typer.Option(help="Makes the training reproducible.")]
+Step = Annotated[float, typer.Option(help="Length of a step, as controller.step_s of who is to use it.")]
 Midnight = Annotated[float, typer.Option(help="Hours after a midnight at which the trace begins.")]
 
 
@@ -46,8 +47,9 @@ def train(
     seed: Seed = 0,
     epochs: Annotated[int, typer.Option(help="At most so many.")] = 40,
     begins_at_h: Midnight = 0.0,
+    step_s: Step = 60.0,
 ) -> None:
-    """Train an LSTM on a trace: quantiles of the highest rate of each of the next 60 minutes.
+    """Train an LSTM on a trace: quantiles of the highest rate of each of the next 60 steps, minutes by default.
 
     Needs torch: pip install 'mark-serve[torch]'. Minutes for three weeks of minutes.
 
@@ -56,7 +58,8 @@ def train(
     check_within("--epochs", epochs, 1, 10_000)
     check_within("--seed", seed, 0)
     check_writable("--output", output)
-    known = _recorded(trace, begins_at_h)
+    check_positive({"--step-s": step_s})
+    known = _recorded(trace, begins_at_h, step_s)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
@@ -69,7 +72,7 @@ def train(
         predictor = forecasting.train(known, TrainingOptions(seed=seed, epochs=epochs), on_progress)
     predictor.save(output)
     steps = len(known.maxima_per_s)
-    typer.echo(f"{output}: trained on {steps:,} minutes, {predictor.trained['epochs']} epochs", err=True)
+    typer.echo(f"{output}: trained on {steps:,} steps, {predictor.trained['epochs']} epochs", err=True)
 
 
 @forecast.command("evaluate")
@@ -156,9 +159,9 @@ def show(
     typer.echo(f"wrote {output}", err=True)
 
 
-def _recorded(trace: Path, begins_at_h: float) -> Recorded:
+def _recorded(trace: Path, begins_at_h: float, step_s: float = 60.0) -> Recorded:
     check_within("--begins-at-h", begins_at_h, 0, 24)
-    return forecasting.recorded(trace, midnight_s=begins_at_h * 3600)
+    return forecasting.recorded(trace, step_s, midnight_s=begins_at_h * 3600)
 
 
 def _models(written: str) -> tuple[str, ...]:
