@@ -37,7 +37,13 @@ class World:
         return [sys.executable, str(self.script), address]
 
     def processes(self) -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if str(self.script) in child.cmdline()]
+        return [child for child in psutil.Process().children() if self._is_ours(child)]
+
+    def _is_ours(self, child: psutil.Process) -> bool:
+        try:
+            return str(self.script) in child.cmdline()
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            return False  # it has ended, of this test or of another
 
     def see(self, instance: Instance) -> Instance:
         return next(known for known in self.cloud.list_instances() if known.id == instance.id)

@@ -112,15 +112,15 @@ def test_what_was_drained_and_is_gone_drains_no_more() -> None:
     assert rules.draining == frozenset()
 
 
-def test_one_that_dies_while_it_boots_has_its_offering_left_alone_longer_each_time() -> None:
+def test_one_that_dies_while_it_boots_is_tried_again_at_once_and_then_left_alone_longer_each_time() -> None:
     controller = Scripted()
     rules = rules_of(controller)
-    for number in range(2):
+    for number in range(3):
         booting = replace(SPOT, id=InstanceId(f"s-{number}"), state=InstanceState.PENDING)
         rules.launched(booting)
         rules.see([gone(booting)], 0)
 
-    assert controller.unavailable == [("spot", 30 * S), ("spot", 60 * S)]
+    assert controller.unavailable == [("spot", 0), ("spot", 30 * S), ("spot", 60 * S)]
 
 
 def test_one_that_is_taken_while_it_boots_says_nothing_of_its_offering() -> None:

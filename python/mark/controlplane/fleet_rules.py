@@ -54,8 +54,8 @@ class FleetRuleParams:
     Attributes:
         drain_lead_s: an instance that the cloud takes away gets no more batches this long before; at most half of the
             notice, so that a short one is still used.
-        unavailable_s: an offering that was refused, or whose instance died while it booted, is left alone this long;
-            longer after each further failure (`FleetView.refused`).
+        unavailable_s: an offering that was refused, or whose instances die while they boot, is left alone this long;
+            longer after each further failure (`FleetView.refused`, `FleetView.died_booting`).
     """
 
     drain_lead_s: float
@@ -166,7 +166,7 @@ class FleetRules:
         self._view.drain(instance)
 
     def refused(self, offering: str, now_ns: int) -> None:
-        """An offering was not to be had, or its instance died while it booted: it is left alone for a while."""
+        """An offering was not to be had: it is left alone for a while."""
         pause_s = self._view.refused(offering, self._params.unavailable_s)
         self._controller.offering_unavailable(offering, now_ns + round(pause_s * 1e9))
 
@@ -179,4 +179,5 @@ class FleetRules:
             self._drain_at_ns.pop(after.id, None)
             self._let_go.discard(after.id)
         if change.failed_to_boot:
-            self.refused(after.offering, now_ns)
+            pause_s = self._view.died_booting(after.offering, self._params.unavailable_s)
+            self._controller.offering_unavailable(after.offering, now_ns + round(pause_s * 1e9))

@@ -114,12 +114,19 @@ class FleetView:
         self._draining.add(instance)
 
     def refused(self, offering: str, pause_s: float) -> float:
-        """The offering was not to be had, or its instance died while it booted: how long to leave it alone.
+        """The offering was not to be had: how long to leave it alone.
 
         `pause_s`, twice as long after each further failure, up to ten times; from the beginning once one was ready.
         """
-        failures = self._failures[offering] = self._failures.get(offering, 0) + 1
-        return pause_s * min(_PAUSES_MAX, 1 << min(failures - 1, 8))
+        return self._pause_s(offering, pause_s, forgiven=0)
+
+    def died_booting(self, offering: str, pause_s: float) -> float:
+        """An instance of the offering died while it booted: how long to leave it alone.
+
+        Not at all the first time since one was ready: that may be the machine's fault, and there may be no other
+        offering. From the second on as `refused`.
+        """
+        return self._pause_s(offering, pause_s, forgiven=1)
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """What the controller looks at."""
@@ -129,6 +136,11 @@ class FleetView:
             leaves = instance.id in self._draining or instance.taken_at_ns is not None
             (leaving if leaves else staying).append(instance)
         return Snapshot(now_ns, tuple(staying), tuple(leaving))
+
+    def _pause_s(self, offering: str, pause_s: float, forgiven: int) -> float:
+        self._failures[offering] = self._failures.get(offering, 0) + 1
+        failures = self._failures[offering] - forgiven
+        return pause_s * min(_PAUSES_MAX, 1 << min(failures - 1, 8)) if failures > 0 else 0.0
 
     def _keep(self, instance: Instance) -> None:
         self._instances[instance.id] = instance
