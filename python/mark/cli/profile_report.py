@@ -74,6 +74,7 @@ class ProfileReport:
             "slo": {"rt_max_ms": self.model.slo.rt_max_ms, "sl_min": self.model.slo.sl_min},
             "margin_ms": self.model.batching.margin_ms,
             "rows_max": self.model.batching.rows_max,
+            **({"sizes": self.model.batching.sizes} if self.model.batching.sizes else {}),
             "workers": [self._worker_as_dict(profile) for profile in self.measured.profiles],
         }
 
@@ -88,7 +89,9 @@ class ProfileReport:
 
     def _advice(self, profile: MeasuredProfile) -> BatchingAdvice:
         batching = self.model.batching
-        return batching_advice(profile.profile, self.model.as_slo(), batching.margin_ms, batching.rows_max)
+        return batching_advice(
+            profile.profile, self.model.as_slo(), batching.margin_ms, batching.rows_max, batching.sizes
+        )
 
     def _types_of(self, profile: MeasuredProfile) -> list[PricedType]:
         offered = [
@@ -123,6 +126,8 @@ class ProfileReport:
                 f"N_batch {advice.n_batch}, W_batch {advice.w_batch_ms:.1f} ms; at full load in batches of "
                 f"{advice.n_sustained}: {advice.capacity_rows_per_s:.1f} rows/s"
             )
+        if sizes := self.model.batching.sizes:
+            lines.append(f"batches are padded to {', '.join(map(str, sizes))} rows, and reckoned with as that")
         lines.append(advice.verdict)
         vague = [str(batch.rows) for batch in profile.batches if not self.effort.is_settled(batch)]
         if vague:
