@@ -129,15 +129,16 @@ EndpointDecisions Endpoint::State::poll(TimeNs now) {
     const auto requests = requests_of(carried.payloads);
     int rows = 0;
     for (const InferRequest* request : requests) rows += request->rows;
-    decided.batches.push_back({.batch = dispatch.batch,
-                               .worker = dispatch.worker,
-                               .message = write_batch(signature_, std::to_string(dispatch.batch.value), requests, dispatch.size),
-                               .requests = static_cast<int>(requests.size()),
-                               .rows = rows,
-                               .size = dispatch.size,
-                               .reason = dispatch.reason,
-                               .predicted_finish = dispatch.predicted_finish,
-                               .earliest_deadline = dispatch.earliest_deadline});
+    decided.batches.push_back(
+        {.batch = dispatch.batch,
+         .worker = dispatch.worker,
+         .message = write_batch(signature_, std::to_string(dispatch.batch.value), requests, dispatch.size),
+         .requests = static_cast<int>(requests.size()),
+         .rows = rows,
+         .size = dispatch.size,
+         .reason = dispatch.reason,
+         .predicted_finish = dispatch.predicted_finish,
+         .earliest_deadline = dispatch.earliest_deadline});
   }
   decided.replies = replies_to(decisions.drops, {});
   return decided;

@@ -91,10 +91,10 @@ TEST_CASE("a take just above a size is cut where two batches are no slower than 
   CHECK(cut.requests == 4);
   CHECK_FALSE(cut.cut_by_time());  // it would be sooner, not late
 
-  CHECK(take_of({1, 1, 1, 1, 1}, worker_with(sublinear())).requests == 5);     // 24 ms, not 16 ms and 10 ms
-  CHECK(take_of({1, 1, 1, 1}, worker_with(proportional())).requests == 4);     // full
-  CHECK(take_of({5, 1}, worker_with(proportional())).requests == 2);           // nothing ends at 4 or before
-  CHECK(take_of({2, 1, 2}, worker_with(proportional())).requests == 2);        // 3 rows in 4, and 2
+  CHECK(take_of({1, 1, 1, 1, 1}, worker_with(sublinear())).requests == 5);  // 24 ms, not 16 ms and 10 ms
+  CHECK(take_of({1, 1, 1, 1}, worker_with(proportional())).requests == 4);  // full
+  CHECK(take_of({5, 1}, worker_with(proportional())).requests == 2);        // nothing ends at 4 or before
+  CHECK(take_of({2, 1, 2}, worker_with(proportional())).requests == 2);     // 3 rows in 4, and 2
   CHECK(take_of({3}, worker_with(proportional())).requests == 1);
 }
 
@@ -175,7 +175,8 @@ TEST_CASE("no batch is larger than the largest size, and a request that is goes 
 
 TEST_CASE("a simulated batch takes as long as its size") {
   Simulation simulation({.rt_max = 200ms, .rows_max = 8}, {.seed = 1, .keeps_batches = true}, std::nullopt);
-  simulation.worker_up(kWorker, {.spec = {.profile = LatencyProfile{{{1, 10ms}, {8, 80ms}}}.padded_to({8})}, .credits = {}});
+  simulation.worker_up(kWorker,
+                       {.spec = {.profile = LatencyProfile{{{1, 10ms}, {8, 80ms}}}.padded_to({8})}, .credits = {}});
   simulation.arrivals().offer_instants(std::vector<std::int64_t>{0});
   CHECK(simulation.run_until(kStart + 79ms));
   CHECK(simulation.worker_busy(kWorker));
@@ -191,9 +192,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-ModelSignature signature() {
-  return {"m", "1", {{"x", Datatype::kInt8, {-1, 2}}}, {{"y", Datatype::kBytes, {-1}}}, 8};
-}
+ModelSignature signature() { return {"m", "1", {{"x", Datatype::kInt8, {-1, 2}}}, {{"y", Datatype::kBytes, {-1}}}, 8}; }
 
 std::string request(int rows) {
   const std::string raw(static_cast<std::size_t>(2 * rows), '\1');
@@ -270,8 +269,8 @@ TEST_CASE("rows of every datatype are padded with zeros") {
     const auto datatype = static_cast<Datatype>(each);
     const std::size_t element = datatype == Datatype::kBytes ? 4 : static_cast<std::size_t>(datatype_bytes(datatype));
     const ModelSignature model{"m", "1", {{"x", datatype, {-1, 3}}}, {{"y", datatype, {-1, 3}}}, 8};
-    const std::string row = datatype == Datatype::kBytes ? std::string("\1\0\0\0a\0\0\0\0\2\0\0\0bc", 15)
-                                                         : std::string(3 * element, '\1');
+    const std::string row =
+        datatype == Datatype::kBytes ? std::string("\1\0\0\0a\0\0\0\0\2\0\0\0bc", 15) : std::string(3 * element, '\1');
     const InferRequest asked{.id = "", .rows = 1, .inputs = {{{1, 3}, row}}, .outputs = {0}};
     const std::string message = write_batch(model, "7", {&asked}, 4);
     const auto read = std::get<InferRequest>(parse_infer_request(message, model));
