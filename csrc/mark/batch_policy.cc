@@ -67,7 +67,7 @@ BatchTake BatchPolicy::take(const BatchFront& front, const Worker& worker, TimeN
   while (count < front.size() && front.rows(count + 1) <= worker.limits.n_batch) {
     ++count;
   }
-  if (!fixed_) {
+  if (!fixed_ && !worker.profile.sizes().empty()) {
     count = cut_to_size(front, worker.profile, count);
   }
   const int fit = count;

@@ -36,7 +36,7 @@ class LatencyProfile {
   LatencyProfile padded_to(std::vector<int> sizes) const;
   const std::vector<int>& sizes() const { return sizes_; }  // increasing; empty: any
   // The size in which a batch of so many rows is sent: the smallest that holds it. 0 where any will do, or none does.
-  int size_for(int rows) const { return next_size(sizes_, rows); }
+  int size_for(int rows) const { return sizes_.empty() ? 0 : next_size(sizes_, rows); }
   // Every latency that many times as long.
   LatencyProfile times(double factor) const;
   bool operator==(const LatencyProfile&) const = default;

@@ -23,10 +23,13 @@ using namespace std::chrono_literals;
 
 constexpr TimeNs kStart{};
 constexpr WorkerId kWorker{1};
-const std::vector<int> kSizes{1, 2, 4, 8};
 
-LatencyProfile proportional() { return LatencyProfile{{{1, 10ms}, {8, 80ms}}}.padded_to(kSizes); }
-LatencyProfile sublinear() { return LatencyProfile{{{1, 10ms}, {2, 12ms}, {4, 16ms}, {8, 24ms}}}.padded_to(kSizes); }
+std::vector<int> sizes() { return {1, 2, 4, 8}; }
+LatencyProfile proportional() { return LatencyProfile{{{1, 10ms}, {8, 80ms}}}.padded_to(sizes()); }
+LatencyProfile sublinear() { return LatencyProfile{{{1, 10ms}, {2, 12ms}, {4, 16ms}, {8, 24ms}}}.padded_to(sizes()); }
+BatchLimits limits_of(const LatencyProfile& profile, DurationNs rt_max) {
+  return batch_limits(profile, rt_max, 8).value_or(BatchLimits{.n_batch = 0, .w_batch = {}, .n_sustained = 0});
+}
 
 BatchFront front_of(const std::vector<int>& rows, DurationNs deadline = 1s) {
   BatchFront front;
@@ -42,7 +45,7 @@ BatchFront front_of(const std::vector<int>& rows, DurationNs deadline = 1s) {
 }
 
 Worker worker_with(LatencyProfile profile, DurationNs rt_max = 1s) {
-  const BatchLimits limits = batch_limits(profile, rt_max, 8).value_or(BatchLimits{});
+  const BatchLimits limits = limits_of(profile, rt_max);
   return {.id = kWorker, .profile = std::move(profile), .limits = limits, .rows_max = 8};
 }
 
@@ -76,12 +79,12 @@ TEST_CASE("sizes that do not increase from 1 are refused") {
 TEST_CASE("limits and capacity are those of full sizes") {
   // Unpadded, 6 rows take 60 ms and would be the most under 65 ms; padded they take as long as 8.
   const LatencyProfile plain{{{1, 10ms}, {8, 80ms}}};
-  CHECK(batch_limits(plain, 65ms, 8)->n_batch == 6);
-  CHECK(batch_limits(plain.padded_to(kSizes), 65ms, 8)->n_batch == 4);
+  CHECK(limits_of(plain, 65ms).n_batch == 6);
+  CHECK(limits_of(plain.padded_to(sizes()), 65ms).n_batch == 4);
   // One row alone is padded to 4, and serves a quarter of what those serve.
   const LatencyProfile coarse = plain.padded_to({4, 8});
   CHECK(coarse.predict(1) == 40ms);
-  CHECK(batch_limits(coarse, 100ms, 8)->n_sustained == 4);
+  CHECK(limits_of(coarse, 100ms).n_sustained == 4);
   CHECK(capacity_rows_per_s(coarse, 100ms, 8) == doctest::Approx(100.0));
   CHECK(capacity_rows_per_s(coarse, 39ms, 8) == 0.0);
 }
@@ -222,7 +225,7 @@ struct PaddedEndpoint {
   OutboundBatch sent() {
     EndpointDecisions decided = endpoint.poll(now);
     if (decided.batches.empty()) {
-      now = endpoint.next_wakeup().value();
+      now = endpoint.next_wakeup().value_or(TimeNs{});
       decided = endpoint.poll(now);
     }
     REQUIRE(decided.batches.size() == 1);
@@ -242,7 +245,7 @@ TEST_CASE_FIXTURE(PaddedEndpoint, "zeros follow the rows, and what they are answ
 
   const std::vector<Reply> replies = endpoint.complete(outbound.batch, answer(4), now);
   REQUIRE(replies.size() == 2);
-  const auto second = std::get<InferResponse>(parse_infer_response(replies[1].message.value()));
+  const auto second = std::get<InferResponse>(parse_infer_response(replies[1].message.value_or("")));
   CHECK(second.outputs[0].shape == std::vector<std::int64_t>{1});
   CHECK(second.outputs[0].raw == std::string("\3\0\0\0aaa", 7));
 }

@@ -117,7 +117,9 @@ class ProfileReport:
         return table
 
     def _lines_of(self, profile: MeasuredProfile, advice: BatchingAdvice) -> list[str]:
-        median_per_s = 1e3 * profile.batches[0].rows / profile.batches[0].p50_ms
+        first = profile.batches[0]
+        # The first size is one row, unless batches are padded: then one row is sent as that.
+        median_per_s = 1e3 * (1 if self.model.batching.sizes else first.rows) / first.p50_ms
         lines = [
             f"one row at a time: {advice.unbatched_rows_per_s:.1f} rows/s by the p99, {median_per_s:.1f} by the median"
         ]
