@@ -50,13 +50,16 @@ TimeNs BatchPolicy::latest_launch(const Worker& worker, int rows, TimeNs deadlin
   return worker.latest_launch(deadline - margin_ - worker.profile.predict(rows));
 }
 
-// A worker that cannot meet the SLO even with one row serves single rows: late, but not in vain without admission.
+// A worker that cannot meet the SLO even with one row serves single rows, or as many as a single one is padded to:
+// late, but not in vain without admission.
 BatchLimits BatchPolicy::limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max) const {
   if (fixed_) {
     const int rows = std::min(fixed_->rows, rows_max);
     return {.n_batch = rows, .w_batch = fixed_->wait, .n_sustained = rows};
   }
-  return batch_limits(profile, rt_max, rows_max).value_or(BatchLimits{});
+  const int least = std::clamp(profile.size_for(1), 1, rows_max);
+  return batch_limits(profile, rt_max, rows_max)
+      .value_or(BatchLimits{.n_batch = least, .w_batch = {}, .n_sustained = least});
 }
 
 BatchTake BatchPolicy::take(const BatchFront& front, const Worker& worker, TimeNs now) const {

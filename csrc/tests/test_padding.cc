@@ -89,6 +89,17 @@ TEST_CASE("limits and capacity are those of full sizes") {
   CHECK(capacity_rows_per_s(coarse, 39ms, 8) == 0.0);
 }
 
+TEST_CASE("where no row can wait, or none is in time, as many are served as one is padded to") {
+  const LatencyProfile coarse = LatencyProfile{{{1, 10ms}, {8, 80ms}}}.padded_to({4, 8});
+  CHECK(limits_of(coarse, 70ms).n_sustained == 4);  // 40 ms after 40 ms are too late
+  CHECK(limits_of(coarse.padded_to({}), 15ms).n_sustained == 1);
+  const BatchLimits late = BatchPolicy(0ms).limits(coarse, 30ms, 8);
+  CHECK(late.n_batch == 4);
+  CHECK(late.n_sustained == 4);
+  CHECK(BatchPolicy(0ms).limits(coarse, 30ms, 2).n_batch == 2);
+  CHECK(BatchPolicy(0ms).limits(coarse.padded_to({}), 5ms, 8).n_batch == 1);
+}
+
 TEST_CASE("a take just above a size is cut where two batches are no slower than one of the next size") {
   const BatchTake cut = take_of({1, 1, 1, 1, 1}, worker_with(proportional()));
   CHECK(cut.requests == 4);
