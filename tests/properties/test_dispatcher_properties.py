@@ -220,7 +220,8 @@ class DispatcherMachine(RuleBasedStateMachine):
         self.dispatcher.worker_up(worker, spec, self.now)
         rows = min(rows_max, self.rows_max, *profile.sizes[-1:])
         limits = batch_limits(profile, RT_MAX - self.margin_ns, rows)
-        self.workers[worker] = Up(profile, rows, limits.n_batch if limits else min(rows, max(1, profile.size_for(1))), batches_max)
+        late = min(rows, max(1, profile.size_for(1)))  # what is served where nothing is in time
+        self.workers[worker] = Up(profile, rows, limits.n_batch if limits else late, batches_max)
 
     @rule(worker=st.integers(0, 9))
     def worker_drain(self, worker: int) -> None:
