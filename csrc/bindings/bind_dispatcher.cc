@@ -104,6 +104,7 @@ void bind_decisions(py::module_& m) {
                              [](const Dispatch& dispatch) { return static_cast<std::uint32_t>(dispatch.worker); })
       .def_property_readonly("requests", [](const Dispatch& dispatch) { return values_of(dispatch.requests); })
       .def_readonly("rows", &Dispatch::rows)
+      .def_readonly("size", &Dispatch::size)
       .def_readonly("reason", &Dispatch::reason)
       .def_readonly("probe", &Dispatch::probe)
       .def_property_readonly("predicted_finish_ns",
@@ -146,6 +147,7 @@ void bind_statistics(py::module_& m) {
       .def_readonly("retried_requests", &Statistics::retried_requests)
       .def_readonly("dispatched_batches", &Statistics::dispatched_batches)
       .def_readonly("dispatched_rows", &Statistics::dispatched_rows)
+      .def_readonly("padded_rows", &Statistics::padded_rows)
       .def_readonly("queued_requests", &Statistics::queued_requests)
       .def_readonly("queued_bytes", &Statistics::queued_bytes)
       .def_readonly("in_flight_requests", &Statistics::in_flight_requests)

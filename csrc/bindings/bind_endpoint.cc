@@ -52,6 +52,7 @@ void bind_values(py::module_& m) {
       .def_property_readonly("message", [](const net::OutboundBatch& b) { return py::bytes(b.message); })
       .def_readonly("requests", &net::OutboundBatch::requests)
       .def_readonly("rows", &net::OutboundBatch::rows)
+      .def_readonly("size", &net::OutboundBatch::size)
       .def_readonly("reason", &net::OutboundBatch::reason)
       .def_property_readonly("predicted_finish_ns",
                              [](const net::OutboundBatch& b) { return ns_of(b.predicted_finish); })

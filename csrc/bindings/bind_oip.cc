@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bindings/bindings.h"
+#include "mark/latency_profile.h"
 #include "net/oip_message.h"
 
 namespace net = mark::net;
@@ -88,11 +89,22 @@ net::InferResponse parse_response(const py::bytes& message) {
   return std::get<net::InferResponse>(std::move(parsed));
 }
 
+// The request in the next of the sizes and that size; as it is and 0 where it needs no padding, or is none.
+py::tuple padded_request(const py::bytes& request, const net::ModelSignature& signature,
+                         const std::vector<int>& sizes) {
+  const auto parsed = net::parse_infer_request(std::string_view(request), signature);
+  const auto* whole = std::get_if<net::InferRequest>(&parsed);
+  const int size = whole == nullptr ? 0 : mark::next_size(sizes, whole->rows);
+  if (whole == nullptr || size <= whole->rows) return py::make_tuple(request, 0);
+  return py::make_tuple(py::bytes(net::write_batch(signature, whole->id, {whole}, size)), size);
+}
+
 // Where a request went alone, without an endpoint between.
-py::bytes single_answer(const py::bytes& request, const py::bytes& response, const net::ModelSignature& signature) {
+py::bytes single_answer(const py::bytes& request, const py::bytes& response, const net::ModelSignature& signature,
+                        int size) {
   const auto parsed = net::parse_infer_request(std::string_view(request), signature);
   if (const auto* error = std::get_if<net::RequestError>(&parsed)) throw py::value_error(error->message);
-  auto split = net::split_response(std::string_view(response), signature, {&std::get<net::InferRequest>(parsed)});
+  auto split = net::split_response(std::string_view(response), signature, {&std::get<net::InferRequest>(parsed)}, size);
   if (const auto* error = std::get_if<std::string>(&split)) throw py::value_error(*error);
   return std::get<std::vector<std::string>>(split).front();
 }
@@ -155,6 +167,9 @@ void bind_oip(py::module_& m) {
         py::arg("outputs"), "A ModelInferResponse with raw contents.");
   m.def("parse_infer_response", &parse_response, py::arg("message"),
         "Read a ModelInferResponse; ValueError names the field that is wrong.");
+  m.def("padded_request", &padded_request, py::arg("request"), py::arg("signature"), py::arg("sizes"),
+        "The request in the next of the sizes, and that size; as it is, and 0, where nothing is to pad.");
   m.def("single_answer", &single_answer, py::arg("request"), py::arg("response"), py::arg("signature"),
+        py::arg("size") = 0,
         "A worker's answer to one request as its client gets it; ValueError says what is wrong with it.");
 }

@@ -27,7 +27,10 @@ void bind_profile(py::module_& m) {
       .def(py::init(&make_profile), py::arg("rows"), py::arg("latencies_ns"))
       .def(
           "predict_ns", [](const mark::LatencyProfile& profile, int rows) { return ns_of(profile.predict(rows)); },
-          py::arg("rows"));
+          py::arg("rows"))
+      .def("padded_to", &mark::LatencyProfile::padded_to, py::arg("sizes"))
+      .def_property_readonly("sizes", &mark::LatencyProfile::sizes)
+      .def("size_for", &mark::LatencyProfile::size_for, py::arg("rows"));
   py::class_<mark::BatchLimits>(m, "BatchLimits")
       .def_readonly("n_batch", &mark::BatchLimits::n_batch)
       .def_property_readonly("w_batch_ns", [](const mark::BatchLimits& limits) { return ns_of(limits.w_batch); })

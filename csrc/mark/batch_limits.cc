@@ -38,7 +38,7 @@ std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationN
 int sustained_rows(const LatencyProfile& profile, DurationNs rt_max, int n_batch, int workers) {
   const DurationNs one_row = profile.predict(1);
   const bool alone = 2 * one_row <= rt_max;
-  int best = 1;
+  int best = std::clamp(profile.size_for(1), 1, n_batch);
   double best_rows_per_ns = 0;
   for (int rows = 1; rows <= n_batch; ++rows) {
     const DurationNs latency = profile.predict(rows);

@@ -24,7 +24,8 @@ std::optional<BatchLimits> batch_limits(const LatencyProfile& profile, DurationN
 // Of the b up to n_batch, the one with the largest b / T_b that lets a request which comes just too late for a batch
 // still meet rt_max:  wait + T_b <= rt_max, where the wait is T_b. Where not even one row does that, the other workers
 // are what the SLO is kept by, and the wait is twice T_b / workers: until another of so many alike ones is free, if
-// they take turns, and as long again because they do not do so evenly. 1 where no b does.
+// they take turns, and as long again because they do not do so evenly. 1 where no b does,
+// or the smallest size, where one row is padded to that.
 int sustained_rows(const LatencyProfile& profile, DurationNs rt_max, int n_batch, int workers);
 
 // Rows per second that an instance sustains in batches of n_sustained rows: what the dispatcher reckons with, and so

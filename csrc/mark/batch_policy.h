@@ -69,7 +69,8 @@ class BatchPolicy {
   BatchLimits limits(const LatencyProfile& profile, DurationNs rt_max, int rows_max) const;
 
   // The longest part of the front, from its head, that fits in one batch of the worker and lets all of it meet its
-  // deadlines. The head itself is taken even if it would be late.
+  // deadlines. The head itself is taken even if it would be late. Where the worker is only sent certain sizes, what
+  // would have to be padded is cut to a smaller one if that answers nobody later.
   BatchTake take(const BatchFront& front, const Worker& worker, TimeNs now) const;
 
   // The last instant at which the worker, given a batch of so many rows, still meets the deadline with the margin.

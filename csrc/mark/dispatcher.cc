@@ -213,10 +213,13 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
   ++statistics_.dispatched_by_reason[static_cast<std::size_t>(decided.reason)];
   statistics_.dispatched_rows += static_cast<std::uint64_t>(take.rows);
   statistics_.in_flight_requests += take.requests;
+  const int size = worker.profile.size_for(take.rows);
+  statistics_.padded_rows += static_cast<std::uint64_t>(std::max(size - take.rows, 0));
   return {.batch = batch.id,
           .worker = worker.id,
           .requests = batch.requests,
           .rows = take.rows,
+          .size = size,
           .reason = decided.reason,
           .predicted_finish = worker.busy_until,
           .earliest_deadline = front.deadline_of(take.requests)};
@@ -247,6 +250,7 @@ void Dispatcher::State::probe(Decisions& decisions) {
                                   .worker = worker.id,
                                   .requests = batch.requests,
                                   .rows = head.rows,
+                                  .size = worker.profile.size_for(head.rows),
                                   .reason = model.reason,
                                   .predicted_finish = worker.busy_until,
                                   .earliest_deadline = head.deadline,
@@ -355,7 +359,8 @@ void Dispatcher::State::worker_up(WorkerId worker, const WorkerSpec& spec, TimeN
   require(spec.rows_max >= 1, "dispatcher: a worker takes 1 row or more");
   require(spec.batches_in_flight_max >= 1, "dispatcher: a worker takes 1 batch or more at a time");
   advance(now);
-  const int rows_max = std::min(spec.rows_max, params_.rows_max);
+  const std::vector<int>& sizes = spec.profile.sizes();
+  const int rows_max = std::min({spec.rows_max, params_.rows_max, sizes.empty() ? kRowsMax : sizes.back()});
   balancer_.add({.id = worker,
                  .profile = spec.profile,
                  .limits = policy_.limits(spec.profile, params_.rt_max - params_.margin, rows_max),

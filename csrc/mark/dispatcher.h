@@ -33,8 +33,9 @@ struct DispatcherParams {
 };
 
 struct WorkerSpec {
-  LatencyProfile profile;
-  int rows_max = 32;  // what this worker takes in one batch; the smaller of it and the dispatcher's holds
+  LatencyProfile profile;  // through the sizes in which batches are to be sent, if only some are allowed
+  // What this worker takes in one batch; the least of it, the dispatcher's and the profile's largest size holds.
+  int rows_max = 32;
   int batches_in_flight_max = 1;
 };
 
@@ -44,6 +45,7 @@ struct WorkerSpec {
 //   - every accepted request is queued or in flight until it is reported exactly once: by complete(), by a Drop of
 //     poll(), fail() or worker_down(), or by a cancel() that returned true;
 //   - a request whose deadline has passed is never part of a Dispatch;
+//   - a Dispatch to a worker whose profile has sizes has one of them;
 //   - a cancelled or expired request holds no place in the queue's bounds.
 class Dispatcher {
  public:

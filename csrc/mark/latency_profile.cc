@@ -33,7 +33,23 @@ void check(const std::vector<ProfilePoint>& points) {
   }
 }
 
+void check_sizes(const std::vector<int>& sizes) {
+  int size_before = 0;
+  for (const int size : sizes) {
+    if (size <= size_before) {
+      throw std::invalid_argument("latency profile: size " + std::to_string(size) + " after " +
+                                  std::to_string(size_before) + "; sizes must be positive and increase");
+    }
+    size_before = size;
+  }
+}
+
 }  // namespace
+
+int next_size(const std::vector<int>& sizes, int rows) {
+  const auto size = std::lower_bound(sizes.begin(), sizes.end(), rows);
+  return size == sizes.end() ? 0 : *size;
+}
 
 LatencyProfile::LatencyProfile(std::vector<ProfilePoint> points) : points_(std::move(points)) {
   check(points_);
@@ -49,6 +65,7 @@ DurationNs LatencyProfile::predict(int rows) const {
     throw std::invalid_argument("latency profile: cannot predict a batch of " + std::to_string(rows) +
                                 " rows; ask for 1 or more");
   }
+  rows = std::max(rows, size_for(rows));
   auto to = std::lower_bound(points_.begin(), points_.end(), rows,
                              [](const ProfilePoint& point, int wanted) { return point.rows < wanted; });
   if (to == points_.end()) {
@@ -75,7 +92,14 @@ LatencyProfile LatencyProfile::times(double factor) const {
     point.latency = DurationNs{std::max<std::int64_t>(1, std::llround(latency_ns))};
     point.latency = std::min(point.latency, kLatencyMax);
   }
-  return LatencyProfile(std::move(scaled));
+  return LatencyProfile(std::move(scaled)).padded_to(sizes_);
+}
+
+LatencyProfile LatencyProfile::padded_to(std::vector<int> sizes) const {
+  check_sizes(sizes);
+  LatencyProfile padded = *this;
+  padded.sizes_ = std::move(sizes);
+  return padded;
 }
 
 }  // namespace mark

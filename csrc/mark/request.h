@@ -40,6 +40,7 @@ struct Dispatch {
   WorkerId worker;
   std::vector<RequestId> requests;  // in deadline order
   int rows = 0;
+  int size = 0;  // rows to send, padding included; 0: as many as there are
   DispatchReason reason = DispatchReason::kIdle;
   TimeNs predicted_finish;
   TimeNs earliest_deadline;

@@ -27,6 +27,7 @@ struct Statistics {
   std::uint64_t retried_requests = 0;
   std::uint64_t dispatched_batches = 0;
   std::uint64_t dispatched_rows = 0;
+  std::uint64_t padded_rows = 0;                        // that the batches were sent with beside those
   std::array<std::uint64_t, 4> dispatched_by_reason{};  // batches by DispatchReason
   std::int64_t queued_requests = 0;
   std::int64_t queued_bytes = 0;

@@ -34,6 +34,7 @@ class Endpoint::State {
   // A batch on its way. It keeps the payloads: a request that is cancelled meanwhile still has rows in the response.
   struct Carried {
     WorkerId worker{};
+    int size = 0;  // rows of the message, padding included; 0: those of the payloads
     std::vector<RequestId> ids;
     std::vector<Payload> payloads;
   };
@@ -101,7 +102,7 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
 }
 
 Endpoint::State::Carried Endpoint::State::load(const Dispatch& dispatch) {
-  Carried carried{.worker = dispatch.worker, .ids = {}, .payloads = {}};
+  Carried carried{.worker = dispatch.worker, .size = dispatch.size, .ids = {}, .payloads = {}};
   carried.ids.reserve(dispatch.requests.size());
   carried.payloads.reserve(dispatch.requests.size());
   const MutexLock lock(mutex_);
@@ -128,14 +129,16 @@ EndpointDecisions Endpoint::State::poll(TimeNs now) {
     const auto requests = requests_of(carried.payloads);
     int rows = 0;
     for (const InferRequest* request : requests) rows += request->rows;
-    decided.batches.push_back({.batch = dispatch.batch,
-                               .worker = dispatch.worker,
-                               .message = write_batch(signature_, std::to_string(dispatch.batch.value), requests),
-                               .requests = static_cast<int>(requests.size()),
-                               .rows = rows,
-                               .reason = dispatch.reason,
-                               .predicted_finish = dispatch.predicted_finish,
-                               .earliest_deadline = dispatch.earliest_deadline});
+    decided.batches.push_back(
+        {.batch = dispatch.batch,
+         .worker = dispatch.worker,
+         .message = write_batch(signature_, std::to_string(dispatch.batch.value), requests, dispatch.size),
+         .requests = static_cast<int>(requests.size()),
+         .rows = rows,
+         .size = dispatch.size,
+         .reason = dispatch.reason,
+         .predicted_finish = dispatch.predicted_finish,
+         .earliest_deadline = dispatch.earliest_deadline});
   }
   decided.replies = replies_to(decisions.drops, {});
   return decided;
@@ -145,7 +148,7 @@ std::vector<Reply> Endpoint::State::complete(BatchId batch, std::string_view res
   const Carried carried = unload(batch);
   // Nothing is left to cut the answer for. Should the dispatcher know the batch all the same, it must not wait for it.
   if (carried.ids.empty()) return replies_to(dispatcher_.fail(batch, Failure::kWorkerLost, now), {});
-  auto split = split_response(response, signature_, requests_of(carried.payloads));
+  auto split = split_response(response, signature_, requests_of(carried.payloads), carried.size);
   if (const auto* error = std::get_if<std::string>(&split)) {
     return replies_to(dispatcher_.fail(batch, Failure::kModelError, now), *error);
   }

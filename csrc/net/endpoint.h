@@ -23,6 +23,7 @@ struct OutboundBatch {
   std::string message;  // one ModelInferRequest
   int requests = 0;
   int rows = 0;
+  int size = 0;  // rows of the message, where it was padded to an allowed size; else 0
   DispatchReason reason = DispatchReason::kIdle;
   TimeNs predicted_finish;
   TimeNs earliest_deadline;

@@ -91,16 +91,19 @@ std::variant<Target, RequestError> scan_target(std::string_view message);
 std::variant<InferRequest, RequestError> parse_infer_request(std::string_view message, const ModelSignature& signature);
 
 // One ModelInferRequest whose tensors are the requests' tensors, concatenated along dimension 0, as raw contents.
-// All requests have equal trailing dimensions (equal `shape_class`).
+// All requests have equal trailing dimensions (equal `shape_class`). Where they have fewer rows than `size`, rows of
+// zeros (false, empty text) follow them.
 std::string write_batch(const ModelSignature& signature, std::string_view batch_id,
-                        const std::vector<const InferRequest*>& requests);
+                        const std::vector<const InferRequest*>& requests, int size = 0);
 
 // One ModelInferResponse per request, cut out of the batch's response by rows, with the request's id and outputs.
 // An error (text) when the response is malformed or of another model, an output is missing or given twice, or one
-// differs from the signature or from the number of rows that was sent.
+// differs from the signature or from the number of rows that was sent. `size` as it was given to write_batch: the rows
+// behind those of the requests are dropped.
 std::variant<std::vector<std::string>, std::string> split_response(std::string_view response,
                                                                    const ModelSignature& signature,
-                                                                   const std::vector<const InferRequest*>& requests);
+                                                                   const std::vector<const InferRequest*>& requests,
+                                                                   int size = 0);
 
 // A tensor to be written; views into the caller's memory.
 struct TensorView {

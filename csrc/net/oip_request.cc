@@ -152,6 +152,12 @@ Error read_inputs(const RequestMessage& request, const ModelSignature& signature
   return invalid("inputs", quoted(spec.name) + " is missing; the model takes " + names_of(signature.inputs));
 }
 
+// Bytes of so many rows like those of the tensor, all of them zero: a BYTES element of no length has four.
+std::size_t padding_bytes(const Tensor& like, Datatype datatype, std::int64_t rows) {
+  const std::int64_t elements = elements_of(like.shape) / like.shape[0] * rows;
+  return static_cast<std::size_t>(elements * (datatype == Datatype::kBytes ? 4 : datatype_bytes(datatype)));
+}
+
 }  // namespace
 
 std::variant<InferRequest, RequestError> parse_infer_request(std::string_view message,
@@ -175,10 +181,11 @@ std::variant<InferRequest, RequestError> parse_infer_request(std::string_view me
 }
 
 std::string write_batch(const ModelSignature& signature, std::string_view batch_id,
-                        const std::vector<const InferRequest*>& requests) {
+                        const std::vector<const InferRequest*>& requests, int rows_sent) {
   struct Joined {
     std::vector<std::int64_t> shape;
     std::size_t bytes = 0;
+    std::size_t padding = 0;  // of the bytes
   };
   std::vector<Joined> joined(signature.inputs.size());
   std::size_t size = 64 + signature.name.size() + signature.version.size() + batch_id.size();
@@ -188,6 +195,11 @@ std::string write_batch(const ModelSignature& signature, std::string_view batch_
     for (const InferRequest* request : requests) {
       joined[i].shape[0] += request->rows;
       joined[i].bytes += request->inputs[i].raw.size();
+    }
+    if (const std::int64_t missing = rows_sent - joined[i].shape[0]; missing > 0) {
+      joined[i].padding = padding_bytes(requests.front()->inputs[i], signature.inputs[i].datatype, missing);
+      joined[i].bytes += joined[i].padding;
+      joined[i].shape[0] = rows_sent;
     }
     const auto head = tensor_size(signature.inputs[i].name, signature.inputs[i].datatype, joined[i].shape);
     size += field_size(head) + field_size(joined[i].bytes);
@@ -206,6 +218,7 @@ std::string write_batch(const ModelSignature& signature, std::string_view batch_
   for (std::size_t i = 0; i < joined.size(); ++i) {
     writer.begin(kRawInputContents, joined[i].bytes);
     for (const InferRequest* request : requests) message.append(request->inputs[i].raw);
+    message.append(joined[i].padding, '\0');
   }
   return message;
 }

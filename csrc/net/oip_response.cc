@@ -212,7 +212,8 @@ std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessag
 
 std::variant<std::vector<std::string>, std::string> split_response(std::string_view response,
                                                                    const ModelSignature& signature,
-                                                                   const std::vector<const InferRequest*>& requests) {
+                                                                   const std::vector<const InferRequest*>& requests,
+                                                                   int size) {
   ResponseMessage message;
   if (auto error = scan(response, message)) return kWhose + *error;
   const std::string_view model = message.head.model_name;
@@ -221,6 +222,7 @@ std::variant<std::vector<std::string>, std::string> split_response(std::string_v
   }
   std::int64_t rows = 0;
   for (const InferRequest* request : requests) rows += request->rows;
+  rows = std::max<std::int64_t>(rows, size);
   auto read = read_outputs(message, signature, rows);
   if (const auto* error = std::get_if<std::string>(&read)) return kWhose + *error;
   const auto& outputs = std::get<std::vector<Output>>(read);

@@ -14,6 +14,7 @@ from mark._core import DispatcherParams, LatencyProfile, Outcome
 MS = 1_000_000
 GAIN = LatencyProfile([1, 8], [20 * MS, 48 * MS])  # batching pays
 NONE = LatencyProfile([1, 8], [10 * MS, 80 * MS])  # and here it does not
+PADDED = NONE.padded_to([2, 4, 8])
 SLOW = LatencyProfile([1, 8], [45 * MS, 70 * MS])
 RT_MAX_MS = 100
 
@@ -60,7 +61,7 @@ async def both(
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("profile", [GAIN, NONE, SLOW], ids=["gain", "none", "slow"])
+@pytest.mark.parametrize("profile", [GAIN, NONE, SLOW, PADDED], ids=["gain", "none", "slow", "padded"])
 async def test_light_load_bursts_and_overload(
     monkeypatch: pytest.MonkeyPatch, profile: LatencyProfile, seed: int
 ) -> None:

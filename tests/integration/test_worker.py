@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -167,13 +168,13 @@ def test_a_profile_is_monotone_and_covers_every_size(worker: Worker) -> None:
 
     profile = asyncio.run(measure_profile(worker.address, SIGNATURE, seen.append, runs=3))
 
-    assert profile.rows == seen == batch_sizes(8) == [1, 2, 4, 8]
+    assert profile.rows == seen == batch_sizes(SIGNATURE) == [1, 2, 4, 8]
     assert profile.latencies_ns == sorted(profile.latencies_ns)
 
 
 @pytest.mark.parametrize(("rows_max", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6])])
 def test_batch_sizes_double_up_to_the_largest(rows_max: int, sizes: list[int]) -> None:
-    assert batch_sizes(rows_max) == sizes
+    assert batch_sizes(replace(SIGNATURE, rows_max=rows_max)) == sizes
 
 
 def test_sigterm_lets_the_running_batch_finish(tmp_path: Path) -> None:

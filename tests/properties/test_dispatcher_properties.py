@@ -29,6 +29,8 @@ PROFILES = [
     LatencyProfile([1, 8], [3 * MS, 24 * MS]),
     LatencyProfile([1, 4, 8], [10 * MS, 12 * MS, 40 * MS]),
     LatencyProfile([1], [60 * MS]),  # cannot meet the SLO
+    LatencyProfile([1, 4, 8], [10 * MS, 12 * MS, 40 * MS]).padded_to([1, 4, 8]),
+    LatencyProfile([1, 8], [2 * MS, 16 * MS]).padded_to([3, 6]),
 ]
 
 
@@ -216,9 +218,10 @@ class DispatcherMachine(RuleBasedStateMachine):
             return
         spec = WorkerSpec(profile, rows_max=rows_max, batches_in_flight_max=batches_max)
         self.dispatcher.worker_up(worker, spec, self.now)
-        rows = min(rows_max, self.rows_max)
+        rows = min(rows_max, self.rows_max, *profile.sizes[-1:])
         limits = batch_limits(profile, RT_MAX - self.margin_ns, rows)
-        self.workers[worker] = Up(profile, rows, limits.n_batch if limits else 1, batches_max)
+        late = min(rows, max(1, profile.size_for(1)))  # what is served where nothing is in time
+        self.workers[worker] = Up(profile, rows, limits.n_batch if limits else late, batches_max)
 
     @rule(worker=st.integers(0, 9))
     def worker_drain(self, worker: int) -> None:
@@ -298,6 +301,7 @@ class DispatcherMachine(RuleBasedStateMachine):
         assert told[0].deadline_ns == dispatch.earliest_deadline_ns > self.now
         assert len({each.shape for each in told}) == 1
         assert dispatch.rows == sum(each.rows for each in told)
+        assert dispatch.size == up.profile.size_for(dispatch.rows) > 0 or not up.profile.sizes
         assert dispatch.rows <= (up.rows_max if len(told) == 1 or self.corrects else up.n_batch)
         assert dispatch.worker not in self.ejected()
         in_time = dispatch.predicted_finish_ns <= dispatch.earliest_deadline_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
@@ -67,11 +67,14 @@ def capacities(model: ModelConfig, profiles: Mapping[str, Profile]) -> dict[str,
     """
     slo_ns = model.as_slo().rt_max_ns - round(model.batching.margin_ms * 1e6)
     found = {
-        name: capacity_rows_per_s(core_profile(profile), slo_ns, model.batching.rows_max)
+        name: capacity_rows_per_s(core_profile(profile, model.batching.sizes), slo_ns, model.batching.rows_max)
         for name, profile in profiles.items()
     }
     if not any(found.values()):
-        fastest = ", ".join(f"{name} {profile.points[0].latency_ms:.1f} ms" for name, profile in profiles.items())
+        fastest = ", ".join(
+            f"{name} {core_profile(profile, model.batching.sizes).predict_ns(1) / 1e6:.1f} ms"
+            for name, profile in profiles.items()
+        )
         raise ConfigError(
             f"model {model.name!r}: no offering answers a single row within rt_max_ms {model.slo.rt_max_ms:g} less "
             f"margin_ms {model.batching.margin_ms:g}; measured: {fastest}. Raise rt_max_ms or add a faster offering"
@@ -79,9 +82,9 @@ def capacities(model: ModelConfig, profiles: Mapping[str, Profile]) -> dict[str,
     return found
 
 
-def core_profile(profile: Profile) -> LatencyProfile:
-    """A profile as the core takes it."""
-    return LatencyProfile(profile.rows, profile.latencies_ns)
+def core_profile(profile: Profile, sizes: Sequence[int] = ()) -> LatencyProfile:
+    """A profile as the core takes it; with `sizes`, of batches that are padded to the next of them."""
+    return LatencyProfile(profile.rows, profile.latencies_ns).padded_to(sizes)
 
 
 def core_signature(signature: ModelSignature) -> CoreSignature:
@@ -99,7 +102,9 @@ def worker_spec(model: ModelConfig, profile: Profile) -> WorkerSpec:
     """How the dispatcher may use a worker of the model with this profile."""
     batching = model.batching
     return WorkerSpec(
-        core_profile(profile), rows_max=batching.rows_max, batches_in_flight_max=batching.batches_in_flight_max
+        core_profile(profile, batching.sizes),
+        rows_max=batching.rows_max,
+        batches_in_flight_max=batching.batches_in_flight_max,
     )
 
 

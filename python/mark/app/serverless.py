@@ -112,6 +112,7 @@ def burst_loop(model: ModelConfig, clock: Clock) -> BurstLoop | None:
             core_signature(artifact.signature),
             margin_ns=_ns(model.batching.margin_ms),
             timeout_s=settings.timeout_s,
+            sizes=artifact.signature.sizes,
         ),
     )
 
@@ -168,7 +169,8 @@ async def _measure(
     settings: ServerlessConfig, artifact: ModelArtifact, on_progress: Callable[[str, str, int], None] | None
 ) -> float:
     cloud = LocalCloud([_offering(settings)], clock=SteadyClock(), command=worker_command)
-    single = replace(artifact, signature=replace(artifact.signature, rows_max=1))
+    least = artifact.signature.sizes[:1]
+    single = replace(artifact, signature=replace(artifact.signature, rows_max=least[0] if least else 1, sizes=least))
     profile = await measure_offering(cloud, single, _OFFERING, on_progress)
     return profile.points[0].latency_ms
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mark.app.forecasters import ForecastWork, forecaster_of, level_of
-from mark.app.parts import controller_params
+from mark.app.parts import controller_params, core_profile
 from mark.app.simulated_past import NO_PAST, Past, first_step_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.config import ControllerConfig
@@ -270,8 +270,10 @@ def _best_single(simulated: SimulatedScenario, *, cpu_only: bool, batching: bool
 
 def _rate_alone(simulated: SimulatedScenario, name: str) -> float:
     """Requests per second without batches, reckoned as capacities are: the paper's by means, a file's by profile."""
-    single_ms = simulated.profiles[name].points[0].latency_ms
-    return 1000.0 * (P99_OVER_MEAN if simulated.model is None else 1.0) / single_ms
+    profile = simulated.profiles[name]
+    if simulated.model is None:
+        return 1000.0 * P99_OVER_MEAN / profile.points[0].latency_ms
+    return 1e9 / core_profile(profile, simulated.batching.sizes).predict_ns(1)
 
 
 _POLICIES: dict[str, Callable[[PolicyInputs], SimulatedPolicy]] = {

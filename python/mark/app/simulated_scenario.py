@@ -89,7 +89,7 @@ class SimulatedScenario:
         """How workers of each offering may be used, with so many rows at most."""
         return {
             name: _core.WorkerSpec(
-                core_profile(profile),
+                core_profile(profile, self.batching.sizes),
                 rows_max=rows_max[name],
                 batches_in_flight_max=self.batching.batches_in_flight_max,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = ["BatchingTuner"]
 # Why a knob keeps its value until the router starts anew.
 _FIXED = {
     "rows_max": "workers were started for it, and clients were told it",
+    "sizes": "workers were started, warmed up and measured for them",
     "batches_in_flight_max": "workers that are up were told it",
     "priority_levels": "requests of the old levels may be queued",
 }
@@ -39,7 +41,7 @@ class BatchingTuner:
     def settings(self) -> dict[str, str]:
         """Every knob and its value, as YAML would have it."""
         values = self._model.batching.model_dump()
-        return {name: yaml.safe_dump(value).splitlines()[0] for name, value in values.items()}
+        return {name: _text_of(value) for name, value in values.items()}
 
     def change(self, settings: Mapping[str, str]) -> None:
         """Set knobs, all of them or none.
@@ -59,6 +61,11 @@ class BatchingTuner:
             raise InvalidRequest(_explanation(error, asked)) from error
         self._dispatch.retune(dispatcher_params(model.as_slo(), model.batching, burst_latency_ns(model)))
         self._model = model
+
+
+def _text_of(value: Any) -> str:
+    """As YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).splitlines()[0]
 
 
 def _value_of(name: str, text: str) -> Any:

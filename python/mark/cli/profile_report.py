@@ -74,6 +74,7 @@ class ProfileReport:
             "slo": {"rt_max_ms": self.model.slo.rt_max_ms, "sl_min": self.model.slo.sl_min},
             "margin_ms": self.model.batching.margin_ms,
             "rows_max": self.model.batching.rows_max,
+            **({"sizes": self.model.batching.sizes} if self.model.batching.sizes else {}),
             "workers": [self._worker_as_dict(profile) for profile in self.measured.profiles],
         }
 
@@ -88,7 +89,9 @@ class ProfileReport:
 
     def _advice(self, profile: MeasuredProfile) -> BatchingAdvice:
         batching = self.model.batching
-        return batching_advice(profile.profile, self.model.as_slo(), batching.margin_ms, batching.rows_max)
+        return batching_advice(
+            profile.profile, self.model.as_slo(), batching.margin_ms, batching.rows_max, batching.sizes
+        )
 
     def _types_of(self, profile: MeasuredProfile) -> list[PricedType]:
         offered = [
@@ -114,7 +117,9 @@ class ProfileReport:
         return table
 
     def _lines_of(self, profile: MeasuredProfile, advice: BatchingAdvice) -> list[str]:
-        median_per_s = 1e3 * profile.batches[0].rows / profile.batches[0].p50_ms
+        first = profile.batches[0]
+        # The first size is one row, unless batches are padded: then one row is sent as that.
+        median_per_s = 1e3 * (1 if self.model.batching.sizes else first.rows) / first.p50_ms
         lines = [
             f"one row at a time: {advice.unbatched_rows_per_s:.1f} rows/s by the p99, {median_per_s:.1f} by the median"
         ]
@@ -123,6 +128,8 @@ class ProfileReport:
                 f"N_batch {advice.n_batch}, W_batch {advice.w_batch_ms:.1f} ms; at full load in batches of "
                 f"{advice.n_sustained}: {advice.capacity_rows_per_s:.1f} rows/s"
             )
+        if sizes := self.model.batching.sizes:
+            lines.append(f"batches are padded to {', '.join(map(str, sizes))} rows, and reckoned with as that")
         lines.append(advice.verdict)
         vague = [str(batch.rows) for batch in profile.batches if not self.effort.is_settled(batch)]
         if vague:

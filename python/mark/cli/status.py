@@ -72,7 +72,8 @@ def _table_of(model: dict[str, Any]) -> Table:
         f"capacity {model['capacity_per_s']:.1f}",
     )
     table.add_row("now", f"{model['queued']} queued, {model['in_flight']} in flight")
-    table.add_row("batches", f"{model['batches']}, {model['rows_per_batch']:.1f} rows on average")
+    padded = f", {model['padded_rows']} rows of padding in all" if int(model["padded_rows"]) else ""
+    table.add_row("batches", f"{model['batches']}, {model['rows_per_batch']:.1f} rows on average{padded}")
     if "bursts" in model:
         _add_bursts(table, model["bursts"])
     table.add_row("cost", f"${model['cost_usd']:.6f} so far, ${model['cost_usd_per_hour']:.4f} an hour")

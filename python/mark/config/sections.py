@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mark.config.forecasting import ForecastConfig
 from mark.config.monitor import MonitorConfig
+from mark.config.padding import Sizes, check_largest, with_rows_max
 from mark.config.serverless import ServerlessConfig, check_serverless
 from mark.config.spot import SpotConfig
 from mark.config.values import (
@@ -114,6 +115,7 @@ class BatchingConfig(Section):
     """Bounds of the request path."""
 
     rows_max: Rows = 32
+    sizes: Sizes = Field(default_factory=list)
     margin_ms: Milliseconds = 2.0
     queue_requests_max: Int32 = 4096
     queue_bytes_max: Int64 = 256 << 20
@@ -124,6 +126,16 @@ class BatchingConfig(Section):
     wait_ms: Milliseconds = 5.0
     priority_levels: Annotated[int, Field(ge=1, le=16), NotBool] = 2
     priority_default: Annotated[int, Field(ge=1, le=16), NotBool] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_rows_max(cls, section: object) -> object:
+        return with_rows_max(section)
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> BatchingConfig:
+        check_largest(self.sizes, self.rows_max)
+        return self
 
     @model_validator(mode="after")
     def _check_priority(self) -> BatchingConfig:
@@ -230,6 +242,7 @@ class ModelConfig(Section):
             inputs=tuple(tensor.spec() for tensor in self.inputs),
             outputs=tuple(tensor.spec() for tensor in self.outputs),
             rows_max=self.batching.rows_max,
+            sizes=tuple(self.batching.sizes),
         )
 
     def artifact(self) -> ModelArtifact | None:

@@ -33,7 +33,10 @@ class ModelArtifact:
 
 def artifact_to_json(artifact: ModelArtifact) -> str:
     """Write an artifact as the text that `artifact_from_json` reads."""
-    return json.dumps(asdict(artifact))
+    data = asdict(artifact)
+    if not artifact.signature.sizes:
+        del data["signature"]["sizes"]
+    return json.dumps(data)
 
 
 def artifact_from_json(text: str) -> ModelArtifact:
@@ -57,6 +60,7 @@ def artifact_from_json(text: str) -> ModelArtifact:
             inputs=_tensors(signature, "inputs"),
             outputs=_tensors(signature, "outputs"),
             rows_max=_field(signature, "signature.", "rows_max", int),
+            sizes=_sizes(signature),
         ),
         runtime=cast("RuntimeName", runtime),
         source=_field(data, "", "source", str),
@@ -72,6 +76,15 @@ def _tensors(signature: dict[str, Any], name: str) -> tuple[TensorSpec, ...]:
             raise ValueError(f"is not an artifact: {place}shape must hold whole numbers, not {shape!r}")
         tensors.append(TensorSpec(_field(spec, place, "name", str), _field(spec, place, "datatype", str), tuple(shape)))
     return tuple(tensors)
+
+
+def _sizes(signature: dict[str, Any]) -> tuple[int, ...]:
+    if "sizes" not in signature:
+        return ()
+    sizes = _field(signature, "signature.", "sizes", list)
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError(f"is not an artifact: signature.sizes must hold positive whole numbers, not {sizes!r}")
+    return tuple(sizes)
 
 
 def _field(data: object, place: str, name: str, kind: type[_Kind]) -> _Kind:

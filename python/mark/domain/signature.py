@@ -26,19 +26,29 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSignature:
-    """Name, version and tensors of one model; `rows_max` bounds the rows of one request."""
+    """Name, version and tensors of one model.
+
+    Attributes:
+        name: as the client spells it.
+        version: likewise.
+        inputs: what it takes.
+        outputs: what it gives.
+        rows_max: rows of one request, at most.
+        sizes: the numbers of rows that it is sent, increasing; empty where any will do.
+    """
 
     name: str
     version: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     rows_max: int
+    sizes: tuple[int, ...] = ()
 
 
 def signature_hash(signature: ModelSignature) -> str:
     """What tells models of one name and version apart by their tensors: 16 hexadecimal digits.
 
-    `rows_max` is not part of it: a model that may be sent larger batches is the same model.
+    `rows_max` and `sizes` are not part of it: a model that may be sent other batches is the same model.
     """
     tensors = [
         [(tensor.name, tensor.datatype, tensor.shape) for tensor in side]

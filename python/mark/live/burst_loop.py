@@ -16,6 +16,7 @@ from mark._core import (
     ModelSignature,
     Outcome,
     Statistics,
+    padded_request,
     single_answer,
     with_bursts,
 )
@@ -55,11 +56,13 @@ class BurstLoopParams:
         signature: of the model.
         margin_ns: as the dispatcher's.
         timeout_s: a function that has not answered after this long has failed.
+        sizes: that requests are padded to, as batches are; empty where any number of rows will do.
     """
 
     signature: ModelSignature
     margin_ns: int
     timeout_s: float
+    sizes: tuple[int, ...] = ()
 
 
 class BurstLoop:
@@ -154,10 +157,12 @@ class BurstLoop:
 
     async def _invoke(self, message: bytes, ticket: BurstTicket) -> bytes:
         failed, usd = True, self._policy.usd_per_request
+        params = self._params
         try:
-            answer = await self._functions.invoke(message, self._params.timeout_s)
+            sent, size = padded_request(message, params.signature, params.sizes) if params.sizes else (message, 0)
+            answer = await self._functions.invoke(sent, params.timeout_s)
             failed, usd = False, answer.usd
-            return _checked(message, answer.message, self._params.signature)
+            return _checked(message, answer.message, params.signature, size)
         except ModelFailed:
             failed = False  # the function did what it was asked to
             raise
@@ -193,9 +198,9 @@ class BurstLoop:
             task.exception()  # its client may have left: then nobody asks
 
 
-def _checked(request: bytes, response: bytes, signature: ModelSignature) -> bytes:
+def _checked(request: bytes, response: bytes, signature: ModelSignature, size: int) -> bytes:
     """The answer, when it is one to this request: functions are trusted no more than workers."""
     try:
-        return single_answer(request, response, signature)
+        return single_answer(request, response, signature, size)
     except ValueError as error:
         raise ModelFailed(str(error)) from error

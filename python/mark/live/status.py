@@ -95,6 +95,7 @@ class ControlService:
             ),
             batches=statistics.dispatched_batches,
             rows_per_batch=statistics.dispatched_rows / max(1, statistics.dispatched_batches),
+            padded_rows=statistics.padded_rows,
             queued=statistics.queued_requests,
             in_flight=statistics.in_flight_requests,
             load_per_s=0.0 if decision is None else decision.load_per_s,

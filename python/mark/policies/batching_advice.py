@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mark._core import LatencyProfile, batch_limits, capacity_rows_per_s
@@ -41,7 +42,9 @@ class BatchingAdvice:
         return self.n_batch is not None
 
 
-def batching_advice(profile: Profile, slo: Slo, margin_ms: float, rows_max: int) -> BatchingAdvice:
+def batching_advice(
+    profile: Profile, slo: Slo, margin_ms: float, rows_max: int, sizes: Sequence[int] = ()
+) -> BatchingAdvice:
     """What to make of a profile; the numbers are those that the dispatcher and the planner work with.
 
     Args:
@@ -49,8 +52,9 @@ def batching_advice(profile: Profile, slo: Slo, margin_ms: float, rows_max: int)
         slo: the promise.
         margin_ms: kept of it for the way back to the client.
         rows_max: rows in one batch that the model may be sent.
+        sizes: that batches are padded to; empty when they are not.
     """
-    core = LatencyProfile(profile.rows, profile.latencies_ns)
+    core = LatencyProfile(profile.rows, profile.latencies_ns).padded_to(sizes)
     slo_ns = slo.rt_max_ns - round(margin_ms * 1e6)
     one_row_ms = core.predict_ns(1) / 1e6
     unbatched = 1e3 / one_row_ms

@@ -17,14 +17,16 @@ _VARIABLE_SIZE = 8
 _WARM_UP_RUNS = 3
 
 
-def batch_sizes(rows_max: int) -> list[int]:
-    """1, 2, 4 ... and `rows_max`."""
+def batch_sizes(signature: ModelSignature) -> list[int]:
+    """The sizes that a model is sent, and nothing else; where any will do, 1, 2, 4 ... and `rows_max`."""
+    if signature.sizes:
+        return list(signature.sizes)
     sizes = []
     rows = 1
-    while rows < rows_max:
+    while rows < signature.rows_max:
         sizes.append(rows)
         rows *= 2
-    return [*sizes, rows_max]
+    return [*sizes, signature.rows_max]
 
 
 def example_inputs(signature: ModelSignature, rows: int) -> dict[str, npt.NDArray[Any]]:
@@ -45,7 +47,7 @@ def warm_up(model: Model, signature: ModelSignature) -> None:
     TorchScript optimises in its first runs of a shape, ONNX Runtime plans its memory: either can take longer than a
     response-time promise.
     """
-    for rows in batch_sizes(signature.rows_max):
+    for rows in batch_sizes(signature):
         inputs = example_inputs(signature, rows)
         for _ in range(_WARM_UP_RUNS):
             model(inputs)

@@ -73,7 +73,7 @@ async def measure_batches(
     Raises:
         RequestError: the worker did not answer a batch.
     """
-    sizes = [_Size(rows) for rows in batch_sizes(signature.rows_max)]
+    sizes = [_Size(rows) for rows in batch_sizes(signature)]
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         infer = channel.unary_unary(messages.MODEL_INFER)
