@@ -9,7 +9,7 @@ from pathlib import Path
 # cmake and ninja lie beside the interpreter, whether or not its environment is activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
-# Before numpy and torch are imported, here and in what the benches start: with a thread for each core they wait for each
-# other wherever something else runs, and figures are of one core anyway.
+# Before numpy and torch are imported, here and in what the benches start: with a thread for each core they wait for
+# each other wherever something else runs, and figures are of one core anyway.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
