@@ -92,7 +92,7 @@ def money_table(stretches: Sequence[Stretch]) -> Table:
     known_h, hours = stretches[0].history_hours, math.fsum(each.hours for each in stretches) / len(stretches)
     sentences = (
         f"Hours {known_h:g} to {known_h + hours:g} of the Twitter trace. What went before is known; the champion's "
-        "predictors, the LSTM among them, are fitted to it on the way; the other LSTM is trained on the last week of it.",
+        "predictors, the LSTM among them, are fitted to it on the way; the other LSTM is trained on its last week.",
     )
     return Table("The level in money", columns, rows, sentences)
 
