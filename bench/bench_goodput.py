@@ -79,8 +79,8 @@ def router(policy: str, folder: Path) -> Iterator[str]:
     (folder / "mark.yaml").write_text(CONFIG.format(policy=POLICIES[policy], **settings), encoding="utf-8")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mark", "serve", str(folder / "mark.yaml")],
-            stdout=subprocess.PIPE, stderr=log, text=True,
+            [sys.executable, "-m", "mark", "serve", "--exit-with-parent", str(folder / "mark.yaml")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT / "bench")])},
         )  # fmt: skip
     assert process.stdout is not None

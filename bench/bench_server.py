@@ -86,7 +86,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 def router(worker: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("router")
     (folder / "mark.yaml").write_text(CONFIG.format(address=worker.address), encoding="utf-8")
-    started = Process(0, "-m", "mark", "serve", str(folder / "mark.yaml"), log=folder / "log")
+    started = Process(0, "-m", "mark", "serve", "--exit-with-parent", str(folder / "mark.yaml"), log=folder / "log")
     yield started
     started.end()
 

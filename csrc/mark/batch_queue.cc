@@ -43,6 +43,7 @@ void BatchQueue::push(std::uint32_t slot) {
   of.rows += entry.request.rows;
   bytes_ += entry.request.bytes;
   ++size_;
+  of.latest = of.heap.empty() ? entry.request.deadline : std::max(of.latest, entry.request.deadline);
   of.heap.emplace_back();
   sift_up(of.heap, of.heap.size() - 1, Node{entry.request.deadline, entry.sequence, slot});
 }
@@ -79,14 +80,15 @@ std::int64_t BatchQueue::rows_through(int priority) const {
 
 std::int64_t BatchQueue::rows_before(int priority, TimeNs deadline) const {
   const Heap& heap = level(priority).heap;
+  if (heap.empty() || deadline >= level(priority).latest) {
+    return rows_through(priority);
+  }
   std::int64_t rows = rows_through(priority - 1);
   // Below a node of the heap that is due later lies nothing that is due sooner.
   std::array<std::size_t, kCounted + 2> open{};
   std::size_t opened = 0;
   int counted = 0;
-  if (!heap.empty()) {
-    open[opened++] = 0;
-  }
+  open[opened++] = 0;
   while (opened > 0) {
     const std::size_t at = open[--opened];
     if (heap[at].deadline > deadline) {

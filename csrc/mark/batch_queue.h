@@ -70,8 +70,9 @@ class BatchQueue {
   std::int64_t bytes() const { return bytes_; }
   // Of those with this priority or a higher one.
   std::int64_t rows_through(int priority) const;
-  // Of those that would go before a newcomer. Counted exactly while they are few; a newcomer that more than kCounted
-  // requests of its own priority precede is taken to come after all of these.
+  // Of those that would go before a newcomer. Exact, and at once, for one that is due no sooner than all others of its
+  // priority, as most are; else counted exactly while they are few: a newcomer that more than kCounted requests of its
+  // own priority precede is taken to come after all of these.
   std::int64_t rows_before(int priority, TimeNs deadline) const;
 
   int priorities() const { return static_cast<int>(levels_.size()); }
@@ -101,6 +102,7 @@ class BatchQueue {
   struct Level {
     Heap heap;
     std::int64_t rows = 0;
+    TimeNs latest = TimeNs::min();  // no deadline in the heap is later; may be that of one that has left
   };
 
   static constexpr int kCounted = 64;

@@ -234,12 +234,38 @@ TEST_CASE_FIXTURE(PrioritiesFixture,
   CHECK(queue.rows_before(3, kStart) == 7 + 40);
 }
 
+TEST_CASE_FIXTURE(PrioritiesFixture, "whatever came and left, what precedes a newcomer is what is due no later") {
+  std::mt19937 random(11);  // NOLINT(bugprone-random-generator-seed): the same on every run
+  std::vector<std::pair<DurationNs, std::uint32_t>> queued;
+  for (std::uint32_t slot = 0; slot < 400; ++slot) {
+    const DurationNs deadline{static_cast<std::int64_t>(random() % 50)};
+    if (queued.size() < 40) {
+      push(slot, 2, deadline, 3);
+      queued.emplace_back(deadline, slot);
+    }
+    if (random() % 2 == 0) {
+      // Often the latest: what is known of it must not outlive it.
+      const auto at = random() % 2 == 0 ? std::max_element(queued.begin(), queued.end()) : queued.begin();
+      queue.remove(at->second);
+      queued.erase(at);
+    }
+    const DurationNs newcomer{static_cast<std::int64_t>(random() % 60)};
+    const auto sooner = std::count_if(queued.begin(), queued.end(), [&](const auto& e) { return e.first <= newcomer; });
+    CHECK(queue.rows_before(2, kStart + newcomer) == 3 * sooner);
+    if (queued.empty()) {
+      push(slot + 1000, 2, DurationNs{1}, 3);
+      queued.emplace_back(DurationNs{1}, slot + 1000);
+    }
+  }
+}
+
 TEST_CASE_FIXTURE(PrioritiesFixture, "beyond so many of its own priority a newcomer is taken to come last of them") {
   for (std::uint32_t slot = 0; slot < 500; ++slot) {
     push(slot, 1, (slot + 1) * 1ms);
   }
   CHECK(queue.rows_before(1, kStart + 60ms) == 60);
   CHECK(queue.rows_before(1, kStart + 100ms) == 500);
+  CHECK(queue.rows_before(1, kStart + 500ms) == 500);
 }
 
 }  // namespace

@@ -95,7 +95,10 @@ class RouterProcess:
             self.process.send_signal(signum)
         if self.process.stdout is not None:
             self.process.stdout.close()
-        return self.process.wait(timeout_s)
+        exit_code = self.process.wait(timeout_s)
+        if self.process.stdin is not None:
+            self.process.stdin.close()  # not before: to the router its end is a signal of its own
+        return exit_code
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -112,7 +115,9 @@ def start_router(config: str, folder: Path, *arguments: str) -> RouterProcess:
     log = folder / "router.log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mark", "serve", str(file), *arguments],
+            # It ends with the tests, however they end.
+            [sys.executable, "-m", "mark", "serve", str(file), "--exit-with-parent", *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
