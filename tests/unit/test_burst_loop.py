@@ -334,6 +334,15 @@ async def test_without_a_worker_functions_answer_and_an_answer_is_an_answer(func
     await loop.close()
 
 
+async def test_what_a_function_answers_in_time_keeps_the_promise(functions: FakeFunctions) -> None:
+    # As in simulations: the SLO monitor must not add capacity for what functions carry.
+    loop = dispatch_with(functions)
+    await asyncio.gather(*(ask(loop) for _ in range(3)))
+
+    assert loop.attained() == (3, 3)
+    await loop.close()
+
+
 async def test_what_a_full_queue_keeps_out_goes_to_a_function(functions: FakeFunctions) -> None:
     loop = dispatch_with(functions, queue_requests_max=1)
     loop.add_worker(1, Link(), SLOW)  # type: ignore[arg-type]

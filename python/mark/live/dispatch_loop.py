@@ -204,8 +204,11 @@ class DispatchLoop:
         return statistics if self._bursts is None else self._bursts.together_with(statistics)
 
     def attained(self) -> tuple[int, int]:
-        """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
-        statistics = self._endpoint.statistics()
+        """Requests that ended so far and that more capacity could have answered; how many of them were in time.
+
+        Functions count as instances do: what they answer in time keeps the promise.
+        """
+        statistics = self.statistics()
         ended = sum(statistics.ended(outcome) for outcome in _ANSWERABLE)
         return ended, statistics.ended(Outcome.ANSWERED)
 
