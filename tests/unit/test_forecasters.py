@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from unit.forecast_series import daily
 
-from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of
+from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
 from mark.config import ControllerConfig
 from mark.domain.offering import Market, Offering, Serverless
 from mark.errors import ConfigError
@@ -159,6 +159,11 @@ class TestLevel:
     @pytest.mark.parametrize(("sl_min", "level"), [(0.98, 0.9), (0.99, 0.95), (0.9999, 0.99), (0.5, 0.5)])
     def test_without_functions_it_is_what_the_promise_leaves(self, sl_min: float, level: float) -> None:
         assert level_of([self.SMALL], {"small": 10.0}, None, sl_min) == pytest.approx(level)
+
+    def test_a_standby_is_not_planned_with(self) -> None:
+        standby = Offering("standby", Market.BURSTABLE, 0.01, 0.0, 1)
+
+        assert planned_with([self.SMALL, standby], {"standby"}) == [self.SMALL]
 
     def test_free_instances_say_nothing(self) -> None:
         free = Offering("free", Market.ON_DEMAND, 0.0, 0.0, 1)

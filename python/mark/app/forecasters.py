@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mark.forecast.series import Calendar
 from mark.forecast.training import TrainingOptions
 from mark.ports import Clock, Forecaster
 
-__all__ = ["ForecastWork", "StepCounter", "forecaster_of", "level_of"]
+__all__ = ["ForecastWork", "StepCounter", "forecaster_of", "level_of", "planned_with"]
 
 # Where a bound breaks, a part of the requests of a few minutes is missed, not all of them: on a load with bursts
 # (docs/forecasting.md) the level may leave five times as much as the promise does, and still misses only a third of it.
@@ -67,6 +67,11 @@ class StepCounter:
             self._began = (now_ns, int(self._wall_s() // self._step_s))
         began_ns, first = self._began
         return first + round((now_ns - began_ns) / 1e9 / self._step_s)
+
+
+def planned_with(offerings: Sequence[Offering], standbys: Collection[str]) -> list[Offering]:
+    """Those that a plan may rent: a standby is for gaps, and what it costs says nothing of what a plan does."""
+    return [offering for offering in offerings if offering.name not in standbys]
 
 
 def level_of(

@@ -8,7 +8,7 @@ import itertools
 import grpc.aio
 
 from mark._core import Endpoint
-from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of
+from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
 from mark.app.parts import (
     capacities,
     controller_params,
@@ -159,16 +159,17 @@ class Router:
         offerings = tuple(offering.as_offering() for offering in self._config.offerings)
         rates, serverless = capacities(model, profiles), serverless_of(model)
         work = ForecastWork(StepCounter(self._clock, settings.step_s), ThreadBackground("forecast"), self._refits)
+        params = controller_params(model, self._config.standbys)
+        level = level_of(planned_with(offerings, params.standbys), rates, serverless, model.slo.sl_min)
         controller = Controller(
             deployment=(self._config.cluster, model.name),
             offerings=offerings,
             capacities=rates,
-            forecaster=forecaster_of(settings, level_of(offerings, rates, serverless, model.slo.sl_min), work),
-            params=controller_params(model, self._config.standbys),
+            forecaster=forecaster_of(settings, level, work),
+            params=params,
             serverless=serverless,
         )
-        # What an instance has when it is drained is answered before it goes.
-        rules = FleetRuleParams(drain_lead_s=model.slo.rt_max_ms / 1e3 + 2 * _observe_s(model))
+        rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
         fleet = FleetRules(model.name, controller, rules)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from mark.app.forecasters import ForecastWork, forecaster_of, level_of
+from mark.app.forecasters import ForecastWork, forecaster_of, level_of, planned_with
 from mark.app.parts import controller_params, core_profile
 from mark.app.simulated_past import NO_PAST, Past, first_step_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
@@ -167,7 +167,8 @@ def _marks(
     simulated = inputs.simulated
     standbys = frozenset(offering.name for offering in offerings if offering in simulated.standbys)
     params = _controller_params(simulated, standbys)
-    made = forecaster or _forecaster(inputs, serverless)
+    rented = planned_with(offerings, standbys)
+    made = forecaster or _forecaster(inputs, rented, capacities, serverless)
     controller = Controller(("simulated", simulated.scenario.name), offerings, capacities, made, params, serverless)
     controller.remember(inputs.past.maxima_per_s)
     return SimulatedPolicy(offerings, capacities, controller, serverless)
@@ -182,7 +183,12 @@ def _controller_params(simulated: SimulatedScenario, standbys: frozenset[str]) -
     return controller_params(simulated.model, standbys)
 
 
-def _forecaster(inputs: PolicyInputs, serverless: Serverless | None) -> Forecaster:
+def _forecaster(
+    inputs: PolicyInputs,
+    offerings: Sequence[Offering],
+    capacities: Mapping[str, float],
+    serverless: Serverless | None,
+) -> Forecaster:
     """A configuration's is that of live serving; a built-in scenario's depends on what is known of the load."""
     simulated = inputs.simulated
     scenario = simulated.scenario
@@ -199,7 +205,7 @@ def _forecaster(inputs: PolicyInputs, serverless: Serverless | None) -> Forecast
         return SeasonalQuantile(level=_LEVEL_WITH_FUNCTIONS, level_steps=30, headroom=_HEADROOM_WITH_FUNCTIONS)
     clock, step_ns, first = inputs.clock, round(scenario.step_s * 1e9), first_step_of(simulated, inputs.past)
     work = ForecastWork(lambda: first + clock.now_ns() // step_ns, InlineBackground(), InlineBackground())
-    level = level_of(scenario.offerings, scenario.capacities, serverless, scenario.slo.sl_min)
+    level = level_of(offerings, capacities, serverless, scenario.slo.sl_min)
     forecaster = forecaster_of(settings, level, work)
     if isinstance(forecaster, Champion):
         forecaster.replay(inputs.past.maxima_per_s[-STEPS_KEPT:], first, scenario.step_s)

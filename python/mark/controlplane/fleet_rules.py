@@ -61,6 +61,11 @@ class FleetRuleParams:
     drain_lead_s: float
     unavailable_s: float = 30.0
 
+    @classmethod
+    def for_loop(cls, rt_max_ms: float, observe_s: float, unavailable_s: float = 30.0) -> FleetRuleParams:
+        """Of a loop that looks once in `observe_s`: what a drained instance has is answered before it goes."""
+        return cls(drain_lead_s=rt_max_ms / 1e3 + 2 * observe_s, unavailable_s=unavailable_s)
+
 
 @dataclass(frozen=True, slots=True)
 class FleetNews:

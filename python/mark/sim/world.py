@@ -84,9 +84,7 @@ class World:
         self._params = params
         self._cloud = cloud
         self._clock = clock
-        # What an instance has when it is drained is answered before it goes.
-        lead_s = params.rt_max_ms / 1e3 + 2 * params.window_s
-        rules = FleetRuleParams(drain_lead_s=lead_s, unavailable_s=params.unavailable_s)
+        rules = FleetRuleParams.for_loop(params.rt_max_ms, params.window_s, params.unavailable_s)
         self._fleet = FleetRules(_MODEL.signature.name, controller, rules)
         self._engine = _core.Simulation(
             params.dispatcher,
