@@ -14,8 +14,10 @@ from mark.domain.forecast import Forecast
 from mark.domain.functions import FunctionAnswer, FunctionUse
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision
+from mark.domain.tls import TlsIdentity
+from mark.errors import CloudError
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Recorder"]
+__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Recorder", "SecuresLinks", "Wholesale"]
 
 
 class Clock(Protocol):
@@ -31,6 +33,16 @@ class Cloud(Protocol):
 
     Calls may take as long as the cloud takes, so drivers make them off the request path. Safe to call from any thread.
     """
+
+    def open(self) -> None:
+        """Take the cluster over, once and before anything else: what runs of it already is listed from then on.
+
+        May take as long as another router leads the cluster. `close` ends the wait.
+
+        Raises:
+            CloudError: the cloud cannot be used; the message says what to mend.
+        """
+        ...
 
     def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
         """Rent one instance that serves the model, and return it (pending).
@@ -77,6 +89,39 @@ class Cloud(Protocol):
 
     def close(self) -> None:
         """Give everything back and release what the driver holds: no process, port or file remains. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Wholesale(Protocol):
+    """A cloud that rents several instances of an offering in one call."""
+
+    def launch_many(
+        self, offering: str, artifact: ModelArtifact, tokens: Sequence[str]
+    ) -> Sequence[Instance | CloudError]:
+        """Rent one instance for each token; see `Cloud.launch`.
+
+        Idempotent in the tokens: the same ones in the same order return the instances of the first call.
+
+        Returns:
+            For each token in order: the instance, or why there is none; a cloud may have fewer than are wanted.
+
+        Raises:
+            CloudError: nothing was rented.
+        """
+        ...
+
+
+@runtime_checkable
+class SecuresLinks(Protocol):
+    """A cloud whose workers are reached by mutual TLS."""
+
+    def link_tls(self) -> TlsIdentity:
+        """What the router shows to workers and whom it trusts, as of now; it is replaced from time to time.
+
+        Raises:
+            CloudError: it cannot be had.
+        """
         ...
 
 

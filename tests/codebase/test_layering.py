@@ -88,6 +88,20 @@ def layering_violations(root: Path) -> list[str]:
     return found
 
 
+# Packages that need not be installed, and the only part of mark that imports them.
+EXTRAS = {"boto3": "mark.cloud.aws", "botocore": "mark.cloud.aws", "moto": "mark.testing.aws"}
+
+
+def extra_violations(root: Path) -> list[str]:
+    return [
+        f"{module.name}:{line} imports {name}; only {home} does"
+        for module in package_modules(root)
+        for name, line in imports_of(module)
+        for home in [EXTRAS.get(name.split(".")[0])]
+        if home is not None and not f"{module.name}.".startswith(f"{home}.")
+    ]
+
+
 def methods_of(node: ast.ClassDef) -> set[str]:
     return {item.name for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
@@ -155,6 +169,12 @@ def cpp_violations(root: Path) -> list[str]:
 
 def test_every_package_imports_only_from_its_left() -> None:
     assert layering_violations(ROOT) == []
+
+
+def test_extras_are_imported_only_where_they_belong(tmp_path: Path) -> None:
+    assert extra_violations(ROOT) == []
+    plant(tmp_path, "python/mark/app/late.py", "def late():\n    import boto3.session")
+    assert len(extra_violations(tmp_path)) == 1
 
 
 def test_only_app_chooses_implementations_of_ports() -> None:

@@ -95,9 +95,9 @@ class ProfileReport:
 
     def _types_of(self, profile: MeasuredProfile) -> list[PricedType]:
         offered = [
-            PricedType(each.name, each.market, each.price_usd_per_hour)
-            for each in self.offerings
-            if WorkerKind.of(each.as_offering()) == profile.worker
+            PricedType(each.name, each.market.value, each.price_usd_per_hour)
+            for each in (config.as_offering() for config in self.offerings)
+            if WorkerKind.of(each) == profile.worker
         ]
         return [*offered, *(self.priced if profile.worker.cpu_share == 1 else ())]
 

@@ -83,6 +83,9 @@ class LocalCloud:
         """What can be rented."""
         return tuple(self._offerings.values())
 
+    def open(self) -> None:
+        """Nothing to do: workers do not outlive the process that rents them."""
+
     def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
         """Start one worker process; see `mark.ports.Cloud.launch`."""
         with self._lock:

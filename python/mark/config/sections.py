@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mark.config.aws import AwsConfig, InstanceType, check_provider, listed_usd_per_hour
 from mark.config.forecasting import ForecastConfig
 from mark.config.monitor import MonitorConfig
 from mark.config.padding import Sizes, check_largest, with_rows_max
@@ -261,11 +262,11 @@ class ModelConfig(Section):
 
 
 class OfferingConfig(Section):
-    """A kind of worker process that this machine rents out."""
+    """A kind of machine that can be rented: on this machine, a kind of worker process."""
 
     name: Name
     market: Literal["on_demand", "spot", "burstable"] = "on_demand"
-    price_usd_per_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), NotBool]
+    price_usd_per_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), NotBool] | None = None
     threads: Annotated[int, Field(ge=1, le=1024), NotBool] = 1
     cpu_share: Share = 1.0
     device: Device = "cpu"
@@ -276,6 +277,8 @@ class OfferingConfig(Section):
     stopped: Annotated[int, Field(ge=0, le=COUNT_MAX), NotBool] = 0
     baseline_share: Share = 1.0
     credits_s: Seconds | None = None
+    types: list[InstanceType] = Field(default_factory=list)
+    zones: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check_market(self) -> OfferingConfig:
@@ -291,10 +294,11 @@ class OfferingConfig(Section):
 
     def as_offering(self) -> Offering:
         """As a domain value."""
+        listed = self.price_usd_per_hour
         return Offering(
             name=self.name,
             market=Market(self.market),
-            price_usd_per_hour=self.price_usd_per_hour,
+            price_usd_per_hour=(listed_usd_per_hour(self.types, self.market) or 0.0) if listed is None else listed,
             boot_s=self.boot_s,
             max_count=self.max_count,
             threads=self.threads,
@@ -311,6 +315,8 @@ class Config(Section):
     """The whole file."""
 
     cluster: Name = "mark"
+    provider: Literal["local", "aws"] = "local"
+    aws: AwsConfig | None = None
     server: ServerConfig = ServerConfig()
     spot: SpotConfig = SpotConfig()
     offerings: list[OfferingConfig] = Field(default_factory=list)
@@ -341,6 +347,11 @@ class Config(Section):
                     f"model {model.name!r} needs at least one entry under offerings to run on that is no standby",
                     "models", index,
                 )  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _check_provider(self) -> Config:
+        check_provider(self.provider, self.aws, self.offerings)
         return self
 
     @model_validator(mode="after")

@@ -75,6 +75,9 @@ class FakeCloud:
         """What can be rented."""
         return tuple(self._offerings.values())
 
+    def open(self) -> None:
+        """Nothing to do."""
+
     def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
         """Rent an instance; see `mark.ports.Cloud.launch`."""
         self.launched_tokens.append(token)

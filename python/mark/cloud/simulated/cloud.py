@@ -68,6 +68,9 @@ class SimulatedCloud:
         """What can be rented."""
         return tuple(self._offerings.values())
 
+    def open(self) -> None:
+        """Nothing to do: a simulation begins with nothing."""
+
     def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
         """Rent an instance; see `mark.ports.Cloud.launch`."""
         self.catch_up()

@@ -1,0 +1,1 @@
+"""The cloud driver for AWS. The only package that imports boto3."""

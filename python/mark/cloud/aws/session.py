@@ -1,0 +1,86 @@
+"""Clients of AWS's services, with bounds on every call and a count of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import boto3
+import botocore.config
+
+from mark.cloud.aws.errors import translated
+from mark.cloud.aws.settings import AwsSettings
+
+__all__ = ["AwsSession", "Client"]
+
+Client = Any
+"""A client of boto3: its methods are made from AWS's own descriptions, and have no types."""
+
+_CONNECT_S = 5.0
+_READ_S = 30.0  # a long poll takes 20
+_ATTEMPTS_MAX = 3  # what still fails then is told: the loops above come back on their own rhythm
+
+
+class AwsSession:
+    """Makes clients of one region, and counts what they call.
+
+    Thread safety: every method may be called from any thread; so may the methods of the clients.
+
+    Invariants: `_clients` and `_calls` are touched only with `_lock` held.
+    """
+
+    def __init__(self, settings: AwsSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._session = boto3.session.Session(region_name=settings.region)
+        self._clients: dict[str, Client] = {}
+        self._calls: Counter[str] = Counter()
+        self._account: str | None = None
+
+    def client(self, service: str, region: str | None = None) -> Client:
+        """The client of a service; `region` where the service is not in every one."""
+        key = f"{service}@{region or self._settings.region}"
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._make(service, region)
+            return self._clients[key]
+
+    @property
+    def account(self) -> str:
+        """The account's number.
+
+        Raises:
+            CloudError: AWS does not say who is asking.
+        """
+        if self._account is None:
+            try:
+                self._account = str(self.client("sts").get_caller_identity()["Account"])
+            except Exception as error:
+                raise translated(error, "asking AWS which account this is") from error
+        return self._account
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often each operation was sent so far, repeats included, as "ec2:DescribeInstances"."""
+        with self._lock:
+            return self._calls.copy()
+
+    def _make(self, service: str, region: str | None) -> Client:
+        config = botocore.config.Config(
+            connect_timeout=_CONNECT_S,
+            read_timeout=_READ_S,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS_MAX},
+            max_pool_connections=64,
+        )
+        client = self._session.client(
+            service, region_name=region, endpoint_url=self._settings.endpoint_url, config=config
+        )
+        # Once for each attempt, unlike "before-call".
+        client.meta.events.register("before-send.*.*", self._count)
+        return client
+
+    def _count(self, event_name: str, **_: object) -> None:
+        service, operation = event_name.split(".")[1:]
+        with self._lock:
+            self._calls[f"{service}:{operation}"] += 1
