@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 
 import grpc.aio
 
@@ -51,6 +52,7 @@ class Router:
         self._clock = SteadyClock()
         self._cloud = make_cloud(config)
         self._recorder = MemoryRecorder()
+        self._run = secrets.token_hex(4)  # in launch tokens: what another router bought is not what this one buys
         self._refits = ProcessBackground()
         self._worker_ids = itertools.count(1).__next__
         self._models: dict[str, ServedModel] = {}
@@ -67,6 +69,7 @@ class Router:
             ModelLoadError: a model does not load.
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time.
         """
+        await asyncio.to_thread(self._cloud.open)
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
@@ -162,7 +165,7 @@ class Router:
         params = controller_params(model, self._config.standbys)
         level = level_of(planned_with(offerings, params.standbys), rates, serverless, model.slo.sl_min)
         controller = Controller(
-            deployment=(self._config.cluster, model.name),
+            deployment=(f"{self._config.cluster}/{self._run}", model.name),
             offerings=offerings,
             capacities=rates,
             forecaster=forecaster_of(settings, level, work),
