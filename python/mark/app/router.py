@@ -9,13 +9,13 @@ import secrets
 import grpc.aio
 
 from mark._core import Endpoint
+from mark.app.clouds import make_cloud
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
 from mark.app.parts import (
     capacities,
     controller_params,
     core_signature,
     dispatcher_params,
-    make_cloud,
     worker_spec,
 )
 from mark.app.serverless import burst_latency_ns, burst_loop, serverless_of

@@ -124,7 +124,7 @@ class FakeCloud:
             self._seen(identity)  # those that booted since the last look have changed
         return self._changes
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - nothing takes time to end
         """Give everything back."""
         for identity in self._instances:
             self._end(identity, "terminated")

@@ -106,7 +106,7 @@ class SimulatedCloud:
         self.catch_up()
         return self._changes
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - nothing takes time to end
         """Give everything back."""
         self.catch_up()
         for identity in list(self._alive):
