@@ -80,9 +80,7 @@ class Buying:
         if same is not None:
             return self._send(same)
         operation, request = launch_request(order)
-        intent = Intent(
-            operation, request, order.offering, order.model, order.tokens, time.time(), self._lease.fencing
-        )
+        intent = Intent(operation, request, order.offering, order.model, order.tokens, time.time(), self._lease.fencing)
         self._lease.check()
         self._intents.put(intent)
         with self._lock:
@@ -109,7 +107,7 @@ class Buying:
         done = []
         with self._lock:
             for key, (intent, missing) in list(self._unlisted.items()):
-                missing -= shown
+                missing.difference_update(shown)
                 if not missing:
                     del self._unlisted[key]
                     done.append(intent)

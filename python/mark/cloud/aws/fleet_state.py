@@ -113,7 +113,9 @@ class FleetState:
         """A machine was bought for a token."""
         identity = InstanceId(machine)
         if identity not in self._known:
-            self._add(Instance(identity, offering, model, InstanceState.PENDING, self._whole_s(now_ns)), machine, now_ns)
+            self._add(
+                Instance(identity, offering, model, InstanceState.PENDING, self._whole_s(now_ns)), machine, now_ns
+            )
         self._tokens[token] = identity
         return self._known[identity].instance
 
@@ -144,7 +146,7 @@ class FleetState:
     def noticed(self, machine: str, taken_at_ns: int) -> Instance | None:
         """EC2 will take a machine away; the instance, if that is news."""
         instance = self.of_machine(machine)
-        if instance is None or instance.taken_at_ns is not None:
+        if instance is None or (instance.taken_at_ns is not None and instance.taken_at_ns <= taken_at_ns):
             return None
         known = self._known[instance.id]
         known.instance = replace(instance, taken_at_ns=taken_at_ns)
@@ -192,9 +194,7 @@ class FleetState:
 
     def _adopt(self, machine: Machine, now_ns: int) -> Instance:
         launched_ns = self._clock_ns(machine.launched_at_s)
-        instance = Instance(
-            InstanceId(machine.id), machine.offering, machine.model, InstanceState.PENDING, launched_ns
-        )
+        instance = Instance(InstanceId(machine.id), machine.offering, machine.model, InstanceState.PENDING, launched_ns)
         self._add(instance, machine.id, now_ns)
         self._known[instance.id].address = machine.address if machine.state == "running" else ""
         self._tokens.setdefault(machine.tags.get(tags.DECISION, machine.id), instance.id)

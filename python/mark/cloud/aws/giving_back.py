@@ -61,15 +61,17 @@ class GivingBack:
             raise asked.error
 
     def _call(self, batch: list[_Asked]) -> None:
-        error: CloudError | None = None
+        error: CloudError | None = CloudError("terminating instances was broken off by a fault of mark")
         wanted = list(dict.fromkeys(machine for asked in batch for machine in asked.machines))
         try:
             for start in range(0, len(wanted), _MACHINES_MAX):
                 self._terminate(wanted[start : start + _MACHINES_MAX])
+            error = None
         except CloudError as raised:
             error = raised
-        for asked in batch:
-            asked.error, asked.done = error, True
+        finally:
+            for asked in batch:
+                asked.error, asked.done = error, True
 
     def _terminate(self, machines: list[str]) -> None:
         self._lease.check()

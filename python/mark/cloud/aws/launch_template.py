@@ -27,7 +27,9 @@ UserData = Callable[[AwsOffering, ModelArtifact], str]
 _EXISTS = "InvalidLaunchTemplateName.AlreadyExistsException"
 
 
-def template_data(settings: AwsSettings, image: str, root_device: str, security_group: str, user_data: str) -> dict[str, Any]:
+def template_data(
+    settings: AwsSettings, image: str, root_device: str, security_group: str, user_data: str
+) -> dict[str, Any]:
     """What every instance of a template gets. IMDSv2 alone, an encrypted disk, and an end when it shuts itself down."""
     return {
         "ImageId": image,
@@ -61,7 +63,9 @@ class LaunchTemplates:
     Invariant: `_made` holds names that EC2 is known to have.
     """
 
-    def __init__(self, settings: AwsSettings, client: Callable[[], Client], places: Places, user_data: UserData) -> None:
+    def __init__(
+        self, settings: AwsSettings, client: Callable[[], Client], places: Places, user_data: UserData
+    ) -> None:
         """Make none yet."""
         self._settings = settings
         self._client = client

@@ -113,7 +113,9 @@ def read_answer(operation: str, answer: Mapping[str, Any], market: Market) -> Bo
     if operation == "run_instances":
         return Bought(
             {
-                each["InstanceId"]: Pool(each["InstanceType"], each.get("Placement", {}).get("AvailabilityZone", ""), market)
+                each["InstanceId"]: Pool(
+                    each["InstanceType"], each.get("Placement", {}).get("AvailabilityZone", ""), market
+                )
                 for each in answer.get("Instances", ())
             }
         )

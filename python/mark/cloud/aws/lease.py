@@ -137,7 +137,9 @@ class Lease:
         """
         self._raise_if_lost()
         if time.monotonic() >= self._until_s:
-            raise LeaseLost("the lease of the cluster has run out and could not be renewed; nothing is changed until it is")
+            raise LeaseLost(
+                "the lease of the cluster has run out and could not be renewed; nothing is changed until it is"
+            )
 
     def release(self) -> None:
         """Give it up, so that the next router need not wait. Ends `take` in other threads. Idempotent."""
@@ -167,9 +169,13 @@ class Lease:
         try:
             answer = self._client().get_object(Bucket=self._bucket(), Key=LEASE_KEY)
             body, etag = json.loads(answer["Body"].read()), str(answer["ETag"])
-            written = _Written(str(body["holder"]), int(body["fencing"]), float(body["expires_at_s"]), float(body["lease_s"]))
+            written = _Written(
+                str(body["holder"]), int(body["fencing"]), float(body["expires_at_s"]), float(body["lease_s"])
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise CloudError(f"the lease s3://{self._bucket()}/{LEASE_KEY} is not a lease: {error}; delete it") from error
+            raise CloudError(
+                f"the lease s3://{self._bucket()}/{LEASE_KEY} is not a lease: {error}; delete it"
+            ) from error
         except Exception as error:
             if code_of(error) in _ABSENT:
                 return None
@@ -177,7 +183,8 @@ class Lease:
         return written, etag
 
     def _write(self, etag: str | None, fencing: int) -> bool:
-        """Write the object unless another has since `etag`; counted from before the call, as others do not count sooner."""
+        """Write the object unless another has since `etag`."""
+        # From before the call: whoever waits for it to run out cannot have begun to count sooner.
         began_s = time.monotonic()
         try:
             new = self._put(etag, _Written(self._holder, fencing, time.time() + self._lease_s, self._lease_s))

@@ -19,7 +19,7 @@ from mark.cloud.aws.errors import code_of, translated
 from mark.cloud.aws.session import Client
 from mark.errors import CloudError
 
-__all__ = ["Notice", "NoticeKind", "NoticeQueue", "News", "read_notice"]
+__all__ = ["News", "Notice", "NoticeKind", "NoticeQueue", "read_notice"]
 
 _log = logging.getLogger(__name__)
 
@@ -141,8 +141,10 @@ class NoticeQueue:
                 raise CloudError(f"there is no queue {self._name}: `mark aws bootstrap` makes it") from error
             raise translated(error, f"looking for the queue {self._name}") from error
 
-    def receive(self, act: Callable[[Notice], None]) -> int:
+    def receive(self, act: Callable[[Notice], None], is_over: Callable[[], bool] = lambda: False) -> int:
         """Wait for messages, act on each, and then delete it: what was not acted upon comes again.
+
+        What arrives once `is_over` is left for the router that comes next.
 
         Returns:
             How many messages came.
@@ -157,7 +159,7 @@ class NoticeQueue:
             answer = client.receive_message(
                 QueueUrl=self._url, MaxNumberOfMessages=_MESSAGES_MAX, WaitTimeSeconds=self._wait_s
             )
-            messages = answer.get("Messages", ())
+            messages = () if is_over() else answer.get("Messages", ())
             for message in messages:
                 self._read(message["Body"], act)
             if messages:

@@ -69,9 +69,7 @@ class Prober:
         ]
         if identity is None:
             return grpc.insecure_channel(address, options=options)
-        credentials = grpc.ssl_channel_credentials(
-            identity.authorities_pem, identity.key_pem, identity.certificate_pem
-        )
+        credentials = grpc.ssl_channel_credentials(identity.authorities_pem, identity.key_pem, identity.certificate_pem)
         options.append(("grpc.ssl_target_name_override", identity.peer_name))
         return grpc.secure_channel(address, credentials, options=options)
 

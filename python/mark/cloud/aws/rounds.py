@@ -24,17 +24,19 @@ class Rounds:
     Invariant: `work` runs on one thread, and never after `end` has returned.
     """
 
-    def __init__(self, name: str, work: Callable[[], float], pause_s: float = _PAUSE_S) -> None:
+    def __init__(self, name: str, work: Callable[[], float], pause_s: float = _PAUSE_S, gap_s: float = 0.0) -> None:
         """Prepare a thread; `work` returns how many seconds to wait before the next call.
 
         Args:
             name: of the thread, and for the log.
             work: what is done in each round.
             pause_s: after the first error.
+            gap_s: between two rounds, however often `soon` is called.
         """
         self._name = name
         self._work = work
         self._pause_s = pause_s
+        self._gap_s = gap_s
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mark-aws-{name}", daemon=True)
@@ -70,10 +72,10 @@ class Rounds:
             except CloudError as error:
                 failures += 1
                 _log.warning("%s: %s", self._name, error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the fleet must not go unwatched for a fault
                 failures += 1
                 _log.exception("%s: a fault of mark; it goes on", self._name)
             if failures:
                 self._ended.wait(min(_PAUSE_MAX_S, self._pause_s * 2.0 ** min(failures - 1, 16)))
-            else:
-                self._wake.wait(wait_s)
+            elif not self._ended.wait(min(self._gap_s, wait_s)):
+                self._wake.wait(max(0.0, wait_s - self._gap_s))

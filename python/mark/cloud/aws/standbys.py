@@ -105,6 +105,7 @@ class Standbys:
         self._boot_max_s = boot_max_s
         self._pause_s = pause_s
         self._standbys: dict[str, Standby] = {}
+        self._gone: set[str] = set()
         self._failures: dict[Key, int] = {}
         self._not_before_ns: dict[Key, int] = {}
 
@@ -145,12 +146,35 @@ class Standbys:
     def ready_for(self, key: Key) -> list[Standby]:
         """Those that can be rented, the best first: stopped ones, then those that run and have loaded."""
         stopped = [each for each in self.all if each.key == key and each.phase is Phase.STOPPED]
-        return stopped + [each for each in self.all if each.key == key and each.phase is Phase.PREPARING and each.loaded]
+        return stopped + [
+            each for each in self.all if each.key == key and each.phase is Phase.PREPARING and each.loaded
+        ]
 
     def rented(self, machine: str, now_ns: int) -> None:
         """It was started, and is an instance from now on."""
         self._count(self._standbys[machine], now_ns)
         self._enter(self._standbys[machine], Phase.RENTED, now_ns)
+
+    def refused(self, key: Key, now_ns: int) -> None:
+        """EC2 sold none: it is asked again after a pause."""
+        self._failed(key, now_ns)
+
+    def not_started(self, machine: str, now_ns: int) -> None:
+        """It could not be started; it is as it was."""
+        standby = self._standbys.get(machine)
+        if standby is not None:
+            self._enter(standby, Phase.STOPPED, now_ns)
+
+    def not_stopped(self, machine: str, now_ns: int) -> None:
+        """It could not be stopped; it is as it was."""
+        standby = self._standbys.get(machine)
+        if standby is not None:
+            standby.counted_ns = now_ns
+            self._enter(standby, Phase.PREPARING, now_ns)
+
+    def is_one(self, machine: str) -> bool:
+        """Whether a machine is a standby."""
+        return machine in self._standbys
 
     def given_back(self, machine: str, now_ns: int) -> bool:
         """It is no instance any more: whether it is kept; False when it is to be terminated.
@@ -169,20 +193,25 @@ class Standbys:
         self._enter(standby, Phase.PREPARING, now_ns)
         return True
 
-    def stopping(self, machine: str, now_ns: int) -> None:
-        """EC2 was told to stop it."""
-        self._count(self._standbys[machine], now_ns)
-        self._enter(self._standbys[machine], Phase.STOPPING, now_ns)
+    def stopping(self, machine: str, now_ns: int) -> bool:
+        """EC2 is told to stop it, and nobody rents it any more; False if it is not there to be stopped."""
+        return self._move(machine, Phase.PREPARING, Phase.STOPPING, now_ns)
 
-    def recharging(self, machine: str, now_ns: int) -> None:
-        """It was started to earn credits."""
-        standby = self._standbys[machine]
-        standby.credits_s, standby.counted_ns = 0.0, now_ns
-        self._enter(standby, Phase.PREPARING, now_ns)
+    def recharging(self, machine: str, now_ns: int) -> bool:
+        """EC2 is told to start it, so that it earns credits; False if it is not stopped."""
+        moved = self._move(machine, Phase.STOPPED, Phase.PREPARING, now_ns)
+        if moved:
+            self._standbys[machine].credits_s, self._standbys[machine].counted_ns = 0.0, now_ns
+        return moved
 
     def gone(self, machine: str) -> None:
-        """It was terminated."""
+        """It is terminated, whatever EC2 lists for a while."""
         self._standbys.pop(machine, None)
+        self._gone.add(machine)
+
+    def not_gone(self, machine: str) -> None:
+        """It could not be terminated: it is taken up again when EC2 lists it next."""
+        self._gone.discard(machine)
 
     def see(self, machines: Iterable[Machine], now_ns: int, adoptable: Callable[[Machine], bool]) -> list[str]:
         """Take note of what EC2 lists; those that no configuration asks for are returned, to be let go."""
@@ -191,7 +220,7 @@ class Standbys:
             self._look(standby, listed.get(standby.machine), now_ns)
         orphans = []
         for machine in listed.values():
-            if machine.id in self._standbys or machine.is_ended:
+            if machine.id in self._standbys or machine.id in self._gone or machine.is_ended:
                 continue
             if adoptable(machine) and self._wanted_of((machine.offering, machine.model)) > 0:
                 self._adopt(machine, now_ns)
@@ -270,6 +299,13 @@ class Standbys:
             earned_s = (now_ns - standby.counted_ns) / _NS * self._earns(standby.key)
             standby.credits_s = min(self._promised_s(standby.key), standby.credits_s + max(0.0, earned_s))
             standby.counted_ns = now_ns
+
+    def _move(self, machine: str, before: Phase, after: Phase, now_ns: int) -> bool:
+        standby = self._standbys.get(machine)
+        if standby is None or standby.phase is not before:
+            return False
+        self._enter(standby, after, now_ns)
+        return True
 
     def _enter(self, standby: Standby, phase: Phase, now_ns: int) -> None:
         standby.phase, standby.since_ns = phase, now_ns
