@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -134,6 +135,10 @@ class FakeAws:
     def console(self, instance_id: str) -> str:
         """What an instance's processes printed."""
         return self._computers.console(instance_id)
+
+    def root(self, instance_id: str) -> Path:
+        """The folder that is an instance's disk; gone when it is terminated."""
+        return self._computers.root(instance_id)
 
     def processes(self) -> Mapping[str, int]:
         """Instance id -> process id of those that run one."""
