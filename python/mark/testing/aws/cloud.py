@@ -20,6 +20,7 @@ from mark.testing.aws.computers import Computers
 from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
 from mark.testing.aws.faults import Fault, Faults
 from mark.testing.aws.front import Front
+from mark.testing.aws.functions import Functions
 from mark.testing.aws.guard import Guard
 from mark.testing.aws.instances import Instances
 from mark.testing.aws.launching import Launching
@@ -74,6 +75,7 @@ class FakeAws:
         self._prices = SpotPrices(self.params)
         self._state = Ec2State(self.params, self._machines)
         self._ledger = Ledger(self.params, self._prices)
+        self._functions = Functions(self.params, self.endpoint_url, self._timers, self._guard, self._ledger)
         self._route()
         self._thread = threading.Thread(target=self._serve, name="fake-aws", daemon=True)
         self._thread.start()
@@ -165,6 +167,15 @@ class FakeAws:
         """The folder that is an instance's disk; gone when it is terminated."""
         return self._computers.root(instance_id)
 
+    @property
+    def cold_starts(self) -> Counter[str]:
+        """Function -> how many execution environments were started for it so far."""
+        return self._functions.cold_starts.copy()
+
+    def environments(self, function: str) -> int:
+        """How many execution environments a function has."""
+        return self._functions.processes(function)
+
     def processes(self) -> Mapping[str, int]:
         """Instance id -> process id of those that run one."""
         return self._computers.processes()
@@ -178,6 +189,7 @@ class FakeAws:
         self._thread.join()
         self._server.server_close()
         self._timers.close()
+        self._functions.close()
         self._computers.close()
         self._guard.close()
         _ONE_AT_A_TIME.release()
@@ -198,6 +210,8 @@ class FakeAws:
         self._machines.changed = self._tell(notices)
         self._front.operations |= ec2_operations(launching, instances)
         self._front.operations["ec2:DescribeSpotPriceHistory"] = self._spot.describe_prices
+        self._front.operations["lambda:GetAccountSettings"] = self._functions.account_settings
+        self._front.raw_operations["lambda:Invoke"] = self._functions.invoke
         self._front.pages["imds"] = Metadata(self._machines, self.params.region).page
 
     def _tell(self, notices: Notices) -> Callable[[Machine], None]:
