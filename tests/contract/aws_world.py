@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -105,9 +104,7 @@ def interrupt_aws(cloud: AwsCloud, aws: FakeAws, chosen: Sequence[Instance], not
         kind = "EC2 Spot Instance Interruption Warning"
         event = {"source": "aws.ec2", "detail-type": kind, "time": now.isoformat(), "detail": detail}
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
-        timer = threading.Timer(notice_s, aws._machines.take, [str(each.id)])
-        timer.daemon = True
-        timer.start()
+    aws.interrupt([str(each.id) for each in chosen], notice_s)
     wanted, changes = {each.id for each in chosen}, -1
     for _ in range(100):
         changes = cloud.wait_for_change(changes, 0.1)

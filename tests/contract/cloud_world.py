@@ -44,7 +44,7 @@ WORKER = textwrap.dedent(
 
 
 Take = Callable[[Sequence[Instance], float], Sequence[Instance]]
-"""(instances, notice_s) -> them, under notice: how to have a cloud take instances away that does not do so on command"""
+"""(instances, notice_s) -> them, under notice; of a cloud that takes none away on command"""
 
 
 class World:

@@ -18,7 +18,8 @@ from mark.cloud.aws import tags
 from mark.cloud.aws.cloud import AwsCloud
 from mark.cloud.aws.lease import LEASE_KEY, Lease, LeaseLost
 from mark.cloud.aws.session import AwsSession
-from mark.cloud.aws.settings import AwsOffering, AwsSettings
+from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
+from mark.cloud.aws.standbys import Phase
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -126,9 +127,8 @@ def test_what_is_sold_out_is_not_asked_for_again_at_once(aws: FakeAws, cloud: Aw
 
 
 def test_what_there_is_comes_and_the_rest_says_why(aws: FakeAws, cloud: AwsCloud) -> None:
-    for kind in ("c5.large", "c5a.large"):
-        aws.sell_out(kind, None, 0)
-    aws.sell_out("c5.large", "us-east-1a", 3)
+    aws.sell_out("c5a.large")
+    aws.sell_out("c5.large", available=3)
 
     found = cloud.launch_many("many", ARTIFACT, ["a", "b", "c", "d", "e"])
 
@@ -186,7 +186,7 @@ def test_nothing_is_left_of_the_journal_once_ec2_lists_what_was_bought(aws: Fake
 
     def is_empty() -> bool:
         answer = session.client("s3").list_objects_v2(Bucket=settings.bucket(session.account), Prefix="intents/")
-        return answer["KeyCount"] == 0
+        return int(answer["KeyCount"]) == 0
 
     wait_until(cloud, is_empty)
 
@@ -312,18 +312,23 @@ def booting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws
         yield fake
 
 
+def are_stopped(cloud: AwsCloud) -> bool:
+    """The driver knows of a standby, and has seen it stopped."""
+    return [each.phase for each in cloud._state.standbys.all] == [Phase.STOPPED]
+
+
 def test_a_standby_is_loaded_stopped_started_and_stopped_again(booting: FakeAws) -> None:
     cloud = aws_cloud(aws_settings(booting, ALL))
     cloud.open()
     cloud.prepare(ARTIFACT)
-    wait_until(cloud, lambda: list(states(booting).values()) == ["stopped"])
+    wait_until(cloud, lambda: are_stopped(cloud))
     assert cloud.list_instances() == ()
 
     first = cloud.launch("kept", ARTIFACT, "a")
     wait_until(cloud, lambda: cloud.list_instances()[0].state is InstanceState.READY)
     cloud.terminate(first.id)
     assert cloud.list_instances()[0].state is InstanceState.GONE
-    wait_until(cloud, lambda: list(states(booting).values()) == ["stopped"])
+    wait_until(cloud, lambda: are_stopped(cloud))
     second = cloud.launch("kept", ARTIFACT, "b")
 
     assert str(first.id).partition("@")[0] == str(second.id).partition("@")[0] == booting.instances()[0]["InstanceId"]
@@ -337,7 +342,7 @@ def test_a_standby_that_ec2_does_not_start_is_bought_anew(booting: FakeAws) -> N
     cloud = aws_cloud(aws_settings(booting, ALL))
     cloud.open()
     cloud.prepare(ARTIFACT)
-    wait_until(cloud, lambda: list(states(booting).values()) == ["stopped"])
+    wait_until(cloud, lambda: are_stopped(cloud))
     booting.fail("ec2:StartInstances", "InsufficientInstanceCapacity")
 
     launched = cloud.launch("kept", ARTIFACT, "a")
@@ -348,17 +353,29 @@ def test_a_standby_that_ec2_does_not_start_is_bought_anew(booting: FakeAws) -> N
     assert set(states(booting).values()) <= {"shutting-down", "terminated"}
 
 
-def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute() -> None:
-    rhythm = AwsSettings("c", "r").rhythm
-    pages = 1  # of 1,000 machines
-    per_minute = {
-        "DescribeInstances": pages * 60 / rhythm.describe_s,
-        "ReceiveMessage": 60 / 20,
-        "PutObject": 60 / (rhythm.lease_s / 3),
-        "prices": 2 * 60 / rhythm.prices_s,
-    }
+def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute(aws: FakeAws) -> None:
+    settings = aws_settings(aws, ALL, Rhythm())  # rhythms of minutes: no thread asks anything while this is counted
+    cloud = aws_cloud(settings)
+    cloud.open()
+    found = cloud.launch_many("many", ARTIFACT, [str(number) for number in range(1000)])
+    assert sum(isinstance(each, Instance) for each in found) == 1000
+    assert aws.calls["ec2:CreateFleet"] == 1
+    wait_until(cloud, lambda: all(each["State"]["Name"] == "running" for each in aws.instances()))
+    cloud._watcher.end()
+    pause_s = cloud._watching.look()
+    before = sum(aws.calls.values())
 
-    assert sum(per_minute.values()) < 30
+    cloud._watching.look()
+    calls_of_a_look = sum(aws.calls.values()) - before
+
+    rhythm = settings.rhythm
+    assert (calls_of_a_look, pause_s) == (1, rhythm.describe_soon_s)
+    for pause_s in (rhythm.describe_s, rhythm.describe_soon_s):
+        looks, renewals, polls = calls_of_a_look * 60 / pause_s, 60 / (rhythm.lease_s / 3), 60 / 20
+        prices = len({kind for each in ALL for kind in each.types}) * 60 / rhythm.prices_s
+        assert looks + renewals + polls + prices < 30
+    cloud.close()
+    assert aws.calls["ec2:TerminateInstances"] <= 4
 
 
 def lease_of(settings: AwsSettings, lease_s: float) -> Lease:
@@ -430,11 +447,11 @@ def test_garbage_for_a_lease_is_told(aws: FakeAws) -> None:
 def test_what_bootstrap_makes_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_aws(tmp_path, monkeypatch, boots=False) as aws:
         settings = aws_settings(aws, ALL)
-        with pytest.raises(CloudError, match="no bucket .*mark aws bootstrap"):
+        with pytest.raises(CloudError, match=r"no bucket .*mark aws bootstrap"):
             aws_cloud(settings).open()
         lay_ground(settings)
         session = AwsSession(settings)
         url = session.client("sqs").get_queue_url(QueueName=settings.queue)["QueueUrl"]
         session.client("sqs").delete_queue(QueueUrl=url)
-        with pytest.raises(CloudError, match="no queue mark-test-notices: .*mark aws bootstrap"):
+        with pytest.raises(CloudError, match=r"no queue mark-test-notices: .*mark aws bootstrap"):
             aws_cloud(settings).open()

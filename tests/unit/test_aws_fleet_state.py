@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+from unit.aws_machines import clock_ns, machine
+
 from mark.cloud.aws import tags
 from mark.cloud.aws.fleet_state import FleetState
 from mark.cloud.aws.machines import machine_of
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market
-from unit.aws_machines import clock_ns, machine
 
 S = 10**9
 

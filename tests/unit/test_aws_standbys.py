@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+from unit.aws_machines import POOL, clock_ns, machine
 
 from mark.cloud.aws import tags
 from mark.cloud.aws.machines import Machine
 from mark.cloud.aws.settings import AwsOffering
 from mark.cloud.aws.standbys import Phase, Standbys, StandbySteps
 from mark.domain.offering import Market, Offering
-from unit.aws_machines import POOL, clock_ns, machine
 
 S = 10**9
 KEY = ("o", "m")

@@ -132,7 +132,7 @@ class AwsCloud:
         self._renewals.start()
         try:
             self._queue.check()
-            self._buying.recover()
+            self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
             self._watching.look()
         except BaseException:
             self._renewals.end()
@@ -206,7 +206,7 @@ class AwsCloud:
             raise CloudError("this cluster's links are not encrypted: the cloud was put together without certificates")
         return self._parts.link.link_tls()
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - agents know theirs, EC2 cannot be told
         """Terminate everything, unless the fleet is to be kept, and give the lease up; see `mark.ports.Cloud.close`."""
         with self._state.lock:
             first, self._state.closed = not self._state.closed, True
@@ -239,7 +239,9 @@ class AwsCloud:
                 self._watching.end(alive, "terminated")
                 self._giving_back.terminate(kept)
                 # What was bought and never told of carries the tags.
-                self._giving_back.terminate(each.id for each in self._watching.machines() if not each.is_ended)
+                listed = self._watching.machines()
+                self._giving_back.terminate(each.id for each in listed if not each.is_ended)
+                self._buying.listed(each.id for each in listed)
             except CloudError as raised:
                 error = raised
                 _log.warning("not everything is given back yet: %s", raised)

@@ -55,7 +55,11 @@ class ClusterState:
 
     def is_adoptable(self, machine: Machine) -> bool:
         """Whether the configuration has the offering and the model of a machine."""
-        return machine.offering in self.offerings and (self._models is None or machine.model in self._models)
+        return self.is_known(machine.offering, machine.model)
+
+    def is_known(self, offering: str, model: str) -> bool:
+        """Whether the configuration has an offering and a model."""
+        return offering in self.offerings and (self._models is None or model in self._models)
 
     def announce(self) -> None:
         """Something changed."""
