@@ -151,3 +151,13 @@ def test_the_controller_sees_the_load_and_neither_what_drains_nor_what_is_taken(
     watched = rules.watch(2 * S, (10, 9))
     assert watched is not None
     assert (watched.at_ns, watched.load_per_s, watched.capacity_per_s) == (2 * S, 10, 9)
+
+
+def test_however_many_were_refused_at_an_instant_that_is_one_failure() -> None:
+    controller = Scripted()
+    rules = rules_of(controller)
+
+    for now_ns in (S, S, S, 100 * S):
+        rules.refused("spot", now_ns)
+
+    assert controller.unavailable == [("spot", 31 * S), ("spot", 160 * S)]

@@ -92,6 +92,7 @@ class FleetRules:
         self._view = FleetView(model)
         self._drain_at_ns: dict[InstanceId, int] = {}
         self._let_go: set[InstanceId] = set()
+        self._refused_at_ns: dict[str, int] = {}
 
     @property
     def capacities(self) -> Mapping[str, float]:
@@ -171,7 +172,13 @@ class FleetRules:
         self._view.drain(instance)
 
     def refused(self, offering: str, now_ns: int) -> None:
-        """An offering was not to be had: it is left alone for a while."""
+        """An offering was not to be had: it is left alone for a while.
+
+        However many of it were wanted at that instant, that is one failure.
+        """
+        if self._refused_at_ns.get(offering) == now_ns:
+            return
+        self._refused_at_ns[offering] = now_ns
         pause_s = self._view.refused(offering, self._params.unavailable_s)
         self._controller.offering_unavailable(offering, now_ns + round(pause_s * 1e9))
 
