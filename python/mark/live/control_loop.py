@@ -161,6 +161,7 @@ class ControlLoop:
             await self._apply(decision, clock)
 
     async def _tick(self, clock: Clock, recorder: Recorder) -> None:
+        self._fleet.priced(self._cloud.offerings())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns(), self._corrections())
         recorder.record(decision, self._model)
