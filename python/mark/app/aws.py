@@ -18,11 +18,6 @@ def aws_settings(config: Config) -> AwsSettings:
     section = config.aws
     if section is None:
         raise ConfigError("the configuration has no section aws: it needs at least aws: {region: us-east-1}")
-    chosen = {
-        key: value
-        for key, value in (("image", section.image), ("install", section.install))
-        if value is not None
-    }  # fmt: skip
     return AwsSettings(
         cluster=config.cluster,
         region=section.region,
@@ -33,5 +28,6 @@ def aws_settings(config: Config) -> AwsSettings:
         endpoint_url=section.endpoint_url,
         keep_on_stop=section.keep_on_stop,
         rebalances_per_hour=section.rebalances_per_hour,
-        **chosen,
+        image=AwsSettings.image if section.image is None else section.image,
+        install=AwsSettings.install if section.install is None else section.install,
     )
