@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mark.cloud.aws.settings import AwsOffering, AwsSettings
 from mark.config import Config
 from mark.errors import ConfigError
@@ -18,7 +20,7 @@ def aws_settings(config: Config) -> AwsSettings:
     section = config.aws
     if section is None:
         raise ConfigError("the configuration has no section aws: it needs at least aws: {region: us-east-1}")
-    return AwsSettings(
+    settings = AwsSettings(
         cluster=config.cluster,
         region=section.region,
         offerings=tuple(
@@ -28,6 +30,6 @@ def aws_settings(config: Config) -> AwsSettings:
         endpoint_url=section.endpoint_url,
         keep_on_stop=section.keep_on_stop,
         rebalances_per_hour=section.rebalances_per_hour,
-        image=AwsSettings.image if section.image is None else section.image,
-        install=AwsSettings.install if section.install is None else section.install,
     )
+    settings = settings if section.image is None else replace(settings, image=section.image)
+    return settings if section.install is None else replace(settings, install=section.install)

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 BUILT_IN_AT_S = datetime(2026, 7, 20, tzinfo=timezone.utc).timestamp()  # of the table that mark comes with
 _ON_DEMAND_S = 86_400.0  # AWS changes these a few times a year
-_ROUGHLY = 0.99  # whoever calls once in that time must not find it a moment too early
+_EARLY_SHARE = 0.05  # of the time between two calls: whoever calls at that pace must not come a moment too soon
 _PRICING_REGION = "us-east-1"  # the Price List API answers in few regions, for all of them
 
 
@@ -34,7 +34,8 @@ class PresentPrices:
     An offering costs as much as the dearest pool, a type in a zone, that it may be bought from: EC2 chooses the
     pool, so a plan at that price never costs more than it said. For a cheaper plan, name fewer types or zones.
 
-    What cannot be had is kept from the last time. It knows no clock but the one that it is given. Implements `PriceBook` and `PoolPrices`.
+    What cannot be had is kept from the last time.
+    It knows no clock but the one that it is given. Implements `PriceBook` and `PoolPrices`.
 
     Thread safety: every method may be called from any thread. Only `refresh` waits for AWS, and holds no lock then.
 
@@ -156,12 +157,13 @@ class PresentPrices:
 
     def _due(self, market: Market) -> bool:
         now_s, again_s = self._now_s(), self._settings.rhythm.prices_s
+        early_s = _EARLY_SHARE * again_s
         with self._lock:
             known_at_s = self._spot_at_s if market is Market.SPOT else self._on_demand_at_s
             lasts_s = again_s if market is Market.SPOT else max(again_s, _ON_DEMAND_S)
-            if known_at_s is not None and now_s - known_at_s < _ROUGHLY * lasts_s:
+            if known_at_s is not None and now_s - known_at_s < lasts_s - early_s:
                 return False
-            if market in self._asked_s and now_s - self._asked_s[market] < _ROUGHLY * again_s:
+            if market in self._asked_s and now_s - self._asked_s[market] < again_s - early_s:
                 return False
             self._asked_s[market] = now_s
             return True
