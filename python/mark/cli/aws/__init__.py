@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from mark.cli.aws.agent import agent
+
 __all__ = ["aws"]
 
 aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
@@ -12,3 +14,6 @@ aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no
 @aws.callback()
 def _aws() -> None:
     """Run on AWS: set up, look at, take down."""
+
+
+aws.command()(agent)
