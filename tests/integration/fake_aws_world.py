@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+
 from mark.testing.aws import FakeAws
 
 __all__ = ["client", "fleet", "states", "template", "user_data", "wait_until"]

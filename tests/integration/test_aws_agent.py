@@ -77,7 +77,7 @@ def identity(_account: None) -> LinkIdentity:
     s3.create_bucket(Bucket=BUCKET)
     for stored in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
         s3.delete_object(Bucket=BUCKET, Key=stored["Key"])
-    made = LinkIdentity(s3, BUCKET, "demo")
+    made = LinkIdentity(lambda: s3, lambda: BUCKET, "demo")
     made.refresh()
     return made
 
@@ -244,7 +244,7 @@ async def test_certificates_of_a_new_authority_are_fetched_while_it_serves(
     for key in ("tls/authority-key.pem", "tls/worker-key.pem", "tls/trusted.pem"):
         s3.delete_object(Bucket=BUCKET, Key=key)
 
-    other = LinkIdentity(s3, BUCKET, "demo")
+    other = LinkIdentity(lambda: s3, lambda: BUCKET, "demo")
     other.refresh()
 
     await served(agent, other)
@@ -260,8 +260,8 @@ def test_a_model_in_the_bucket_is_fetched_and_what_is_missing_is_one_line(
     assert agent.wait() == 1
     said = agent.log.read_text(encoding="utf-8").splitlines()
     assert said[-1] == (
-        f"mark: there is no s3://{BUCKET}/models/doubler/ab/doubler.onnx: a router of this cluster uploads its models "
-        "when it starts"
+        f"mark: there is no s3://{BUCKET}/models/doubler/ab/doubler.onnx: a router of this cluster uploads the models "
+        "that it serves"
     )
     assert len(said) == 3  # tried again twice
 

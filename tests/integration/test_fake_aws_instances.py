@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from integration.fake_aws_world import CLUSTER_TAGS, client, fleet, states, template, user_data, wait_until
+
 from mark.testing.aws import DwellTimes, FakeAws, FakeAwsParams
 
 A, B = "us-east-1a", "us-east-1b"
 
 
-@pytest.fixture()
+@pytest.fixture
 def aws() -> Iterator[FakeAws]:
     with FakeAws(FakeAwsParams(vcpu_quotas={"L-34B43A08": 6})) as running:
         yield running

@@ -90,10 +90,10 @@ def run_agent(settings: AgentSettings, folders: AgentFolders, rhythm: AgentRhyth
     for folder in (tls, folders.kept):
         _make(folder)
     address = f"{_patiently(lambda: metadata.need('local-ipv4'), rhythm)}:{settings.port}"
-    s3 = session.client("s3")
-    certificates = WorkerCertificates(s3, settings.bucket, tls)
+    bucket = (lambda: session.client("s3"), lambda: settings.bucket)
+    certificates = WorkerCertificates(*bucket, tls)
     _patiently(certificates.refresh, rhythm)
-    models = ModelStore(s3, settings.bucket)
+    models = ModelStore(*bucket)
     artifact = _patiently(lambda: models.download(settings.artifact, folders.kept), rhythm)
 
     notices = OwnNotices(
