@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ from moto.core.model_instances import reset_model_data
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from mark.testing.aws.billing import Bill, Ledger
 from mark.testing.aws.computers import Computers
 from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
 from mark.testing.aws.faults import Fault, Faults
@@ -21,10 +23,15 @@ from mark.testing.aws.front import Front
 from mark.testing.aws.guard import Guard
 from mark.testing.aws.instances import Instances
 from mark.testing.aws.launching import Launching
+from mark.testing.aws.machine import Machine
 from mark.testing.aws.machines import Machines
+from mark.testing.aws.metadata import Metadata
+from mark.testing.aws.notices import Notices
 from mark.testing.aws.params import FakeAwsParams
 from mark.testing.aws.pools import Pools, SpotPrices
 from mark.testing.aws.routes import ec2_operations
+from mark.testing.aws.spot_market import SpotMarket
+from mark.testing.aws.tagged import tagged
 from mark.testing.aws.timers import Timers
 
 __all__ = ["FakeAws"]
@@ -66,6 +73,7 @@ class FakeAws:
         self._pools = Pools(self.params)
         self._prices = SpotPrices(self.params)
         self._state = Ec2State(self.params, self._machines)
+        self._ledger = Ledger(self.params, self._prices)
         self._route()
         self._thread = threading.Thread(target=self._serve, name="fake-aws", daemon=True)
         self._thread.start()
@@ -127,6 +135,23 @@ class FakeAws:
         """The spot price from now on, or from another time (seconds since the epoch) on."""
         self._prices.set(instance_type, zone, usd, at_s)
 
+    def interrupt(self, instance_ids: Iterable[str], notice_s: float = 120.0) -> None:
+        """Take spot instances away after so long, told by the metadata service and to EventBridge's queues at once."""
+        self._spot.interrupt(instance_ids, notice_s)
+
+    def recommend_rebalance(self, instance_ids: Iterable[str]) -> None:
+        """Tell spot instances that they are likely to be taken away."""
+        self._spot.recommend_rebalance(instance_ids)
+
+    def record(self) -> Bill:
+        """The fake's own bill so far, from its own record of what ran."""
+        with self._machines.lock:
+            return self._ledger.bill(self._machines.all())
+
+    def tagged(self, cluster: str, key: str = "mark:cluster") -> list[str]:
+        """ARNs of what is there, of whatever service, and carries the cluster's tag."""
+        return tagged(self._state, key, cluster)
+
     def instances(self) -> list[dict[str, Any]]:
         """Every instance, the terminated ones too, as DescribeInstances shows them."""
         with self._machines.lock:
@@ -168,7 +193,16 @@ class FakeAws:
     def _route(self) -> None:
         launching = Launching(self._state, self._pools, self._prices, self._faults)
         instances = Instances(self._state, launching.check_start)
+        notices = Notices(self.params.region)
+        self._spot = SpotMarket(self._state, self._prices, self._timers, notices)
+        self._machines.changed = self._tell(notices)
         self._front.operations |= ec2_operations(launching, instances)
+        self._front.operations["ec2:DescribeSpotPriceHistory"] = self._spot.describe_prices
+        self._front.pages["imds"] = Metadata(self._machines, self.params.region).page
+
+    def _tell(self, notices: Notices) -> Callable[[Machine], None]:
+        """Tells queues of states, without the machines' lock that the listener is called with."""
+        return lambda machine: self._timers.after(0.0, partial(notices.state, machine.id, machine.state.value[0]))
 
     def _serve(self) -> None:
         self._server.serve_forever(poll_interval=0.05)
