@@ -18,11 +18,13 @@ from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Retire
 from mark.domain.signature import ModelSignature, TensorSpec
+from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError
 from mark.forecast.baselines import MovingMaximum
 from mark.live import control_loop
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.recorder import MemoryRecorder
+from mark.live.worker_link import WorkerLink
 from mark.testing import FakeCloud, ManualClock
 
 OFFERING = Offering("small", Market.ON_DEMAND, price_usd_per_hour=0.1, boot_s=1.0, max_count=4)
@@ -47,6 +49,7 @@ class Dispatch:
     def __init__(self) -> None:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
+        self.links: list[WorkerLink] = []
         self.drained: list[int] = []
         self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
@@ -57,8 +60,9 @@ class Dispatch:
     def attained(self) -> tuple[int, int]:
         return self.ended
 
-    def add_worker(self, worker: int, link: object, spec: object) -> None:
-        self.workers[worker] = link.address  # type: ignore[attr-defined]
+    def add_worker(self, worker: int, link: WorkerLink, spec: object) -> None:
+        self.workers[worker] = link.address
+        self.links.append(link)
 
     async def remove_worker(self, worker: int) -> None:
         self.workers.pop(worker)
@@ -79,6 +83,13 @@ class SteppingCloud(FakeCloud):
         self.manual = clock
         self.refusals: list[CloudError] = []  # of the next calls of terminate
         self.blind: list[CloudError] = []  # of the next calls of list_instances
+        self.prices: dict[str, float] = {}  # where they changed
+
+    def offerings(self) -> Sequence[Offering]:
+        return [
+            replace(each, price_usd_per_hour=self.prices.get(each.name, each.price_usd_per_hour))
+            for each in super().offerings()
+        ]
 
     def terminate(self, instance: InstanceId) -> None:
         if self.refusals:
@@ -174,6 +185,20 @@ async def test_an_instance_is_linked_once_it_is_ready(world: World) -> None:
     assert world.loop.instances[0].state is InstanceState.READY
 
 
+async def test_a_link_shows_what_a_cloud_of_mutual_tls_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link_tls(cloud: SteppingCloud) -> TlsIdentity:
+        return TlsIdentity(b"", b"", b"", "worker.c.mark")
+
+    monkeypatch.setattr(SteppingCloud, "link_tls", link_tls, raising=False)
+    world = World()
+    await world.until(lambda: bool(world.dispatch.links))
+
+    tls = world.dispatch.links[0]._tls
+    assert tls is not None
+    assert tls().peer_name == "worker.c.mark"
+    await world.end()
+
+
 async def test_a_crashed_instance_is_unlinked_and_replaced(world: World) -> None:
     await world.until(lambda: bool(world.dispatch.workers))
 
@@ -226,6 +251,20 @@ async def test_a_cloud_that_does_not_answer_changes_nothing(world: World) -> Non
     await world.until(lambda: world.cloud.blind == [])
 
     assert list(world.dispatch.workers.values()) == ["fake:small-1"]
+
+
+async def test_the_cloud_s_prices_of_the_moment_are_planned_with() -> None:
+    world = World(OFFERING, SPOT)
+    try:
+        await world.until(lambda: bool(world.dispatch.workers))
+        (first,) = [each.offering for each in world.loop.instances]
+        world.cloud.prices["spot"] = 0.5
+        world.cloud.crash(world.loop.instances[0].id)
+        await world.until(lambda: len(world.loop.instances) == 2)
+    finally:
+        await world.end()
+
+    assert (first, world.loop.instances[1].offering) == ("spot", "small")
 
 
 async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:

@@ -62,6 +62,9 @@ class Scripted:
     def correct(self, offering: str, factor: float) -> None:
         self.corrections[offering] = factor
 
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        pass
+
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         self.refused.append(offering)
 

@@ -110,6 +110,11 @@ class Router:
         await self._release_whatever_comes(grace_s=None)
         return answered
 
+    def spent_usd(self) -> float:
+        """Dollars that instances and functions have cost; the whole bill once it has stopped."""
+        bursts = [model.bursts for model in self._models.values() if model.bursts is not None]
+        return self._cloud.spent_usd() + sum(each.use().usd for each in bursts)
+
     async def abandon(self) -> None:
         """Stop without waiting for any request: the workers are killed in the middle of a batch."""
         await self._release_whatever_comes(grace_s=0.0)

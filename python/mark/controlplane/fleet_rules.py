@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.fleet import Instance, InstanceId
+from mark.domain.offering import Offering
 from mark.domain.plan import Decision, Launch
 
 __all__ = ["FleetController", "FleetNews", "FleetRuleParams", "FleetRules"]
@@ -28,6 +29,10 @@ class FleetController(Protocol):
 
     def correct(self, offering: str, factor: float) -> None:
         """Reckon with a capacity of an offering that is divided by `factor`."""
+        ...
+
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        """Plan at the prices of these offerings."""
         ...
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
@@ -152,6 +157,10 @@ class FleetRules:
         for offering, factor in corrections.items():
             self._controller.correct(offering, factor)
         return self._controller.tick(self._view.snapshot(now_ns))
+
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        """Plan at the prices that the cloud's offerings have now; tell it before each tick."""
+        self._controller.priced(offerings)
 
     def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:
         """What to launch at once because the last requests broke the promise; None for nothing.

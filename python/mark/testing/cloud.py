@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mark.domain.artifact import ModelArtifact
+from mark.domain.cost import cost_usd
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -117,6 +118,10 @@ class FakeCloud:
     def list_instances(self) -> Sequence[Instance]:
         """Every instance ever rented, oldest first."""
         return tuple(self._seen(identity) for identity in self._instances)
+
+    def spent_usd(self) -> float:
+        """What every instance has cost so far."""
+        return cost_usd(self.list_instances(), self._offerings, self._clock.now_ns())
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
         """The number of changes so far, at once."""

@@ -152,6 +152,10 @@ class SimulatedCloud:
         """Sell nothing of an offering or a pool until then."""
         self._spot.sell_out(name, until_ns)
 
+    def spent_usd(self) -> float:
+        """What every instance has cost so far, and what else was billed."""
+        return sum(self.usd(market) for market in Market)
+
     def bill(self, market: Market, usd: float) -> None:
         """Add something to the bill that is no instance's time."""
         self._billing.add(market, usd)
