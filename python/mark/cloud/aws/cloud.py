@@ -193,6 +193,11 @@ class AwsCloud:
         with self._state.lock:
             return self._state.fleet.instances
 
+    def spent_usd(self) -> float:
+        """What instances and standbys have cost so far, each at its own price where that is known."""
+        with self._state.lock:
+            return self._state.spent_usd()
+
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""
         state = self._state
@@ -242,6 +247,8 @@ class AwsCloud:
                 listed = self._watching.machines()
                 self._giving_back.terminate(each.id for each in listed if not each.is_ended)
                 self._buying.listed(each.id for each in listed)
+                with self._state.lock:
+                    self._state.bill.see(self._watching.machines(), time.time())
             except CloudError as raised:
                 error = raised
                 _log.warning("not everything is given back yet: %s", raised)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
+from mark.cloud.aws.billing import billed_by_ec2
 from mark.cloud.aws.fleet_state import FleetState
 from mark.cloud.aws.machines import Machine
 from mark.cloud.aws.pools import Pool, Pools
 from mark.cloud.aws.price_book import PoolPrices, PriceBook
 from mark.cloud.aws.settings import AwsSettings
+from mark.cloud.aws.standby_bill import StandbyBill
 from mark.cloud.aws.standbys import Standbys
 from mark.domain.artifact import ModelArtifact
+from mark.domain.cost import cost_usd
 from mark.domain.fleet import Instance
 from mark.ports import Clock
 
@@ -43,6 +47,7 @@ class ClusterState:
         # EC2 tells times of day, the router's clock is steady: what is between them is fixed once.
         self._epoch_ns = clock.now_ns() - time.time_ns()
         self._prices = prices
+        self.bill = StandbyBill(self._usd_per_hour, time.time())
         self._models = None if models is None else frozenset(models)
 
     def now_ns(self) -> int:
@@ -61,6 +66,15 @@ class ClusterState:
         """Whether the configuration has an offering and a model."""
         return offering in self.offerings and (self._models is None or model in self._models)
 
+    def spent_usd(self) -> float:
+        """What all instances and standbys have cost so far, by EC2's terms."""
+        offerings = {
+            name: billed_by_ec2(replace(each.offering, price_usd_per_hour=self._prices.price(each)))
+            for name, each in self.offerings.items()
+        }
+        rented = [each for each in self.fleet.instances if "@" not in each.id]  # standbys are billed as machines
+        return cost_usd(rented, offerings, self.now_ns()) + self.bill.usd(time.time())
+
     def announce(self) -> None:
         """Something changed."""
         self.changes += 1
@@ -68,5 +82,15 @@ class ClusterState:
 
     def price(self, instance: Instance, pool: Pool) -> Instance:
         """Bill an instance at the price of its pool, where that is known."""
-        usd = self._prices.pool_price(pool) if isinstance(self._prices, PoolPrices) else None
-        return instance if usd is None else self.fleet.priced(instance.id, usd)
+        usd = self._pool_price(pool)
+        # A price that is known is what it began at; it does not change with the market.
+        return instance if usd is None or instance.ended_at_ns is not None else self.fleet.priced(instance.id, usd)
+
+    def _pool_price(self, pool: Pool) -> float | None:
+        return self._prices.pool_price(pool) if isinstance(self._prices, PoolPrices) else None
+
+    def _usd_per_hour(self, machine: Machine) -> float:
+        usd = self._pool_price(machine.pool)
+        if usd is None and machine.offering in self.offerings:
+            usd = self._prices.price(self.offerings[machine.offering])
+        return usd or 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from mark.cloud.aws import tags
@@ -59,6 +60,7 @@ class Watching:
             now_ns = state.now_ns()
             self._leave_pools(machines)
             seen = state.fleet.see(machines, now_ns)
+            state.bill.see(machines, time.time())
             orphans = [*seen.orphans, *state.standbys.see(machines, now_ns, state.is_adoptable)]
             state.pool_of.update((each.id, each.pool) for each in machines)
             for instance in seen.adopted:
