@@ -11,18 +11,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from contract.aws_world import QUICK, aws_cloud, aws_settings, lay_ground, running_aws
+from contract.aws_world import QUICK, aws_cloud, aws_settings, lay_ground, running_aws, tiny_user_data
 from contract.cloud_world import ARTIFACT
 
 from mark.cloud.aws import tags
-from mark.cloud.aws.cloud import AwsCloud
+from mark.cloud.aws.cloud import AwsCloud, AwsParts
 from mark.cloud.aws.lease import LEASE_KEY, Lease, LeaseLost
+from mark.cloud.aws.prices import PresentPrices
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
 from mark.cloud.aws.standbys import Phase
-from mark.domain.fleet import Instance, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
+from mark.live.clock import SteadyClock
 from mark.ports import SecuresLinks, Wholesale
 from mark.testing.aws import FakeAws
 
@@ -455,3 +457,27 @@ def test_what_bootstrap_makes_is_named_when_it_is_missing(tmp_path: Path, monkey
         session.client("sqs").delete_queue(QueueUrl=url)
         with pytest.raises(CloudError, match=r"no queue mark-test-notices: .*mark aws bootstrap"):
             aws_cloud(settings).open()
+
+
+def test_the_bill_is_that_of_ec2s_own_record(booting: FakeAws) -> None:
+    settings = aws_settings(booting, ALL)
+    session = AwsSession(settings)
+    prices = PresentPrices(settings, session)
+    prices.refresh()
+    cloud = AwsCloud(settings, SteadyClock(), AwsParts(session, tiny_user_data, prices=prices))
+    cloud.open()
+    cloud.prepare(ARTIFACT)
+    taken = cloud.launch("many", ARTIFACT, "a")
+    cloud.launch_many("many", ARTIFACT, ["b", "c", "d"])
+    cloud.launch("one", ARTIFACT, "e")
+    wait_until(cloud, lambda: are_stopped(cloud))
+    standby = cloud.launch("kept", ARTIFACT, "f")
+    booting.interrupt([str(taken.id)], 0.1)
+    wait_until(cloud, lambda: TAKEN_AWAY in [each.detail for each in cloud.list_instances()])
+    wait_until(cloud, lambda: all(each.state is not InstanceState.PENDING for each in cloud.list_instances()))
+    cloud.terminate(standby.id)
+
+    cloud.close()
+
+    assert cloud.spent_usd() == pytest.approx(booting.record().usd, abs=0.0001)
+    assert cloud.spent_usd() > 0.0

@@ -162,7 +162,7 @@ class AwsCloud:
         self, offering: str, artifact: ModelArtifact, tokens: Sequence[str]
     ) -> Sequence[Instance | CloudError]:
         """Rent one instance for each token, with one call; see `mark.ports.Wholesale`."""
-        found = self._renting.launch_many(offering, artifact, tokens)
+        found = self._renting.rent(offering, artifact, tokens)
         self._watcher.soon()
         return found
 
@@ -179,8 +179,8 @@ class AwsCloud:
             machine = state.fleet.machine_of(instance)
             if machine is None:
                 return
-            if state.standbys.given_back(machine, state.now_ns()):
-                state.fleet.given_back(instance, "terminated", state.now_ns())
+            if state.standbys.given_back(machine, state.present_ns()):
+                state.fleet.given_back(instance, "terminated", state.present_ns())
                 state.announce()
                 self._watcher.soon()
                 return
@@ -248,7 +248,8 @@ class AwsCloud:
                 self._giving_back.terminate(each.id for each in listed if not each.is_ended)
                 self._buying.listed(each.id for each in listed)
                 with self._state.lock:
-                    self._state.bill.see(self._watching.machines(), time.time())
+                    self._state.bill.see(listed, time.time())
+                    self._state.bill.end_all(time.time())
             except CloudError as raised:
                 error = raised
                 _log.warning("not everything is given back yet: %s", raised)
@@ -272,7 +273,7 @@ class AwsCloud:
     def _answered(self, key: str, address: str) -> None:
         state = self._state
         with state.lock:
-            if state.fleet.ready(InstanceId(key), address, state.now_ns()):
+            if state.fleet.ready(InstanceId(key), address, state.present_ns()):
                 state.announce()
             elif state.standbys.is_one(key):
                 state.standbys.loaded(key)
@@ -287,7 +288,7 @@ class AwsCloud:
         with state.lock:
             if not self._news.is_news(notice):
                 return
-            now_ns = state.now_ns()
+            now_ns = state.present_ns()
             instance = state.fleet.of_machine(notice.machine)
             if notice.kind is NoticeKind.STATE_CHANGE:
                 self._watcher.soon()

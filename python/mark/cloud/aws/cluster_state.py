@@ -26,7 +26,7 @@ __all__ = ["ClusterState"]
 class ClusterState:
     """The passive objects of one cluster, the lock that guards them, and the count of changes.
 
-    Thread safety: everything is touched with `lock` held, but for `clock_ns` and `now_ns`.
+    Thread safety: everything is touched with `lock` held, but for `clock_ns` and `present_ns`.
 
     Invariant: whoever changes an instance calls `announce` before the lock is released.
     """
@@ -50,7 +50,7 @@ class ClusterState:
         self.bill = StandbyBill(self._usd_per_hour, time.time())
         self._models = None if models is None else frozenset(models)
 
-    def now_ns(self) -> int:
+    def present_ns(self) -> int:
         """The router's clock."""
         return self._clock.now_ns()
 
@@ -73,7 +73,7 @@ class ClusterState:
             for name, each in self.offerings.items()
         }
         rented = [each for each in self.fleet.instances if "@" not in each.id]  # standbys are billed as machines
-        return cost_usd(rented, offerings, self.now_ns()) + self.bill.usd(time.time())
+        return cost_usd(rented, offerings, self.present_ns()) + self.bill.usd(time.time())
 
     def announce(self) -> None:
         """Something changed."""

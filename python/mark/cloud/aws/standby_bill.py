@@ -55,6 +55,11 @@ class StandbyBill:
                 self._begin(machine, run)
             self._end(machine.id, max(ended_at_s, machine.launched_at_s))
 
+    def end_all(self, now_s: float) -> None:
+        """Every standby was terminated, whatever EC2 lists for a while."""
+        for machine in list(self._open):
+            self._end(machine, now_s)
+
     def usd(self, now_s: float) -> float:
         """Dollars until now."""
         total = 0.0
