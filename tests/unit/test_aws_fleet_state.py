@@ -140,6 +140,14 @@ def test_late_ones_are_told() -> None:
     assert [each.id for each in fleet.late({"o": 300.0}, 401 * S)] == ["i-1"]
 
 
+def test_what_is_adopted_after_days_is_asked_before_it_is_late() -> None:
+    fleet = state()
+    fleet.see([machine(launched_at_s=0.0)], 10**6 * S)
+
+    assert fleet.late({"o": 300.0}, (10**6 + 300) * S) == []
+    assert fleet.late({"o": 300.0}, (10**6 + 301) * S) != []
+
+
 def test_a_machine_is_read_from_ec2s_words() -> None:
     described: dict[str, Any] = {
         "InstanceId": "i-1",

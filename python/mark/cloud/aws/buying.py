@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from mark.cloud.aws.errors import THROTTLE_CODES, code_of, translated
+from mark.cloud.aws.errors import CAPACITY_CODES, QUOTA_CODES, THROTTLE_CODES, code_of, translated
 from mark.cloud.aws.intents import Intent, Intents
 from mark.cloud.aws.launching import Bought, Order, launch_request, read_answer
 from mark.cloud.aws.lease import Lease
@@ -56,6 +56,7 @@ class Buying:
         self._intents = intents
         self._lock = threading.Lock()
         self._unanswered: dict[str, Intent] = {}  # key ->
+        self._asking: set[str] = set()  # keys of those that EC2 is being asked for
         self._unlisted: dict[str, tuple[Intent, set[str]]] = {}  # key -> and the machines that are not listed yet
         self._settled: dict[str, Intent] = {}  # their note is to be deleted
 
@@ -88,14 +89,13 @@ class Buying:
         intent = Intent(operation, request, order.offering, order.model, order.tokens, time.time(), self._lease.fencing)
         self._lease.check()
         self._intents.put(intent)
-        with self._lock:
-            self._unanswered[intent.key] = intent
         return self._send(intent)
 
     def settle(self) -> list[Purchase]:
         """Ask again what was not answered, and delete the notes of what is settled; what was bought is returned."""
         with self._lock:
-            unanswered, settled = list(self._unanswered.values()), list(self._settled.values())
+            unanswered = [each for key, each in self._unanswered.items() if key not in self._asking]
+            settled = list(self._settled.values())
         for intent in settled:
             self._drop(intent)
         found = []
@@ -120,6 +120,16 @@ class Buying:
             self._drop(intent)
 
     def _send(self, intent: Intent) -> Purchase:
+        with self._lock:
+            self._unanswered[intent.key] = intent
+            self._asking.add(intent.key)
+        try:
+            return self._ask(intent)
+        finally:
+            with self._lock:
+                self._asking.discard(intent.key)
+
+    def _ask(self, intent: Intent) -> Purchase:
         self._lease.check()
         what = f"launching {len(intent.tokens)} of {intent.offering}"
         try:
@@ -143,7 +153,7 @@ class Buying:
         if not isinstance(error, ClientError):
             return False
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status < 500 or code_of(error) in THROTTLE_CODES or "Insufficient" in code_of(error)
+        return status < 500 or code_of(error) in THROTTLE_CODES | CAPACITY_CODES | QUOTA_CODES
 
     def _forget(self, intent: Intent) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.tls import TlsIdentity
-from mark.errors import CloudError
+from mark.errors import CloudError, Throttled
 from mark.ports import Clock
 
 __all__ = ["AwsCloud", "AwsParts", "LinkIdentity"]
@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 _REBALANCE_S = 600.0
 _REFRESH_LINK_S = 600.0
 _CLOSE_TRIES = 6
+_OPEN_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 _LAUNCHES_END_S = 90.0
 _GAP_S = 0.5
 
@@ -133,7 +134,7 @@ class AwsCloud:
         try:
             self._queue.check()
             self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
-            self._watching.look()
+            self._look_first()
         except BaseException:
             self._renewals.end()
             self._lease.release()
@@ -230,6 +231,17 @@ class AwsCloud:
                 self._give_all_back()
         self._renewals.end() if was_open else self._renewals.tell_end()
         self._lease.release()
+
+    def _look_first(self) -> None:
+        for pause_s in _OPEN_PAUSES_S:
+            try:
+                self._watching.look()
+            except Throttled as error:
+                _log.warning("opening: %s", error)
+                time.sleep(pause_s)
+            else:
+                return
+        self._watching.look()
 
     def _give_all_back(self) -> None:
         error: CloudError | None = None

@@ -38,7 +38,8 @@ class Seen:
 class _Known:
     instance: Instance
     machine: str
-    launched_ns: int  # by this router's clock: when it was launched, or was listed last
+    known_ns: int  # since when this router knows of it
+    listed_ns: int  # when EC2 listed it last as one that runs, or since when it is known
     starts: bool = False  # EC2 may still list it as stopped
     address: str = ""
 
@@ -170,12 +171,15 @@ class FleetState:
         return self.end(instance, detail, self._whole_s(now_ns))
 
     def late(self, boot_s: Mapping[str, float], now_ns: int) -> list[Instance]:
-        """Those that should have answered long ago. `boot_s`: offering -> how long it may take at most."""
+        """Those that should have answered long ago. `boot_s`: offering -> how long it may take at most.
+
+        Counted from when this router knew of them: one that is adopted may have served for days, and is asked first.
+        """
         return [
             each
             for each in self.alive
             if each.state is InstanceState.PENDING
-            and now_ns - each.launched_at_ns > boot_s.get(each.offering, 0.0) * _NS
+            and now_ns - self._known[each.id].known_ns > boot_s.get(each.offering, 0.0) * _NS
         ]
 
     def see(self, machines: Iterable[Machine], now_ns: int) -> Seen:
@@ -202,11 +206,11 @@ class FleetState:
 
     def _look(self, identity: InstanceId, machine: Machine | None, now_ns: int) -> bool:
         known = self._known[identity]
-        is_fresh = now_ns - known.launched_ns < _UNLISTED_S * _NS
+        is_fresh = now_ns - known.listed_ns < _UNLISTED_S * _NS
         if machine is None:
             return False if is_fresh else self.end(identity, "EC2 no longer lists it", now_ns)
         if machine.is_up:
-            known.launched_ns, known.starts = now_ns, False
+            known.listed_ns, known.starts = now_ns, False
             known.address = machine.address if machine.state == "running" else ""
             if known.instance.state is InstanceState.PENDING and not machine.is_standby:
                 known.instance = replace(known.instance, launched_at_ns=self._clock_ns(machine.launched_at_s))
@@ -217,7 +221,7 @@ class FleetState:
         return self.end(identity, machine.detail, ended_ns)
 
     def _add(self, instance: Instance, machine: str, now_ns: int) -> None:
-        self._known[instance.id] = _Known(instance, machine, now_ns)
+        self._known[instance.id] = _Known(instance, machine, known_ns=now_ns, listed_ns=now_ns)
         self._alive[machine] = instance.id
 
     def _whole_s(self, now_ns: int) -> int:
