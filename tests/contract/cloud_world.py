@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.signature import ModelSignature, TensorSpec
-from mark.ports import Cloud
+from mark.ports import Cloud, Interruptible
 
 __all__ = ["ARTIFACT", "OFFERINGS", "WORKER", "World"]
 
@@ -42,13 +43,32 @@ WORKER = textwrap.dedent(
 )
 
 
+Take = Callable[[Sequence[Instance], float], Sequence[Instance]]
+"""(instances, notice_s) -> them, under notice; of a cloud that takes none away on command"""
+
+
 class World:
     """A cloud, and how its time passes."""
 
-    def __init__(self, cloud: Cloud, pass_time: Callable[[], None]) -> None:
+    def __init__(self, cloud: Cloud, pass_time: Callable[[], None], take: Take | None = None) -> None:
         self.cloud = cloud
         self.pass_time = pass_time
         self.changes = 0
+        self._take = take
+
+    def interrupt_spot(self, share: float, model: str = "", notice_s: float | None = None) -> Sequence[Instance]:
+        if self._take is None:
+            assert isinstance(self.cloud, Interruptible)
+            return self.cloud.interrupt_spot(share, model, notice_s)
+        spot = {each.name for each in OFFERINGS if each.market is Market.SPOT}
+        staying = [
+            each
+            for each in self.cloud.list_instances()
+            if each.offering in spot and each.taken_at_ns is None and each.ended_at_ns is None
+        ]
+        chosen = [each for each in staying if model in {"", each.model}]
+        hit = chosen[: math.ceil(share * len(chosen))]
+        return self._take(hit, 120.0 if notice_s is None else notice_s) if hit else []
 
     def see(self, instance: Instance) -> Instance:
         return next(known for known in self.cloud.list_instances() if known.id == instance.id)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from contract.aws_world import aws_cloud, aws_settings, interrupt_aws, lay_ground, running_aws
 from contract.cloud_world import ARTIFACT, OFFERINGS, WORKER, World
 
 from mark.cloud.local import LocalCloud
@@ -16,12 +17,12 @@ from mark.domain.cost import instance_cost_usd
 from mark.domain.fleet import InstanceId, InstanceState
 from mark.errors import CloudError, QuotaExceeded
 from mark.live.clock import SteadyClock
-from mark.ports import Interruptible
 from mark.testing import FakeCloud, ManualClock
+from mark.testing.aws import FakeAws
 
 
-@pytest.fixture(params=["fake", "simulated", "local"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(params=["fake", "simulated", "local", "aws"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     clock = ManualClock()
     if request.param == "fake":
         yield World(FakeCloud(OFFERINGS, clock), lambda: clock.advance_s(0.1))
@@ -29,6 +30,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "simulated":
         simulated = SimulatedCloud(OFFERINGS, clock, CloudBehaviour(boot_variation=0.0))
         yield World(simulated, lambda: clock.advance_s(0.1))
+        return
+    if request.param == "aws":
+        with running_aws(tmp_path, monkeypatch) as aws:
+            yield from aws_world(aws)
         return
     script = tmp_path / "worker.py"
     script.write_text(WORKER, encoding="utf-8")
@@ -44,6 +49,23 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     yield world
     cloud.close()
     assert not [child for child in psutil.Process().children() if str(script) in child.cmdline()]
+
+
+def aws_world(aws: FakeAws) -> Iterator[World]:
+    settings = aws_settings(aws)
+    lay_ground(settings)
+    cloud = aws_cloud(settings)
+    world = World(cloud, lambda: None, lambda hit, notice_s: interrupt_aws(cloud, aws, hit, notice_s))
+
+    def wait_for_change() -> None:
+        world.changes = cloud.wait_for_change(world.changes, 0.1)
+
+    world.pass_time = wait_for_change
+    cloud.open()
+    yield world
+    cloud.close()
+    states = [each["State"]["Name"] for each in aws.instances()]
+    assert set(states) <= {"shutting-down", "terminated"}
 
 
 def test_an_instance_is_pending_then_ready_with_an_address(world: World) -> None:
@@ -168,17 +190,16 @@ def test_offerings_are_told_in_order(world: World) -> None:
 
 def test_a_share_of_spot_instances_is_taken_away_after_the_notice_and_no_other(world: World) -> None:
     cloud = world.cloud
-    assert isinstance(cloud, Interruptible)
     kept, spot = cloud.launch("small", ARTIFACT, "a"), cloud.launch("slow", ARTIFACT, "b")
     world.wait_for(kept, InstanceState.READY)
     world.wait_for(spot, InstanceState.READY)
 
-    (noticed,) = cloud.interrupt_spot(0.8, "m", notice_s=0.5)
+    (noticed,) = world.interrupt_spot(0.8, "m", notice_s=0.5)
 
     assert (noticed.id, noticed.state) == (spot.id, InstanceState.READY)
     assert noticed.taken_at_ns is not None
     assert world.see(spot) == noticed
-    assert cloud.interrupt_spot(1.0, notice_s=0.5) == []  # it is under notice already
+    assert world.interrupt_spot(1.0, notice_s=0.5) == []  # it is under notice already
     gone = world.wait_for(spot, InstanceState.GONE)
     assert gone.ended_at_ns is not None
     assert (gone.detail, gone.ended_at_ns >= noticed.taken_at_ns) == ("taken away by the cloud", True)
@@ -187,29 +208,26 @@ def test_a_share_of_spot_instances_is_taken_away_after_the_notice_and_no_other(w
 
 def test_a_notice_is_a_change(world: World) -> None:
     cloud = world.cloud
-    assert isinstance(cloud, Interruptible)
     world.wait_for(cloud.launch("slow", ARTIFACT, "a"), InstanceState.READY)
     before = cloud.wait_for_change(-1, 0.0)
 
-    cloud.interrupt_spot(1.0)
+    world.interrupt_spot(1.0)
 
     assert cloud.wait_for_change(before, 0.0) > before
 
 
 def test_another_models_instances_are_not_interrupted(world: World) -> None:
     cloud = world.cloud
-    assert isinstance(cloud, Interruptible)
     launched = cloud.launch("slow", ARTIFACT, "a")
 
-    assert cloud.interrupt_spot(1.0, "another") == []
+    assert world.interrupt_spot(1.0, "another") == []
     assert world.see(launched).taken_at_ns is None
 
 
 def test_one_under_notice_may_be_given_back(world: World) -> None:
     cloud = world.cloud
-    assert isinstance(cloud, Interruptible)
     launched = cloud.launch("slow", ARTIFACT, "a")
-    cloud.interrupt_spot(1.0, notice_s=1e4)
+    world.interrupt_spot(1.0, notice_s=1e4)
 
     cloud.terminate(launched.id)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mark.domain.cost import cost_usd, instance_cost_usd
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 
 HOUR_NS = 3_600 * 10**9
@@ -27,6 +29,25 @@ def test_an_instance_that_lives_is_billed_until_now() -> None:
 
 def test_an_instance_that_is_gone_is_billed_until_its_end() -> None:
     assert instance_cost_usd(instance("dear", 0, HOUR_NS // 4), DEAR, 100 * HOUR_NS) == pytest.approx(0.5)
+
+
+def test_a_cloud_may_bill_a_least_time_and_an_instance_may_have_a_price_of_its_own() -> None:
+    minute = replace(DEAR, billed_s_min=60.0)
+    short = instance("dear", 0, 10**9)
+
+    assert instance_cost_usd(short, minute, HOUR_NS) == pytest.approx(2.0 / 60)
+    assert instance_cost_usd(replace(short, price_usd_per_hour=6.0), minute, HOUR_NS) == pytest.approx(6.0 / 60)
+    assert instance_cost_usd(instance("dear", 0, HOUR_NS), minute, HOUR_NS) == pytest.approx(2.0)
+
+
+def test_what_the_cloud_took_away_soon_may_cost_nothing() -> None:
+    free = replace(CHEAP, billed_s_min=60.0, free_when_taken_s=3600.0)
+    soon = replace(instance("cheap", 0, HOUR_NS - 1), detail=TAKEN_AWAY)
+
+    assert instance_cost_usd(soon, free, HOUR_NS) == 0.0
+    assert instance_cost_usd(replace(soon, detail="terminated"), free, HOUR_NS) == pytest.approx(0.5)
+    assert instance_cost_usd(replace(soon, ended_at_ns=HOUR_NS), free, HOUR_NS) == pytest.approx(0.5)
+    assert instance_cost_usd(soon, CHEAP, HOUR_NS) == pytest.approx(0.5)
 
 
 def test_booting_is_billed() -> None:

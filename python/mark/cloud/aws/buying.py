@@ -59,14 +59,19 @@ class Buying:
         self._unlisted: dict[str, tuple[Intent, set[str]]] = {}  # key -> and the machines that are not listed yet
         self._settled: dict[str, Intent] = {}  # their note is to be deleted
 
-    def recover(self) -> None:
+    def recover(self, is_wanted: Callable[[Intent], bool]) -> None:
         """Read what earlier routers began and did not finish.
+
+        Args:
+            is_wanted: whether the configuration still has its offering and model. One that is not wanted is not asked
+                again; if it has bought, that is an orphan, which its tags tell.
 
         Raises:
             CloudError: S3 does not say.
         """
         for intent in self._intents.open_ones():
-            kept = self._settled if time.time() - intent.began_at_s > _TOKENS_LAST_S else self._unanswered
+            is_fresh = time.time() - intent.began_at_s <= _TOKENS_LAST_S
+            kept = self._unanswered if is_fresh and is_wanted(intent) else self._settled
             kept[intent.key] = intent
 
     def buy(self, order: Order) -> Purchase:

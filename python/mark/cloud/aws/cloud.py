@@ -132,7 +132,7 @@ class AwsCloud:
         self._renewals.start()
         try:
             self._queue.check()
-            self._buying.recover()
+            self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
             self._watching.look()
         except BaseException:
             self._renewals.end()
@@ -162,7 +162,7 @@ class AwsCloud:
         self, offering: str, artifact: ModelArtifact, tokens: Sequence[str]
     ) -> Sequence[Instance | CloudError]:
         """Rent one instance for each token, with one call; see `mark.ports.Wholesale`."""
-        found = self._renting.launch_many(offering, artifact, tokens)
+        found = self._renting.rent(offering, artifact, tokens)
         self._watcher.soon()
         return found
 
@@ -179,8 +179,8 @@ class AwsCloud:
             machine = state.fleet.machine_of(instance)
             if machine is None:
                 return
-            if state.standbys.given_back(machine, state.now_ns()):
-                state.fleet.given_back(instance, "terminated", state.now_ns())
+            if state.standbys.given_back(machine, state.present_ns()):
+                state.fleet.given_back(instance, "terminated", state.present_ns())
                 state.announce()
                 self._watcher.soon()
                 return
@@ -192,6 +192,11 @@ class AwsCloud:
         """Every instance ever rented or adopted, oldest first."""
         with self._state.lock:
             return self._state.fleet.instances
+
+    def spent_usd(self) -> float:
+        """What instances and standbys have cost so far, each at its own price where that is known."""
+        with self._state.lock:
+            return self._state.spent_usd()
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""
@@ -206,7 +211,7 @@ class AwsCloud:
             raise CloudError("this cluster's links are not encrypted: the cloud was put together without certificates")
         return self._parts.link.link_tls()
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - agents know theirs, EC2 cannot be told
         """Terminate everything, unless the fleet is to be kept, and give the lease up; see `mark.ports.Cloud.close`."""
         with self._state.lock:
             first, self._state.closed = not self._state.closed, True
@@ -239,7 +244,12 @@ class AwsCloud:
                 self._watching.end(alive, "terminated")
                 self._giving_back.terminate(kept)
                 # What was bought and never told of carries the tags.
-                self._giving_back.terminate(each.id for each in self._watching.machines() if not each.is_ended)
+                listed = self._watching.machines()
+                self._giving_back.terminate(each.id for each in listed if not each.is_ended)
+                self._buying.listed(each.id for each in listed)
+                with self._state.lock:
+                    self._state.bill.see(listed, time.time())
+                    self._state.bill.end_all(time.time())
             except CloudError as raised:
                 error = raised
                 _log.warning("not everything is given back yet: %s", raised)
@@ -263,7 +273,7 @@ class AwsCloud:
     def _answered(self, key: str, address: str) -> None:
         state = self._state
         with state.lock:
-            if state.fleet.ready(InstanceId(key), address, state.now_ns()):
+            if state.fleet.ready(InstanceId(key), address, state.present_ns()):
                 state.announce()
             elif state.standbys.is_one(key):
                 state.standbys.loaded(key)
@@ -278,7 +288,7 @@ class AwsCloud:
         with state.lock:
             if not self._news.is_news(notice):
                 return
-            now_ns = state.now_ns()
+            now_ns = state.present_ns()
             instance = state.fleet.of_machine(notice.machine)
             if notice.kind is NoticeKind.STATE_CHANGE:
                 self._watcher.soon()

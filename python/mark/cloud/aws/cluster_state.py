@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
+from mark.cloud.aws.billing import billed_by_ec2
 from mark.cloud.aws.fleet_state import FleetState
 from mark.cloud.aws.machines import Machine
 from mark.cloud.aws.pools import Pool, Pools
 from mark.cloud.aws.price_book import PoolPrices, PriceBook
 from mark.cloud.aws.settings import AwsSettings
+from mark.cloud.aws.standby_bill import StandbyBill
 from mark.cloud.aws.standbys import Standbys
 from mark.domain.artifact import ModelArtifact
+from mark.domain.cost import cost_usd
 from mark.domain.fleet import Instance
 from mark.ports import Clock
 
@@ -22,7 +26,7 @@ __all__ = ["ClusterState"]
 class ClusterState:
     """The passive objects of one cluster, the lock that guards them, and the count of changes.
 
-    Thread safety: everything is touched with `lock` held, but for `clock_ns` and `now_ns`.
+    Thread safety: everything is touched with `lock` held, but for `clock_ns` and `present_ns`.
 
     Invariant: whoever changes an instance calls `announce` before the lock is released.
     """
@@ -43,9 +47,10 @@ class ClusterState:
         # EC2 tells times of day, the router's clock is steady: what is between them is fixed once.
         self._epoch_ns = clock.now_ns() - time.time_ns()
         self._prices = prices
+        self.bill = StandbyBill(self._usd_per_hour, time.time())
         self._models = None if models is None else frozenset(models)
 
-    def now_ns(self) -> int:
+    def present_ns(self) -> int:
         """The router's clock."""
         return self._clock.now_ns()
 
@@ -55,7 +60,20 @@ class ClusterState:
 
     def is_adoptable(self, machine: Machine) -> bool:
         """Whether the configuration has the offering and the model of a machine."""
-        return machine.offering in self.offerings and (self._models is None or machine.model in self._models)
+        return self.is_known(machine.offering, machine.model)
+
+    def is_known(self, offering: str, model: str) -> bool:
+        """Whether the configuration has an offering and a model."""
+        return offering in self.offerings and (self._models is None or model in self._models)
+
+    def spent_usd(self) -> float:
+        """What all instances and standbys have cost so far, by EC2's terms."""
+        offerings = {
+            name: billed_by_ec2(replace(each.offering, price_usd_per_hour=self._prices.price(each)))
+            for name, each in self.offerings.items()
+        }
+        rented = [each for each in self.fleet.instances if "@" not in each.id]  # standbys are billed as machines
+        return cost_usd(rented, offerings, self.present_ns()) + self.bill.usd(time.time())
 
     def announce(self) -> None:
         """Something changed."""
@@ -64,5 +82,15 @@ class ClusterState:
 
     def price(self, instance: Instance, pool: Pool) -> Instance:
         """Bill an instance at the price of its pool, where that is known."""
-        usd = self._prices.pool_price(pool) if isinstance(self._prices, PoolPrices) else None
-        return instance if usd is None else self.fleet.priced(instance.id, usd)
+        usd = self._pool_price(pool)
+        # A price that is known is what it began at; it does not change with the market.
+        return instance if usd is None or instance.ended_at_ns is not None else self.fleet.priced(instance.id, usd)
+
+    def _pool_price(self, pool: Pool) -> float | None:
+        return self._prices.pool_price(pool) if isinstance(self._prices, PoolPrices) else None
+
+    def _usd_per_hour(self, machine: Machine) -> float:
+        usd = self._pool_price(machine.pool)
+        if usd is None and machine.offering in self.offerings:
+            usd = self._prices.price(self.offerings[machine.offering])
+        return usd or 0.0

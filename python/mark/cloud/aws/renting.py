@@ -56,7 +56,7 @@ class Renting:
         self._cluster, self._places, self._templates = ground
         self._coming: Counter[str] = Counter()
 
-    def launch_many(
+    def rent(
         self, offering: str, artifact: ModelArtifact, tokens: Sequence[str]
     ) -> Sequence[Instance | CloudError]:
         """See `mark.ports.Wholesale`."""
@@ -83,7 +83,7 @@ class Renting:
         """Take note of what a call bought, once or again."""
         intent, state = purchase.intent, self._state
         with state.lock:
-            now_ns = state.now_ns()
+            now_ns = state.present_ns()
             for token, machine in purchase.by_token.items():
                 pool = state.pool_of[machine] = purchase.bought.instances[machine]
                 state.pools.bought(pool)
@@ -142,7 +142,7 @@ class Renting:
         state, left = self._state, list(tokens)
         key = (offering.offering.name, artifact.signature.name)
         with state.lock:
-            now_ns = state.now_ns()
+            now_ns = state.present_ns()
             open_ones = [each for each in state.standbys.ready_for(key) if state.pools.available([each.pool], now_ns)]
             # Taken before the call, so that no other launch takes them, too.
             for standby in (candidates := open_ones[: len(left)]):
@@ -152,13 +152,13 @@ class Renting:
             with state.lock:
                 if error is None:
                     token = left.pop(0)
-                    launched = state.fleet.rented(standby.machine, *key, token, state.now_ns())
+                    launched = state.fleet.rented(standby.machine, *key, token, state.present_ns())
                     found[token] = state.price(launched, standby.pool)
                     state.announce()
                     continue
-                state.standbys.not_started(standby.machine, state.now_ns())
+                state.standbys.not_started(standby.machine, state.present_ns())
                 if isinstance(error, InsufficientCapacity):
-                    state.pools.refused(standby.pool, state.now_ns())
+                    state.pools.refused(standby.pool, state.present_ns())
             _log.warning("standby %s does not start: %s", standby.machine, error)
         return left
 
@@ -193,10 +193,10 @@ class Renting:
         if not every:
             raise CloudError(f"offering {name}: the cluster has no subnet in {', '.join(offering.zones)}")
         with state.lock:
-            pools = state.pools.available(every, state.now_ns())
+            pools = state.pools.available(every, state.present_ns())
             if not pools:
-                wait_s = state.pools.wait_s(every, state.now_ns())
-                if state.pools.is_quota_reached(every, state.now_ns()):
+                wait_s = state.pools.wait_s(every, state.present_ns())
+                if state.pools.is_quota_reached(every, state.present_ns()):
                     raise QuotaExceeded(
                         f"offering {name}: the account's quota is reached; tried again in {wait_s:.0f} s"
                     )
@@ -220,9 +220,9 @@ class Renting:
             for refusal in purchase.bought.refusals:
                 for pool in (refusal.pool,) if refusal.pool else order.pools:
                     if refusal.is_quota:
-                        state.pools.quota_reached(pool, state.now_ns())
+                        state.pools.quota_reached(pool, state.present_ns())
                     elif refusal.is_capacity:
-                        state.pools.refused(pool, state.now_ns())
+                        state.pools.refused(pool, state.present_ns())
                     else:
                         _log.warning("%s: %s: %s", order.offering, refusal.code, refusal.message)
         return purchase
@@ -231,9 +231,9 @@ class Renting:
         with self._state.lock:
             for pool in pools:
                 if isinstance(error, QuotaExceeded):
-                    self._state.pools.quota_reached(pool, self._state.now_ns())
+                    self._state.pools.quota_reached(pool, self._state.present_ns())
                 elif isinstance(error, InsufficientCapacity):
-                    self._state.pools.refused(pool, self._state.now_ns())
+                    self._state.pools.refused(pool, self._state.present_ns())
 
 
 def _is_for_standbys(purchase: Purchase) -> bool:

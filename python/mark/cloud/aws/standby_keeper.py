@@ -48,7 +48,7 @@ class StandbyKeeper:
         with state.lock:
             if state.closed:
                 return
-            steps = state.standbys.steps(state.artifacts, state.now_ns())
+            steps = state.standbys.steps(state.artifacts, state.present_ns())
             artifacts = dict(state.artifacts)
         for (offering, model), count in steps.create.items():
             self._create(offering, count, model, artifacts)
@@ -81,7 +81,7 @@ class StandbyKeeper:
         except CloudError as error:
             _log.warning("no %s is kept stopped for %s yet: %s", offering, model, error)
             with self._state.lock:
-                self._state.standbys.refused((offering, model), self._state.now_ns())
+                self._state.standbys.refused((offering, model), self._state.present_ns())
 
     def _change(
         self,
@@ -92,7 +92,7 @@ class StandbyKeeper:
     ) -> None:
         # They are marked before the call, so that no launch takes them meanwhile.
         with self._state.lock:
-            chosen = [machine for machine in machines if begin(machine, self._state.now_ns())]
+            chosen = [machine for machine in machines if begin(machine, self._state.present_ns())]
         if not chosen:
             return
         try:
@@ -105,4 +105,4 @@ class StandbyKeeper:
             _log.warning("%s", error)
             with self._state.lock:
                 for machine in chosen:
-                    undo(machine, self._state.now_ns())
+                    undo(machine, self._state.present_ns())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from mark.cloud.aws import tags
@@ -56,9 +57,10 @@ class Watching:
         state = self._state
         machines = self.machines()
         with state.lock:
-            now_ns = state.now_ns()
+            now_ns = state.present_ns()
             self._leave_pools(machines)
             seen = state.fleet.see(machines, now_ns)
+            state.bill.see(machines, time.time())
             orphans = [*seen.orphans, *state.standbys.see(machines, now_ns, state.is_adoptable)]
             state.pool_of.update((each.id, each.pool) for each in machines)
             for instance in seen.adopted:
@@ -122,7 +124,7 @@ class Watching:
         self._giving_back.terminate(machine for machine in machines.values() if machine is not None)
         with state.lock:
             for identity, machine in machines.items():
-                state.fleet.given_back(identity, detail, state.now_ns())
+                state.fleet.given_back(identity, detail, state.present_ns())
                 if machine is not None and state.standbys.is_one(machine):
                     state.standbys.gone(machine)
             state.announce()
@@ -130,7 +132,7 @@ class Watching:
     def _leave_pools(self, machines: Sequence[Machine]) -> None:
         for machine in machines:
             if machine.detail == TAKEN_AWAY and self._state.fleet.of_machine(machine.id) is not None:
-                self._state.pools.refused(machine.pool, self._state.now_ns())
+                self._state.pools.refused(machine.pool, self._state.present_ns())
 
     def _end_late(self, late: Sequence[Instance]) -> None:
         for instance in late:
@@ -152,7 +154,7 @@ class Watching:
     def _end_rebalanced(self) -> None:
         state = self._state
         with state.lock:
-            due = [machine for machine, at_ns in self._rebalanced.items() if at_ns <= state.now_ns()]
+            due = [machine for machine, at_ns in self._rebalanced.items() if at_ns <= state.present_ns()]
             instances = [each for each in map(state.fleet.of_machine, due) if each is not None]
         try:
             if instances:

@@ -61,9 +61,9 @@ class Metadata:
     def _allowed(self, environ: Environ, machine: Machine) -> bool:
         token = environ.get("HTTP_X_AWS_EC2_METADATA_TOKEN", "")
         if not token:
-            return machine.metadata_options["HttpTokens"] != "required"
+            return bool(machine.metadata_options["HttpTokens"] != "required")
         with self._lock:
-            return bool(self._tokens.get(token) == machine.id)
+            return self._tokens.get(token) == machine.id
 
     def _found(self, machine: Machine, path: str) -> str | None:
         if path == "latest/user-data":
