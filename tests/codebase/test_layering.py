@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app",),
     ("demo",),
     ("cli",),
-    ("__main__",),
+    ("__main__", "lambda_entry"),
 )
 RANKS = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 SIDEWAYS = {("workload", "client")}  # a load generator is a client

@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING
 
 from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.domain.device import CPU, Device, device_of
-from mark.errors import ConfigError, MarkError, ModelLoadError
+from mark.errors import ConfigError, MarkError
 from mark.worker.ending import Ending
+from mark.worker.loading import load_warm
 
 if TYPE_CHECKING:
     from mark.worker.runtimes import Model
     from mark.worker.throttle import Throttle
 
 __all__ = ["WorkerOptions", "main", "run_worker"]
-
-# Read by the math libraries when they are imported, which is why the imports below wait for it.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +65,10 @@ def run_worker(options: WorkerOptions) -> None:
     if options.exit_with_parent:
         ending.watch_parent()
     try:
-        model = _load(options)
+        model = load_warm(options.artifact, options.threads, options.device)
         asyncio.run(_serve(options, model, ending))
     finally:
         ending.remove_files()
-
-
-def _load(options: WorkerOptions) -> Model:
-    if options.threads < 1:
-        raise ConfigError(f"threads must be 1 or more, not {options.threads}")
-    for variable in _THREAD_VARIABLES:
-        os.environ[variable] = str(options.threads)
-    from mark.worker.example_inputs import warm_up
-    from mark.worker.runtimes import first_line, load_model
-
-    artifact = options.artifact
-    model = load_model(artifact, options.threads, options.device)
-    if artifact.runtime != "python":  # which may do more than compute, and prepares itself
-        try:
-            warm_up(model, artifact.signature)
-        except Exception as error:
-            raise ModelLoadError(
-                f"{artifact.source} loads, but fails on inputs of ones: {first_line(error)}"
-            ) from error
-    return model
 
 
 async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
