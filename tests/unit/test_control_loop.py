@@ -18,11 +18,13 @@ from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Retire
 from mark.domain.signature import ModelSignature, TensorSpec
+from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError
 from mark.forecast.baselines import MovingMaximum
 from mark.live import control_loop
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.recorder import MemoryRecorder
+from mark.live.worker_link import WorkerLink
 from mark.testing import FakeCloud, ManualClock
 
 OFFERING = Offering("small", Market.ON_DEMAND, price_usd_per_hour=0.1, boot_s=1.0, max_count=4)
@@ -47,6 +49,7 @@ class Dispatch:
     def __init__(self) -> None:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
+        self.links: list[WorkerLink] = []
         self.drained: list[int] = []
         self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
@@ -57,8 +60,9 @@ class Dispatch:
     def attained(self) -> tuple[int, int]:
         return self.ended
 
-    def add_worker(self, worker: int, link: object, spec: object) -> None:
-        self.workers[worker] = link.address  # type: ignore[attr-defined]
+    def add_worker(self, worker: int, link: WorkerLink, spec: object) -> None:
+        self.workers[worker] = link.address
+        self.links.append(link)
 
     async def remove_worker(self, worker: int) -> None:
         self.workers.pop(worker)
@@ -172,6 +176,20 @@ async def test_an_instance_is_linked_once_it_is_ready(world: World) -> None:
 
     assert list(world.dispatch.workers.values()) == ["fake:small-1"]
     assert world.loop.instances[0].state is InstanceState.READY
+
+
+async def test_a_link_shows_what_a_cloud_of_mutual_tls_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link_tls(cloud: SteppingCloud) -> TlsIdentity:
+        return TlsIdentity(b"", b"", b"", "worker.c.mark")
+
+    monkeypatch.setattr(SteppingCloud, "link_tls", link_tls, raising=False)
+    world = World()
+    await world.until(lambda: bool(world.dispatch.links))
+
+    tls = world.dispatch.links[0]._tls
+    assert tls is not None
+    assert tls().peer_name == "worker.c.mark"
+    await world.end()
 
 
 async def test_a_crashed_instance_is_unlinked_and_replaced(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from mark.cli.aws import aws
 from mark.cli.chaos import chaos
 from mark.cli.compare import compare
 from mark.cli.demo import demo
@@ -34,3 +35,4 @@ for command in (serve, worker, load, status, tune, profile, plan, simulate, comp
 app.add_typer(trace)
 app.add_typer(forecast)
 app.add_typer(chaos)
+app.add_typer(aws)

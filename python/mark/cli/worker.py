@@ -44,6 +44,12 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     threads: Annotated[int, typer.Option(help="Compute threads.")] = 1,
     cpu_share: Annotated[float, typer.Option(help="Share of the machine to use, in (0, 1].")] = 1.0,
     device: Annotated[str, typer.Option(help="What to compute on: cpu, cuda or cuda:N.")] = "cpu",
+    tls_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mutual TLS by certificate.pem, key.pem and authorities.pem in it; read anew as they change."
+        ),
+    ] = None,
 ) -> None:
     """Serve one model in this process over the Open Inference Protocol, until Ctrl-C or SIGTERM.
 
@@ -73,7 +79,11 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             "source": source,
         }
     )
-    run_worker(WorkerOptions(artifact, address=address, threads=threads, cpu_share=cpu_share, device=placed))
+    run_worker(
+        WorkerOptions(
+            artifact, address=address, threads=threads, cpu_share=cpu_share, device=placed, tls_folder=tls_folder
+        )
+    )
 
 
 def _artifact(data: dict[str, Any]) -> ModelArtifact:

@@ -17,7 +17,7 @@ from mark.domain.plan import Decision, Launch
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.worker_link import WorkerLink
-from mark.ports import Clock, Cloud, Recorder
+from mark.ports import Clock, Cloud, Recorder, SecuresLinks
 
 __all__ = ["ControlLoop", "ControlLoopParams"]
 
@@ -63,6 +63,7 @@ class ControlLoop:
         self._artifact = artifact
         self._model = artifact.signature.name
         self._cloud = cloud
+        self._tls = cloud.link_tls if isinstance(cloud, SecuresLinks) else None
         self._dispatch = dispatch
         self._specs = specs
         self._worker_ids = worker_ids
@@ -128,7 +129,7 @@ class ControlLoop:
         if change.is_ready and after.address is not None and after.id not in self._fleet.draining:
             worker = self._linked[after.id] = self._worker_ids()
             signature = self._artifact.signature
-            link = WorkerLink(after.address, signature.name, signature.version)
+            link = WorkerLink(after.address, signature.name, signature.version, self._tls)
             self._dispatch.add_worker(worker, link, self._specs[after.offering])
         if change.is_noticed and after.taken_at_ns is not None:
             left_s = (after.taken_at_ns - clock.now_ns()) / 1e9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import cast
 
@@ -11,8 +12,11 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from mark.domain.tls import TlsIdentity
+from mark.errors import CloudError
 from mark.protocol import messages
 from mark.protocol.statuses import LINK_CODES
+from mark.protocol.tls import channel_credentials, channel_options
 
 __all__ = ["LinkFailed", "ModelRaised", "WorkerLink"]
 
@@ -22,6 +26,17 @@ _log = logging.getLogger(__name__)
 _PROBE_FIRST_S = 0.05
 _PROBE_MAX_S = 1.0
 _PROBE_TIMEOUT_S = 2.0
+_REPLACED_S = 60.0  # what is in flight on a channel whose certificate was replaced may end in so long
+
+# Batches may be larger than one client's message: the bound is the queue's, not gRPC's.
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 
 
 class LinkFailed(Exception):
@@ -39,25 +54,27 @@ class ModelRaised(Exception):
 class WorkerLink:
     """A channel to one worker, ours or any server of the Open Inference Protocol.
 
-    Thread safety: belongs to one event loop.
+    With `tls`, the channel is made when the worker is asked whether it is ready, and made again when it is asked after
+    the identity was replaced; a connection that stands is left alone.
+
+    Thread safety: belongs to one event loop; `tls` is called on threads.
     """
 
-    def __init__(self, address: str, model: str, version: str) -> None:
+    def __init__(self, address: str, model: str, version: str, tls: Callable[[], TlsIdentity] | None = None) -> None:
         self.address = address
-        # Batches may be larger than one client's message: the bound is the queue's, not gRPC's.
-        options = [
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-        ]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
-        self._infer = self._channel.unary_unary(messages.MODEL_INFER)
-        self._model_ready = self._channel.unary_unary(messages.MODEL_READY)
         self.last_probe = "not asked yet"  # why it is not ready, in words
         self._ready_request = messages.ModelReadyRequest(name=model, version=version).SerializeToString()
+        self._tls = tls
+        self._identity: TlsIdentity | None = None
+        self._replaced: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        self._channel: grpc.aio.Channel | None = None
+        if tls is None:
+            self._use(grpc.aio.insecure_channel(address, options=_OPTIONS))
+
+    def _use(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._infer = channel.unary_unary(messages.MODEL_INFER)
+        self._model_ready = channel.unary_unary(messages.MODEL_READY)
 
     async def send(self, batch: bytes, timeout_s: float) -> bytes:
         """Send one ModelInferRequest and return the ModelInferResponse.
@@ -66,6 +83,8 @@ class WorkerLink:
             LinkFailed: no answer, for a reason that is not the batch's.
             ModelRaised: the worker refused this batch, or its model failed on it.
         """
+        if self._channel is None:
+            raise LinkFailed(f"worker {self.address}: {self.last_probe}")
         try:
             return cast(bytes, await self._infer(batch, timeout=timeout_s))
         except grpc.aio.AioRpcError as error:
@@ -84,16 +103,36 @@ class WorkerLink:
 
     async def _is_ready(self) -> bool:
         try:
+            await self._secure()
             answer = await self._model_ready(self._ready_request, timeout=_PROBE_TIMEOUT_S)
             is_ready = bool(messages.ModelReadyResponse.FromString(answer).ready)
             self._probed("ready" if is_ready else "it answers that it is not ready")
         except grpc.aio.AioRpcError as error:
             self._probed(f"{error.code().name}: {error.details()}")
             return False
+        except CloudError as error:
+            self._probed(f"no certificate to show to it: {error}")
+            return False
         except DecodeError:
             self._probed("its answer is not of the Open Inference Protocol")
             return False
         return is_ready
+
+    async def _secure(self) -> None:
+        """Make the channel, or another one when the identity was replaced since."""
+        if self._tls is None:
+            return
+        identity = await asyncio.to_thread(self._tls)
+        if identity == self._identity:
+            return
+        replaced, self._identity = self._channel, identity
+        options = [*_OPTIONS, *channel_options(identity)]
+        self._use(grpc.aio.secure_channel(self.address, channel_credentials(identity), options=options))
+        if replaced is not None:
+            # Not at once: that would cancel who waits for a batch, instead of failing it.
+            task = asyncio.get_running_loop().create_task(replaced.close(_REPLACED_S))
+            self._replaced[task] = replaced
+            task.add_done_callback(lambda done: self._replaced.pop(done, None))
 
     def _probed(self, finding: str) -> None:
         if finding != self.last_probe:
@@ -104,7 +143,13 @@ class WorkerLink:
 
     async def close(self) -> None:
         """Close the channel; calls in flight fail."""
-        await self._channel.close()
+        replaced = dict(self._replaced)
+        for task in replaced:
+            task.cancel()
+        await asyncio.gather(*replaced, return_exceptions=True)
+        for channel in (*replaced.values(), self._channel):
+            if channel is not None:
+                await channel.close()
 
     async def __aenter__(self) -> WorkerLink:
         return self

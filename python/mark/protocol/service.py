@@ -80,6 +80,7 @@ async def make_server(
     control: ControlService | None = None,
     message_bytes_max: int = 64 << 20,
     concurrent_calls_max: int | None = None,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, str]:
     """Make a server and bind it, not yet started; returns it with the address that it is bound to.
 
@@ -89,6 +90,7 @@ async def make_server(
         control: what answers mark's control service, if anything does.
         message_bytes_max: larger messages are refused with RESOURCE_EXHAUSTED.
         concurrent_calls_max: calls beyond it are refused with RESOURCE_EXHAUSTED.
+        credentials: what it shows to clients and asks of them; None for connections without TLS.
 
     Raises:
         ConfigError: the address is in use or cannot be bound.
@@ -111,7 +113,9 @@ async def make_server(
     health = Health(inference.server_ready, (messages.INFERENCE_SERVICE,))
     server.add_generic_rpc_handlers((_Handlers(_methods(inference, control, health)),))
     try:
-        port = server.add_insecure_port(address)
+        port = (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
     except RuntimeError as error:
         raise ConfigError(f"cannot listen at {address}: the address is in use or not of this machine") from error
     bound = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"

@@ -21,6 +21,8 @@ from mark.worker.ending import Ending
 from mark.worker.loading import load_warm
 
 if TYPE_CHECKING:
+    import grpc
+
     from mark.worker.runtimes import Model
     from mark.worker.throttle import Throttle
 
@@ -41,6 +43,8 @@ class WorkerOptions:
         exit_with_parent: end as on SIGTERM when stdin ends, so that no worker outlives the router that started it.
         device: what the model computes on.
         grace_s: how long a stopping worker finishes what it has accepted; a batch that takes longer ends with it.
+        tls_folder: its certificate, key and authorities, see `TlsFolder`; clients must show a certificate of these.
+            None for connections without TLS.
     """
 
     artifact: ModelArtifact
@@ -52,6 +56,7 @@ class WorkerOptions:
     grace_s: float = 5.0
     baseline_share: float = 1.0
     credits_s: float | None = None
+    tls_folder: Path | None = None
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -59,19 +64,30 @@ def run_worker(options: WorkerOptions) -> None:
 
     Raises:
         ModelLoadError: the model does not load.
-        ConfigError: the address is in use, or an option makes no sense.
+        ConfigError: the address is in use, a file of the TLS folder is bad, or an option makes no sense.
     """
     ending = Ending(options.address, options.grace_s)
     if options.exit_with_parent:
         ending.watch_parent()
     try:
+        credentials = _credentials(options)
         model = load_warm(options.artifact, options.threads, options.device)
-        asyncio.run(_serve(options, model, ending))
+        asyncio.run(_serve(options, model, credentials, ending))
     finally:
         ending.remove_files()
 
 
-async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
+def _credentials(options: WorkerOptions) -> grpc.ServerCredentials | None:
+    if options.tls_folder is None:
+        return None
+    from mark.protocol.tls import TlsFolder
+
+    return TlsFolder(options.tls_folder).server_credentials()
+
+
+async def _serve(
+    options: WorkerOptions, model: Model, credentials: grpc.ServerCredentials | None, ending: Ending
+) -> None:
     from mark.protocol.service import make_server
     from mark.worker.servicer import WorkerService
 
@@ -90,7 +106,7 @@ async def _serve(options: WorkerOptions, model: Model, ending: Ending) -> None:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     # Batches may be larger than one client's message, so the worker sets no limit of its own.
-    server, address = await make_server(options.address, service, message_bytes_max=-1)
+    server, address = await make_server(options.address, service, message_bytes_max=-1, credentials=credentials)
     ending.bound()
     await server.start()
     if not _announce(options.artifact.signature.name, address):
@@ -137,6 +153,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--exit-with-parent", action="store_true")
     parser.add_argument("--grace-s", type=float, default=5.0, help="how long a stopping worker may finish its batch")
+    parser.add_argument("--tls-folder", type=Path, default=None, help="certificate.pem, key.pem and authorities.pem")
     options = parser.parse_args(arguments)
     try:
         artifact = artifact_from_json(options.artifact)
@@ -156,6 +173,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
         grace_s=options.grace_s,
         baseline_share=options.baseline_share,
         credits_s=options.credits_s,
+        tls_folder=options.tls_folder,
     )
 
 

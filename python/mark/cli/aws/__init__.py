@@ -1,0 +1,14 @@
+"""`mark aws`: set up, look at and take down what runs on AWS."""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["aws"]
+
+aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
+
+
+@aws.callback()
+def _aws() -> None:
+    """Run on AWS: set up, look at, take down."""

@@ -1,0 +1,156 @@
+"""Mutual TLS of connections between router and worker: whom each end shows itself as, and whom it trusts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from mark.domain.tls import TlsIdentity
+from mark.errors import ConfigError
+
+__all__ = [
+    "AUTHORITIES",
+    "CERTIFICATE",
+    "KEY",
+    "TlsFolder",
+    "channel_credentials",
+    "channel_options",
+    "write_tls_folder",
+]
+
+_log = logging.getLogger(__name__)
+
+CERTIFICATE: Final = "certificate.pem"
+KEY: Final = "key.pem"
+AUTHORITIES: Final = "authorities.pem"
+_FILES = (CERTIFICATE, KEY, AUTHORITIES)
+
+_Stamp = tuple[tuple[int, int, int], ...]  # of each file: which one it is, when it was written, how long it is
+
+
+def channel_credentials(identity: TlsIdentity) -> grpc.ChannelCredentials:
+    """What a router connects to workers with."""
+    return grpc.ssl_channel_credentials(identity.authorities_pem, identity.key_pem, identity.certificate_pem)
+
+
+def channel_options(identity: TlsIdentity) -> list[tuple[str, str]]:
+    """Options of such a channel: workers are known by the name of their cluster, not by their address."""
+    return [("grpc.ssl_target_name_override", identity.peer_name)]
+
+
+def write_tls_folder(folder: Path, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes) -> None:
+    """Write, or replace, what `TlsFolder` reads. Each file is whole at all times; only its owner reads the key.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for name, pem in ((AUTHORITIES, authorities_pem), (CERTIFICATE, certificate_pem), (KEY, key_pem)):
+        part = folder / f".{name}.part"
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - its mode
+            file.write(pem)
+        part.replace(folder / name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    certificate: bytes
+    key: bytes = field(repr=False)
+    authorities: bytes
+
+    def configuration(self) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.authorities)
+
+
+class TlsFolder:
+    """A worker's certificate, key and authorities: three files, read anew when they change.
+
+    They are looked at when somebody connects, so what replaces them holds from the next connection on, and those that
+    are open stay. A replacement that does not belong together yet, or is wrong, changes nothing, and is told once.
+
+    Thread safety: every method may be called from any thread; gRPC asks on its own.
+
+    Invariants:
+        - what was read last and belonged together is what is shown;
+        - `_used`, `_refused` and `_told` are touched only with `_lock` held.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read the folder.
+
+        Raises:
+            ConfigError: a file is missing or wrong; the message names it.
+        """
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._used: _Stamp = ()
+        self._refused: _Stamp = ()
+        self._told = ""
+        self._first = self._read()
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """What a server of this folder shows; a client without a certificate of its authorities is refused."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._first.configuration(), self._fetch, require_client_authentication=True
+        )
+
+    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        """What replaces the present files, None when nothing does: gRPC asks this at every new connection."""
+        with self._lock:
+            try:
+                stamp = self._stamp()
+                if stamp in {self._used, self._refused}:
+                    return None
+                self._refused = stamp  # until it has been read
+                return self._read().configuration()
+            except ConfigError as error:
+                if str(error) != self._told:
+                    _log.warning("what was read before stays in use: %s", error)
+                self._told = str(error)
+                return None
+
+    def _read(self) -> _Files:
+        stamp = self._stamp()
+        try:
+            files = _Files(*((self._folder / name).read_bytes() for name in _FILES))
+        except OSError as error:
+            raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+        self._check(files)
+        if self._stamp() != stamp:
+            raise ConfigError(f"{self._folder}: is being replaced just now")
+        self._used = stamp
+        return files
+
+    def _stamp(self) -> _Stamp:
+        try:
+            found = [(self._folder / name).stat() for name in _FILES]
+        except OSError as error:
+            raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+    def _check(self, files: _Files) -> None:
+        """Refuse what gRPC would refuse late, with no word about why."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for name, pem in ((CERTIFICATE, files.certificate), (AUTHORITIES, files.authorities)):
+            try:
+                context.load_verify_locations(cadata=pem.decode("ascii"))
+            except (ssl.SSLError, ValueError) as error:
+                raise ConfigError(f"{self._folder / name}: holds no certificate in PEM") from error
+        try:
+            # Told no password: it would ask for one at the terminal.
+            context.load_cert_chain(self._folder / CERTIFICATE, self._folder / KEY, password="")
+        except ssl.SSLError as error:
+            if "MISMATCH" in str(error):
+                raise ConfigError(
+                    f"{self._folder}: {CERTIFICATE} and {KEY} do not belong together; write both anew"
+                ) from error
+            raise ConfigError(f"{self._folder / KEY}: holds no private key in PEM that is not encrypted") from error
+        except OSError as error:
+            raise ConfigError(f"cannot read {self._folder / KEY}: {error.strerror}") from error
