@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from mark.worker.function import FunctionService, process_age_s
 SIGNATURE = ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),), 4)
 MODEL = """\
 import os
+import subprocess
+import sys
 
 
 def double():
@@ -212,3 +216,9 @@ def test_a_model_that_fails_is_told_from_one_that_refuses() -> None:
 
     assert error["code"] == "INTERNAL"
     assert len(error["message"]) < 1000
+
+
+def test_a_function_starts_without_what_only_servers_need() -> None:
+    code = "import sys, mark.lambda_entry, mark.worker.inference; sys.exit(len({'grpc', 'boto3'} & set(sys.modules)))"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

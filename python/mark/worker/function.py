@@ -15,6 +15,7 @@ from typing import Any
 
 from mark.domain.artifact import ModelArtifact
 from mark.errors import InvalidRequest, ModelFailed, RequestError
+from mark.protocol.error_names import details_of, status_name_of
 
 __all__ = ["ANSWER_BYTES_MAX", "FunctionService", "load_function", "process_age_s"]
 
@@ -116,6 +117,4 @@ def _message_of(event: Mapping[str, Any]) -> bytes:
 
 
 def _described(error: RequestError) -> dict[str, str]:
-    from mark.protocol.statuses import details_of, status_of  # not before the threads are set
-
-    return {"code": status_of(error).name, "message": details_of(error)}
+    return {"code": status_name_of(error), "message": details_of(error)}

@@ -10,7 +10,7 @@ from mark._core import InferRequest, RequestFaultInfo, parse_infer_request, writ
 from mark._core import ModelSignature as CoreSignature
 from mark.domain.signature import ModelSignature
 from mark.errors import ModelFailed
-from mark.protocol.statuses import error_of_fault
+from mark.protocol.error_names import error_of_fault
 from mark.protocol.tensors import array_of, datatype_of, raw_of
 from mark.worker.runtimes import Arrays, Model, first_line
 
