@@ -14,6 +14,7 @@ from mark.cloud.spot_market import SpotMarket, SpotMarketParams
 from mark.cloud.stopped_machines import StoppedMachine, StoppedMachines
 from mark.cloud.worker_process import WorkerProcess
 from mark.domain.artifact import ModelArtifact
+from mark.domain.cost import cost_usd
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -140,6 +141,10 @@ class LocalCloud:
         """Every instance ever rented, oldest first."""
         with self._lock:
             return tuple(self._instances.values())
+
+    def spent_usd(self) -> float:
+        """What every instance has cost so far."""
+        return cost_usd(self.list_instances(), self._offerings, self._clock.now_ns())
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""

@@ -40,8 +40,8 @@ NoNewPrivileges=yes
 ProtectHome=yes
 RuntimeDirectory=mark
 RuntimeDirectoryMode=0700
-CacheDirectory=mark
-Environment=HOME=/var/cache/mark TMPDIR=/var/cache/mark PYTHONUNBUFFERED=1
+StateDirectory=mark
+Environment=HOME=/var/lib/mark TMPDIR=/var/lib/mark PYTHONUNBUFFERED=1
 
 [Install]
 WantedBy=multi-user.target

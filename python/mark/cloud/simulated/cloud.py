@@ -106,7 +106,7 @@ class SimulatedCloud:
         self.catch_up()
         return self._changes
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - nothing takes time to end
         """Give everything back."""
         self.catch_up()
         for identity in list(self._alive):
@@ -151,6 +151,10 @@ class SimulatedCloud:
     def sell_out(self, name: str, until_ns: int) -> None:
         """Sell nothing of an offering or a pool until then."""
         self._spot.sell_out(name, until_ns)
+
+    def spent_usd(self) -> float:
+        """What every instance has cost so far, and what else was billed."""
+        return sum(self.usd(market) for market in Market)
 
     def bill(self, market: Market, usd: float) -> None:
         """Add something to the bill that is no instance's time."""
