@@ -13,8 +13,9 @@ pytest.importorskip("boto3")
 
 from botocore.exceptions import ClientError
 
+from mark.cloud.aws.pools import Pool
 from mark.cloud.aws.price_lists import on_demand_price, spot_prices
-from mark.cloud.aws.prices import BUILT_IN_AT_S, PriceBook
+from mark.cloud.aws.prices import BUILT_IN_AT_S, PresentPrices
 from mark.cloud.aws.settings import AwsOffering, AwsSettings
 from mark.domain.offering import Market, Offering
 
@@ -91,9 +92,9 @@ class Now:
         return self.s
 
 
-def book(answers: Answers, now: Now, *offerings: AwsOffering) -> PriceBook:
+def book(answers: Answers, now: Now, *offerings: AwsOffering) -> PresentPrices:
     settings = AwsSettings("c", "us-east-1", offerings or (CPU, SPOT, ONE_ZONE))
-    return PriceBook(settings, answers, now)  # type: ignore[arg-type]
+    return PresentPrices(settings, answers, now)  # type: ignore[arg-type]
 
 
 def test_before_aws_was_asked_the_configured_prices_hold_and_are_as_old_as_the_table() -> None:
@@ -101,8 +102,8 @@ def test_before_aws_was_asked_the_configured_prices_hold_and_are_as_old_as_the_t
 
     assert prices.price(CPU) == 9.0
     assert prices.age_s == 86_400.0
-    assert prices.pool_price("c5.large", "us-east-1a", Market.ON_DEMAND) == 0.085
-    assert prices.pool_price("c5.large", "us-east-1a", Market.SPOT) is None
+    assert prices.pool_price(Pool("c5.large", "us-east-1a", Market.ON_DEMAND)) == 0.085
+    assert prices.pool_price(Pool("c5.large", "us-east-1a", Market.SPOT)) is None
 
 
 def test_an_offering_costs_what_its_dearest_pool_costs() -> None:
@@ -111,7 +112,7 @@ def test_an_offering_costs_what_its_dearest_pool_costs() -> None:
 
     assert (prices.price(CPU), prices.price(SPOT), prices.price(ONE_ZONE)) == (0.17, 0.05, 0.05)
     assert prices.priced(SPOT).price_usd_per_hour == 0.05
-    assert prices.pool_price("c5a.large", "us-east-1a", Market.SPOT) == 0.04
+    assert prices.pool_price(Pool("c5a.large", "us-east-1a", Market.SPOT)) == 0.04
     assert prices.age_s == 0.0
 
 
@@ -135,7 +136,7 @@ def test_only_the_zones_of_the_offerings_count() -> None:
     prices.refresh()
 
     assert prices.price(ONE_ZONE) == 0.05
-    assert prices.pool_price("c5.large", "us-east-1f", Market.SPOT) is None
+    assert prices.pool_price(Pool("c5.large", "us-east-1f", Market.SPOT)) is None
 
 
 def test_on_demand_prices_are_asked_for_once_a_day_and_spot_prices_every_five_minutes() -> None:
@@ -178,7 +179,7 @@ def test_a_type_without_a_price_leaves_the_configured_one() -> None:
     prices.refresh()
 
     assert (prices.price(CPU), prices.price(SPOT)) == (9.0, 9.0)
-    assert prices.pool_price("c5.large", "", Market.ON_DEMAND) == 0.085
+    assert prices.pool_price(Pool("c5.large", "", Market.ON_DEMAND)) == 0.085
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from mark.domain.artifact import ModelArtifact
 from mark.domain.cost import cost_usd
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
@@ -145,7 +145,7 @@ class FakeCloud:
             self._changes += 1
         taken_at_ns = instance.taken_at_ns
         if taken_at_ns is not None and taken_at_ns <= self._clock.now_ns() and instance.state is not InstanceState.GONE:
-            instance = self._gone(instance, "taken away by the cloud", taken_at_ns)
+            instance = self._gone(instance, TAKEN_AWAY, taken_at_ns)
         return instance
 
     def _end(self, identity: InstanceId, detail: str) -> None:

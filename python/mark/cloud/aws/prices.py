@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from mark.cloud.aws.errors import translated
+from mark.cloud.aws.pools import Pool
 from mark.cloud.aws.price_lists import on_demand_prices, spot_prices
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings
@@ -17,22 +18,24 @@ from mark.cloud.catalog.aws_us_east_1 import AWS_US_EAST_1
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError
 
-__all__ = ["BUILT_IN_AT_S", "PriceBook"]
+__all__ = ["BUILT_IN_AT_S", "PresentPrices"]
 
 _log = logging.getLogger(__name__)
 
 BUILT_IN_AT_S = datetime(2026, 7, 20, tzinfo=timezone.utc).timestamp()  # of the table that mark comes with
 _ON_DEMAND_S = 86_400.0  # AWS changes these a few times a year
+_EARLY_SHARE = 0.05  # of the time between two calls: whoever calls at that pace must not come a moment too soon
 _PRICING_REGION = "us-east-1"  # the Price List API answers in few regions, for all of them
 
 
-class PriceBook:
+class PresentPrices:
     """The prices of a cluster's offerings: first those of the configuration, then what AWS last said.
 
     An offering costs as much as the dearest pool, a type in a zone, that it may be bought from: EC2 chooses the
     pool, so a plan at that price never costs more than it said. For a cheaper plan, name fewer types or zones.
 
-    What cannot be had is kept from the last time. A book knows no clock but the one that it is given.
+    What cannot be had is kept from the last time.
+    It knows no clock but the one that it is given. Implements `PriceBook` and `PoolPrices`.
 
     Thread safety: every method may be called from any thread. Only `refresh` waits for AWS, and holds no lock then.
 
@@ -67,14 +70,14 @@ class PriceBook:
         """What the planner is told of the offering."""
         return replace(offering.offering, price_usd_per_hour=self.price(offering))
 
-    def pool_price(self, instance_type: str, zone: str, market: Market) -> float | None:
+    def pool_price(self, pool: Pool) -> float | None:
         """Dollars per hour of one type in one zone now; None when nobody said."""
         with self._lock:
-            if market is Market.SPOT:
-                return self._spot.get((instance_type, zone))
-            if instance_type in self._on_demand:
-                return self._on_demand[instance_type]
-        entry = AWS_US_EAST_1.entry(instance_type)
+            if pool.market is Market.SPOT:
+                return self._spot.get((pool.instance_type, pool.zone))
+            if pool.instance_type in self._on_demand:
+                return self._on_demand[pool.instance_type]
+        entry = AWS_US_EAST_1.entry(pool.instance_type)
         return None if entry is None else entry.on_demand_usd_per_hour
 
     @property
@@ -154,12 +157,13 @@ class PriceBook:
 
     def _due(self, market: Market) -> bool:
         now_s, again_s = self._now_s(), self._settings.rhythm.prices_s
+        early_s = _EARLY_SHARE * again_s
         with self._lock:
             known_at_s = self._spot_at_s if market is Market.SPOT else self._on_demand_at_s
             lasts_s = again_s if market is Market.SPOT else max(again_s, _ON_DEMAND_S)
-            if known_at_s is not None and now_s - known_at_s < lasts_s:
+            if known_at_s is not None and now_s - known_at_s < lasts_s - early_s:
                 return False
-            if market in self._asked_s and now_s - self._asked_s[market] < again_s:
+            if market in self._asked_s and now_s - self._asked_s[market] < again_s - early_s:
                 return False
             self._asked_s[market] = now_s
             return True

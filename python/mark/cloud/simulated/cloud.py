@@ -14,7 +14,7 @@ from mark.cloud.simulated.behaviour import CloudBehaviour
 from mark.cloud.simulated.billing import Billing
 from mark.cloud.spot_market import SpotMarket
 from mark.domain.artifact import ModelArtifact
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
@@ -182,7 +182,7 @@ class SimulatedCloud:
     def _happen(self, identity: InstanceId, at_ns: int) -> None:
         instance = self._alive[identity]
         if instance.taken_at_ns is not None and instance.taken_at_ns <= at_ns:
-            self._end(identity, "taken away by the cloud", at_ns)
+            self._end(identity, TAKEN_AWAY, at_ns)
         elif instance.state is InstanceState.PENDING:
             self._put(replace(instance, state=InstanceState.READY, ready_at_ns=at_ns, address=f"simulated:{identity}"))
 

@@ -1,0 +1,181 @@
+"""A whole AWS in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from mark.testing.aws.computers import Computers
+from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
+from mark.testing.aws.faults import Fault, Faults
+from mark.testing.aws.front import Front
+from mark.testing.aws.guard import Guard
+from mark.testing.aws.instances import Instances
+from mark.testing.aws.launching import Launching
+from mark.testing.aws.machines import Machines
+from mark.testing.aws.params import FakeAwsParams
+from mark.testing.aws.pools import Pools, SpotPrices
+from mark.testing.aws.routes import ec2_operations
+from mark.testing.aws.timers import Timers
+
+__all__ = ["FakeAws"]
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class FakeAws:
+    """AWS on a loopback address, by moto and by what moto lacks, with faults on request.
+
+    Moto keeps its state in the process, so a process holds one fake at a time; it begins empty.
+
+    Thread safety: every method may be called from any thread.
+
+    Raises:
+        RuntimeError: this process has one already.
+    """
+
+    def __init__(self, params: FakeAwsParams | None = None) -> None:
+        self.params = params or FakeAwsParams()
+        if not _ONE_AT_A_TIME.acquire(blocking=False):
+            raise RuntimeError("this process runs a fake AWS already; close it first")
+        self._closed = False
+        BackendDict.reset()
+        reset_model_data()
+        self._faults = Faults()
+        self._front = Front(DomainDispatcherApplication(create_backend_app), self.params.region, self._faults)
+        try:
+            self._server: BaseWSGIServer = make_server(
+                "127.0.0.1", self.params.port, self._front, threaded=True, request_handler=_QuietHandler
+            )
+        except BaseException:
+            _ONE_AT_A_TIME.release()
+            raise
+        self._timers = Timers()
+        self._guard = Guard()
+        self._computers = Computers(self.params, self.endpoint_url, self._guard)
+        self._machines = Machines(self.params, self._timers, self._computers)
+        self._pools = Pools(self.params)
+        self._prices = SpotPrices(self.params)
+        self._state = Ec2State(self.params, self._machines)
+        self._route()
+        self._thread = threading.Thread(target=self._serve, name="fake-aws", daemon=True)
+        self._thread.start()
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which boto3 and the AWS command line talk to it as its owner."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.params.region,
+            "AWS_DEFAULT_REGION": self.params.region,
+            "AWS_ACCESS_KEY_ID": "AKIAFAKEOWNER",
+            "AWS_SECRET_ACCESS_KEY": "fake",
+        }
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often each operation was called so far, as "ec2:DescribeInstances"."""
+        return self._front.calls
+
+    def fail(
+        self,
+        operation: str,
+        code: str,
+        *,
+        times: int | None = 1,
+        instance_type: str | None = None,
+        zone: str | None = None,
+        after: bool = False,
+    ) -> None:
+        """Fail calls.
+
+        Args:
+            operation: "ec2:RunInstances", or "RunInstances" of whatever service.
+            code: AWS's code, such as "RequestLimitExceeded".
+            times: so many calls; None for every one from now on.
+            instance_type: fail only launches and starts of this type; CreateFleet goes on with other pools, and names
+                the error among its Errors.
+            zone: likewise.
+            after: do the operation, and lose its answer.
+        """
+        self._faults.add(Fault(operation, code, times, instance_type or "", zone or "", after))
+
+    def clear_faults(self) -> None:
+        """Forget the faults that are still to come."""
+        self._faults.clear()
+
+    def sell_out(self, instance_type: str, zone: str | None = None, available: int | None = 0) -> None:
+        """Leave so many instances of a type in a zone to be had; None for as many as anyone wants."""
+        with self._machines.lock:
+            self._pools.sell_out(instance_type, zone, available)
+
+    def set_spot_price(self, instance_type: str, zone: str, usd: float, at_s: float | None = None) -> None:
+        """The spot price from now on, or from another time (seconds since the epoch) on."""
+        self._prices.set(instance_type, zone, usd, at_s)
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Every instance, the terminated ones too, as DescribeInstances shows them."""
+        with self._machines.lock:
+            return [machine.described(ACCOUNT) for machine in self._machines.all()]
+
+    def console(self, instance_id: str) -> str:
+        """What an instance's processes printed."""
+        return self._computers.console(instance_id)
+
+    def root(self, instance_id: str) -> Path:
+        """The folder that is an instance's disk; gone when it is terminated."""
+        return self._computers.root(instance_id)
+
+    def processes(self) -> Mapping[str, int]:
+        """Instance id -> process id of those that run one."""
+        return self._computers.processes()
+
+    def close(self) -> None:
+        """End everything: no process, port or file is left."""
+        if self._closed:
+            return
+        self._closed = True
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._timers.close()
+        self._computers.close()
+        self._guard.close()
+        _ONE_AT_A_TIME.release()
+
+    def __enter__(self) -> FakeAws:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _route(self) -> None:
+        launching = Launching(self._state, self._pools, self._prices, self._faults)
+        instances = Instances(self._state, launching.check_start)
+        self._front.operations |= ec2_operations(launching, instances)
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.05)
+
+
+class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: object) -> None:
+        """Say nothing: every call is counted."""

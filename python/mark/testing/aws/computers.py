@@ -1,0 +1,155 @@
+"""The insides of instances: processes of this machine, each with a folder of its own as its disk."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mark.testing.aws.cloud_init import Unit, write_files
+from mark.testing.aws.guard import Guard
+from mark.testing.aws.machine import Machine
+from mark.testing.aws.params import FakeAwsParams
+
+__all__ = ["INSTANCE_KEY", "Computers", "process_environment"]
+
+_LOGGER = logging.getLogger(__name__)
+
+INSTANCE_KEY = "AKIAFAKEINSTANCE"
+"""The access key of the processes of instances and functions: their roles are not the policy's that a test allows."""
+
+
+def process_environment(params: FakeAwsParams, endpoint_url: str) -> dict[str, str]:
+    """The environment of a process that talks to the fake as if it ran on AWS."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    return inherited | {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_REGION": params.region,
+        "AWS_DEFAULT_REGION": params.region,
+        "AWS_ACCESS_KEY_ID": INSTANCE_KEY,
+        "AWS_SECRET_ACCESS_KEY": "fake",
+        "AWS_EC2_METADATA_DISABLED": "false",
+        **params.environment,
+    }
+
+
+class Computers:
+    """Implements `mark.testing.aws.machines.Computer` with processes.
+
+    Thread safety: every method may be called from any thread.
+
+    Invariants: `_running` holds exactly the processes that were started and not yet seen to end; touched with `_lock`.
+    """
+
+    def __init__(self, params: FakeAwsParams, endpoint_url: str, guard: Guard) -> None:
+        self._params = params
+        self._endpoint_url = endpoint_url
+        self._guard = guard
+        self._lock = threading.Lock()
+        self._disks = Path(tempfile.mkdtemp(prefix="mark-fake-aws-"))
+        self._units: dict[str, Unit | None] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, machine: Machine, ended: Callable[[], None]) -> None:
+        """Boot: the first time by the user data, later from what they left on the disk."""
+        if not self._params.boots:
+            return
+        root = self._disks / machine.id
+        if machine.id not in self._units:
+            root.mkdir()
+            try:
+                self._units[machine.id] = write_files(machine.spec.settings.get("UserData") or "", root)
+            except ValueError as error:
+                # As on EC2: the instance runs, and its console says why nothing else does.
+                self._units[machine.id] = None
+                self._log(root, f"cloud-init: {error}\n")
+        unit = self._units[machine.id]
+        if unit is None:
+            return
+        environment = process_environment(self._params, self._endpoint_url) | dict(unit.environment)
+        environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = f"{self._endpoint_url}/imds/{machine.id}"
+        self._spawn(machine.id, unit, environment, ended)
+
+    def stop(self, machine_id: str, kill: bool = False) -> bool:
+        """SIGTERM to the processes of an instance, or SIGKILL; whether none runs any more."""
+        with self._lock:
+            process = self._running.get(machine_id)
+        if process is None:
+            return True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+        return False
+
+    def forget(self, machine_id: str) -> None:
+        """Remove the disk; the console stays."""
+        for path in (self._disks / machine_id).glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def console(self, machine_id: str) -> str:
+        """What the processes of an instance printed."""
+        path = self._disks / machine_id / "console.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def root(self, machine_id: str) -> Path:
+        """The folder that is an instance's disk."""
+        return self._disks / machine_id
+
+    def processes(self) -> dict[str, int]:
+        """Instance -> its process, for those that run one."""
+        with self._lock:
+            return {name: process.pid for name, process in self._running.items()}
+
+    def close(self) -> None:
+        """Kill what runs, and remove every disk."""
+        with self._lock:
+            running = list(self._running.values())
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in running:
+            process.wait()
+        shutil.rmtree(self._disks, ignore_errors=True)
+
+    def _spawn(self, name: str, unit: Unit, environment: Mapping[str, str], ended: Callable[[], None]) -> None:
+        root = self._disks / name
+        (root / "tmp").mkdir(exist_ok=True)
+        program = self._params.program or (sys.executable, "-m", "mark")
+        with (root / "console.log").open("ab") as console:
+            process = subprocess.Popen(  # noqa: S603 - what the user data name is what an instance is for
+                [*program, *unit.command[1:]],
+                cwd=root,
+                env={**environment, "TMPDIR": str(root / "tmp")},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._guard.watch(process.pid)
+        with self._lock:
+            self._running[name] = process
+        threading.Thread(target=self._wait, args=(name, process, ended), name=f"fake-{name}", daemon=True).start()
+
+    def _wait(self, name: str, process: subprocess.Popen[bytes], ended: Callable[[], None]) -> None:
+        status = process.wait()
+        # What it left behind of its session ends with it, as on a machine that powers off.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        self._guard.release(process.pid)
+        with self._lock:
+            if self._running.get(name) is process:
+                del self._running[name]
+        self._log(self._disks / name, f"systemd: main process exited, status {status}\n")
+        ended()
+
+    def _log(self, root: Path, line: str) -> None:
+        with contextlib.suppress(FileNotFoundError), (root / "console.log").open("a", encoding="utf-8") as console:
+            console.write(line)
