@@ -1,7 +1,8 @@
 """The entry point of AWS Lambda: `mark.lambda_entry.handler`, in a zip or a container image of `mark aws package`.
 
 The environment says what to serve: MARK_ARTIFACT, the model as JSON, whose `source` is a path in the package, an
-`s3://bucket/key` or `package.module:factory`; MARK_THREADS, with how many threads (1).
+`s3://bucket/key` or `package.module:factory`; MARK_THREADS, with how many threads (1). What the package has of the
+cluster's bucket under `model/`, byte for byte, is not fetched.
 
 The model is loaded when this module is imported, which AWS Lambda does before the first event. One that does not load
 raises there: the process ends, its caller is told why, and the next event tries again.
@@ -9,6 +10,7 @@ raises there: the process ends, its caller is told why, and the next event tries
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -44,11 +46,22 @@ def service_of(environment: Mapping[str, str]) -> FunctionService:
     threads = environment.get(THREADS, "1")
     if not threads.isdecimal():
         raise ConfigError(f"{THREADS} must be a whole number, not {threads!r}")
-    if artifact.source.startswith("s3://"):
+    if artifact.runtime == "python":
+        return load_function(artifact, int(threads))
+    root = Path(environment.get(_PACKAGE_ROOT, "."))
+    placed = root / artifact.source if not artifact.source.startswith("s3://") else _in_package(root, artifact.source)
+    if placed is None:
         return _downloaded(artifact, int(threads))
-    if artifact.runtime != "python":
-        artifact = replace(artifact, source=str(Path(environment.get(_PACKAGE_ROOT, ".")) / artifact.source))
-    return load_function(artifact, int(threads))
+    return load_function(replace(artifact, source=str(placed)), int(threads))
+
+
+def _in_package(root: Path, location: str) -> Path | None:
+    """The same file in the package, which is there sooner than a download: `s3://.../<sha256>/<file name>`."""
+    sha256, name = location.split("/")[-2:]
+    path = root / "model" / name
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        return None
+    return path
 
 
 def _downloaded(artifact: ModelArtifact, threads: int) -> FunctionService:

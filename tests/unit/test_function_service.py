@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -198,6 +199,16 @@ def test_a_model_of_s3_is_fetched_before_it_is_loaded_and_the_file_does_not_stay
         service_of({**environment, ARTIFACT: artifact})
 
     assert not seen[0].exists()
+
+
+def test_a_model_of_s3_that_the_package_has_is_not_fetched(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "m.onnx").write_bytes(b"no model")
+    sha256 = hashlib.sha256(b"no model").hexdigest()
+    artifact = artifact_to_json(ModelArtifact(SIGNATURE, "onnx", f"s3://bucket/models/m/{sha256}/m.onnx"))
+
+    with pytest.raises(ModelLoadError, match=str(tmp_path / "model" / "m.onnx")):
+        service_of({**environment, ARTIFACT: artifact, "LAMBDA_TASK_ROOT": str(tmp_path)})
 
 
 def test_a_location_that_is_none_is_refused() -> None:
