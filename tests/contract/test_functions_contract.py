@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 import textwrap
 import threading
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from contract.lambda_service import LambdaService
 
 from mark._core import FunctionPrice
 from mark.cloud.aws.functions import LambdaFunctions, LambdaFunctionsParams
@@ -23,6 +24,7 @@ from mark.errors import CloudError, ModelFailed, Throttled
 from mark.live.clock import SteadyClock
 from mark.ports import Functions
 from mark.testing import FakeFunctions
+from mark.testing.aws import FakeAws, FakeAwsParams
 
 PRICE = FunctionPrice(usd_per_request=1.0, usd_per_s=1000.0, quantum_ns=1_000_000)
 IDLE_S = 0.6
@@ -88,6 +90,22 @@ LAMBDA_FUNCTION = textwrap.dedent(
 )
 
 
+def create_function(session: AwsSession, name: str, script: Path) -> None:
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = session.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(script, script.name)
+    session.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Role=role,
+        Handler=f"{script.stem}.handler",
+        Code={"ZipFile": packed.getvalue()},
+        Timeout=30,
+    )
+
+
 class World:
     """Functions, and how they are made to fail."""
 
@@ -118,12 +136,13 @@ async def world(
         (tmp_path / "echoing.py").write_text(LAMBDA_FUNCTION, encoding="utf-8")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-        with LambdaService(tmp_path, "echoing", IDLE_S) as service:
-            session = AwsSession(AwsSettings("c", "us-east-1", endpoint_url=service.endpoint_url))
-            on_lambda = LambdaFunctions(session, "mark-c-m", PRICE, LambdaFunctionsParams(2, idle_s=IDLE_S))
+        with FakeAws(FakeAwsParams(function_idle_s=IDLE_S)) as aws:
+            settings = AwsSettings("c", "us-east-1", endpoint_url=aws.endpoint_url)
+            session = AwsSession(settings)
+            create_function(session, settings.function("m"), tmp_path / "echoing.py")
+            on_lambda = LambdaFunctions(session, settings.function("m"), PRICE, LambdaFunctionsParams(2, idle_s=IDLE_S))
             yield World(on_lambda, None)
             await on_lambda.close()
-        assert not [each for each in psutil.Process().children() if "echoing" in each.cmdline()]
         assert not [each for each in threading.enumerate() if each.name.startswith("mark-lambda")]
         return
     if request.param == "fake":

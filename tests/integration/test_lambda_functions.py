@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.lambda_service import LambdaService, Reply
+from integration.lambda_service import LambdaService, Reply
 
 from mark._core import FunctionPrice
 from mark.cloud.aws import functions, lambda_calls

@@ -186,7 +186,7 @@ async def measure_missing_latencies(
             if latency_ms >= model.slo.rt_max_ms:
                 raise ConfigError(
                     f"model {model.name!r}: a function takes {latency_ms:.1f} ms for one row, and rt_max_ms is "
-                    f"{model.slo.rt_max_ms:g}; give functions more threads, cpu_share or memory_gb, raise rt_max_ms, or "
+                    f"{model.slo.rt_max_ms:g}; give functions more threads, cpu_share or memory_gb, raise rt_max_ms or "
                     "leave serverless out"
                 )
             settings = settings.model_copy(update={"latency_ms": latency_ms})
