@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsSettings
 from mark.config import Config, ServerlessConfig
 from mark.domain.artifact import ModelArtifact
+from mark.errors import CloudError
 from mark.worker.example_inputs import example_request
 from mark.worker.measuring import measurement_of
 
@@ -41,28 +44,58 @@ def lambda_functions(config: Config, settings: ServerlessConfig, model: str, pri
     return LambdaFunctions(AwsSession(aws), aws.function(model), price, params)
 
 
-def deploy(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> None:
-    """Make the function of a model what the configuration says; blocks until it can be called.
+async def deploy(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> None:
+    """Make the function of a model what the configuration says, and return once it can be called.
 
-    The zip that is made here has the model in it. One that is given, and an image, may have it, too; they fetch it from
-    the cluster's bucket otherwise, so that a new model needs no new image.
+    When cancelled, its thread ends before its next look at AWS; the next deployment finishes what was begun.
 
     Raises:
         ConfigError: its code cannot be made.
         CloudError: AWS does not do it.
     """
+    stopped = threading.Event()
+
+    def sleep(pause_s: float) -> None:
+        if stopped.wait(pause_s):
+            raise CloudError("the deployment was broken off")
+
+    try:
+        await asyncio.to_thread(_deploy, config, settings, artifact, sleep)
+    finally:
+        stopped.set()
+
+
+def _deploy(
+    config: Config, settings: ServerlessConfig, artifact: ModelArtifact, sleep: Callable[[float], None]
+) -> None:
+    """Deploy; blocks.
+
+    The zip that is made here has the model in it. One that is given, and an image, may have it, too; they fetch it from
+    the cluster's bucket otherwise, so that a new model needs no new image.
+    """
     aws = aws_settings(config)
     session = AwsSession(aws)
+
+    def put(code: FunctionPackage | str, placed: ModelArtifact) -> None:
+        deployment = FunctionDeployment(
+            placed,
+            code,
+            memory_gb=settings.memory_gb,
+            timeout_s=settings.timeout_s,
+            concurrency_max=settings.concurrency_max,
+            threads=settings.threads,
+        )
+        deploy_function(session, aws, deployment, sleep)
+
     if settings.image is not None:
-        _deploy(session, aws, settings, settings.image, _in_bucket(session, aws, artifact))
+        put(settings.image, _in_bucket(session, aws, artifact))
     elif settings.package is not None:
-        package = read_zip(Path(settings.package))
-        _deploy(session, aws, settings, package, _in_bucket(session, aws, artifact))
+        put(read_zip(Path(settings.package)), _in_bucket(session, aws, artifact))
     else:
         with tempfile.TemporaryDirectory(prefix="mark-function-") as folder:
             destination = Path(folder) / "function.zip"
             made = build_zip(artifact, destination, settings.include, check_loadable=aws.endpoint_url is None)
-            _deploy(session, aws, settings, made, files_of_model(artifact)[1])
+            put(made, files_of_model(artifact)[1])
 
 
 async def measure_latency_ms(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> float:
@@ -95,21 +128,3 @@ def _in_bucket(session: AwsSession, aws: AwsSettings, artifact: ModelArtifact) -
     bucket = aws.bucket(session.account)
     stored = ModelStore(session.client("s3"), bucket).upload(artifact)
     return replace(stored, source=f"s3://{bucket}/{stored.source}")
-
-
-def _deploy(
-    session: AwsSession,
-    aws: AwsSettings,
-    settings: ServerlessConfig,
-    code: FunctionPackage | str,
-    placed: ModelArtifact,
-) -> None:
-    deployment = FunctionDeployment(
-        placed,
-        code,
-        memory_gb=settings.memory_gb,
-        timeout_s=settings.timeout_s,
-        concurrency_max=settings.concurrency_max,
-        threads=settings.threads,
-    )
-    deploy_function(session, aws, deployment)

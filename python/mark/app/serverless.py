@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -142,7 +141,7 @@ async def deploy_functions(config: Config) -> None:
     for model in config.models:
         settings, artifact = model.serverless, model.artifact()
         if settings is not None and artifact is not None:
-            await asyncio.to_thread(deploy, config, settings, artifact)
+            await deploy(config, settings, artifact)
 
 
 def function_pool_params(settings: ServerlessConfig, latency_ms: float) -> FunctionPoolParams:
