@@ -23,7 +23,8 @@ from mark.cloud.aws.models import ModelStore
 from mark.cloud.aws.objects import Objects
 from mark.domain.artifact import ModelArtifact
 from mark.domain.signature import ModelSignature, TensorSpec
-from mark.errors import CloudError, ConfigError
+from mark.domain.tls import TlsIdentity
+from mark.errors import CloudError
 from mark.protocol.certificates import is_issued_by
 from mark.protocol.tls import AUTHORITIES, CERTIFICATE, KEY, TlsFolder
 
@@ -61,13 +62,18 @@ def now() -> Now:
 
 @pytest.fixture
 def identity(s3: Any, now: Now) -> LinkIdentity:
-    return LinkIdentity(s3, BUCKET, "demo", now)
+    return LinkIdentity(lambda: s3, lambda: BUCKET, "demo", now)
 
 
 def body(s3: Any, key: str) -> bytes:
-    stored = Objects(s3, BUCKET).get(key)
+    stored = Objects(lambda: s3, lambda: BUCKET).get(key)
     assert stored is not None
     return stored.body
+
+
+def refreshed(identity: LinkIdentity) -> TlsIdentity:
+    identity.refresh()
+    return identity.link_tls()
 
 
 class TestLinkIdentity:
@@ -84,7 +90,7 @@ class TestLinkIdentity:
         for key in keys:
             assert s3.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] == "AES256"
 
-        second = LinkIdentity(s3, BUCKET, "demo", now).link_tls()
+        second = LinkIdentity(lambda: s3, lambda: BUCKET, "demo", now).link_tls()
         assert second.authorities_pem == first.authorities_pem
         assert second.key_pem != first.key_pem  # a router's key stays in its process
         assert first.key_pem not in b"".join(body(s3, key) for key in keys)
@@ -101,7 +107,7 @@ class TestLinkIdentity:
                     identity.refresh()
                 return super()._put(*arguments)
 
-        other = Racing(s3, BUCKET, "demo", now)
+        other = Racing(lambda: s3, lambda: BUCKET, "demo", now)
         assert other.link_tls().authorities_pem == identity.link_tls().authorities_pem
 
     def test_a_router_that_is_always_overtaken_gives_up(
@@ -112,15 +118,15 @@ class TestLinkIdentity:
             identity.refresh()
 
     def test_nothing_changes_while_nothing_is_due(self, s3: Any, identity: LinkIdentity, now: Now) -> None:
-        first, stored = identity.refresh(), body(s3, WORKER)
+        first, stored = refreshed(identity), body(s3, WORKER)
         now.pass_days(4)
-        assert identity.refresh() is first
+        assert refreshed(identity) is first
         assert body(s3, WORKER) == stored
 
     def test_certificates_are_renewed_before_they_end(self, s3: Any, identity: LinkIdentity, now: Now) -> None:
-        first, stored = identity.refresh(), body(s3, WORKER)
+        first, stored = refreshed(identity), body(s3, WORKER)
         now.pass_days(5)
-        second = identity.refresh()
+        second = refreshed(identity)
         assert second.certificate_pem != first.certificate_pem
         assert body(s3, WORKER) == stored
         now.pass_days(16)
@@ -140,16 +146,16 @@ class TestLinkIdentity:
         assert body(s3, TRUSTED).count(b"BEGIN CERTIFICATE") == 2
         assert is_issued_by(identity.link_tls().certificate_pem, old)
 
-        shown = identity.refresh()
+        shown = refreshed(identity)
         assert body(s3, AUTHORITY) == following
         assert is_issued_by(shown.certificate_pem, following)
         assert is_issued_by(body(s3, WORKER), following)
         assert shown.authorities_pem.count(b"BEGIN CERTIFICATE") == 2
         identity.refresh()
-        assert Objects(s3, BUCKET).get(NEXT_AUTHORITY) is None
+        assert Objects(lambda: s3, lambda: BUCKET).get(NEXT_AUTHORITY) is None
 
         now.pass_days(231)  # the old one's time is over
-        assert identity.refresh().authorities_pem.count(b"BEGIN CERTIFICATE") == 1
+        assert refreshed(identity).authorities_pem.count(b"BEGIN CERTIFICATE") == 1
         assert "PRIVATE" not in caplog.text
 
     def test_an_authority_that_is_not_yet_trusted_everywhere_does_not_issue(
@@ -173,7 +179,7 @@ class TestLinkIdentity:
 
     def test_without_a_bucket_it_says_what_makes_one(self, s3: Any, now: Now) -> None:
         with pytest.raises(CloudError, match="no bucket elsewhere: `mark aws bootstrap` makes it"):
-            LinkIdentity(s3, "elsewhere", "demo", now).link_tls()
+            LinkIdentity(lambda: s3, lambda: "elsewhere", "demo", now).link_tls()
 
 
 def crash(*_: object) -> bytes:
@@ -190,7 +196,7 @@ class TestWorkerCertificates:
         self, s3: Any, identity: LinkIdentity, now: Now, tmp_path: Path
     ) -> None:
         identity.refresh()
-        certificates = WorkerCertificates(s3, BUCKET, tmp_path)
+        certificates = WorkerCertificates(lambda: s3, lambda: BUCKET, tmp_path)
         assert certificates.refresh()
         TlsFolder(tmp_path).server_credentials()
         first = (tmp_path / CERTIFICATE).read_bytes()
@@ -206,12 +212,12 @@ class TestWorkerCertificates:
 
     def test_before_a_router_was_there_it_says_so(self, s3: Any, tmp_path: Path) -> None:
         with pytest.raises(CloudError, match=r"no s3://mark-demo/tls/worker-key\.pem: a router of this cluster"):
-            WorkerCertificates(s3, BUCKET, tmp_path).refresh()
+            WorkerCertificates(lambda: s3, lambda: BUCKET, tmp_path).refresh()
 
     def test_a_folder_that_cannot_be_written_is_said(self, s3: Any, identity: LinkIdentity, tmp_path: Path) -> None:
         identity.refresh()
         with pytest.raises(CloudError, match="cannot write certificates"):
-            WorkerCertificates(s3, BUCKET, tmp_path / "absent").refresh()
+            WorkerCertificates(lambda: s3, lambda: BUCKET, tmp_path / "absent").refresh()
 
 
 def artifact(path: Path) -> ModelArtifact:
@@ -228,52 +234,52 @@ class TestModels:
     def test_a_model_goes_up_once_and_comes_down_as_it_was(
         self, s3: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        uploaded = ModelStore(s3, BUCKET).upload(artifact(model))
+        uploaded = ModelStore(lambda: s3, lambda: BUCKET).upload(artifact(model))
         head, sha256, name = uploaded.source.rsplit("/", 2)
         assert (head, len(sha256), name) == ("models/digits", 64, "digits.onnx")
 
         with monkeypatch.context() as counted:
             counted.setattr(s3, "upload_fileobj", crash)  # another router, the same content: nothing is sent
-            assert ModelStore(s3, BUCKET).upload(artifact(model)) == uploaded
+            assert ModelStore(lambda: s3, lambda: BUCKET).upload(artifact(model)) == uploaded
 
-        fetched = ModelStore(s3, BUCKET).download(uploaded, tmp_path / "cache")
+        fetched = ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache")
         assert Path(fetched.source).read_bytes() == model.read_bytes()
         with monkeypatch.context() as counted:
             counted.setattr(s3, "download_fileobj", crash)  # a standby that starts again has it
-            assert ModelStore(s3, BUCKET).download(uploaded, tmp_path / "cache") == fetched
+            assert ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache") == fetched
 
     def test_another_content_is_another_object(self, s3: Any, model: Path) -> None:
-        store = ModelStore(s3, BUCKET)
+        store = ModelStore(lambda: s3, lambda: BUCKET)
         first = store.upload(artifact(model))
         model.write_bytes(b"other weights")
         assert store.upload(artifact(model)) != first
 
     def test_code_passes_through(self, s3: Any, tmp_path: Path) -> None:
         code = ModelArtifact(SIGNATURE, "python", "package.module:factory")
-        assert ModelStore(s3, BUCKET).upload(code) is code
-        assert ModelStore(s3, BUCKET).download(code, tmp_path) is code
+        assert ModelStore(lambda: s3, lambda: BUCKET).upload(code) is code
+        assert ModelStore(lambda: s3, lambda: BUCKET).download(code, tmp_path) is code
 
     def test_what_was_changed_on_the_way_is_refused_and_not_kept(self, s3: Any, model: Path, tmp_path: Path) -> None:
-        uploaded = ModelStore(s3, BUCKET).upload(artifact(model))
+        uploaded = ModelStore(lambda: s3, lambda: BUCKET).upload(artifact(model))
         s3.put_object(Bucket=BUCKET, Key=uploaded.source, Body=b"evil")
         with pytest.raises(CloudError, match="is not what its key says"):
-            ModelStore(s3, BUCKET).download(uploaded, tmp_path / "cache")
+            ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache")
         assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
     def test_a_kept_file_that_was_damaged_is_fetched_again(self, s3: Any, model: Path, tmp_path: Path) -> None:
-        uploaded = ModelStore(s3, BUCKET).upload(artifact(model))
-        fetched = Path(ModelStore(s3, BUCKET).download(uploaded, tmp_path / "cache").source)
+        uploaded = ModelStore(lambda: s3, lambda: BUCKET).upload(artifact(model))
+        fetched = Path(ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache").source)
         fetched.write_bytes(b"half")
-        ModelStore(s3, BUCKET).download(uploaded, tmp_path / "cache")
+        ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache")
         assert fetched.read_bytes() == model.read_bytes()
 
     def test_what_is_missing_is_one_line_that_says_what_to_do(self, s3: Any, model: Path, tmp_path: Path) -> None:
-        store = ModelStore(s3, BUCKET)
-        with pytest.raises(ConfigError, match=r"model digits: cannot read .*absent.onnx: No such file"):
+        store = ModelStore(lambda: s3, lambda: BUCKET)
+        with pytest.raises(CloudError, match=r"model digits: cannot read .*absent.onnx: No such file"):
             store.upload(artifact(tmp_path / "absent.onnx"))
         with pytest.raises(CloudError, match=r"there is no s3://mark-demo/models/digits/ab/x\.onnx: a router"):
             store.download(ModelArtifact(SIGNATURE, "onnx", "models/digits/ab/x.onnx"), tmp_path)
         with pytest.raises(CloudError, match="is no model of the bucket"):
             store.download(ModelArtifact(SIGNATURE, "onnx", "/etc/passwd"), tmp_path)
         with pytest.raises(CloudError, match="no bucket elsewhere"):
-            ModelStore(s3, "elsewhere").upload(artifact(model))
+            ModelStore(lambda: s3, lambda: "elsewhere").upload(artifact(model))

@@ -126,5 +126,5 @@ def _in_bucket(session: AwsSession, aws: AwsSettings, artifact: ModelArtifact) -
     if artifact.runtime == "python":
         return artifact
     bucket = aws.bucket(session.account)
-    stored = ModelStore(session.client("s3"), bucket).upload(artifact)
+    stored = ModelStore(lambda: session.client("s3"), lambda: bucket).upload(artifact)
     return replace(stored, source=f"s3://{bucket}/{stored.source}")

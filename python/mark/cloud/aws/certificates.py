@@ -60,7 +60,21 @@ class LinkIdentity:
     Invariants: `_identity` is replaced whole, with `_lock` held.
     """
 
-    def __init__(self, s3: Client, bucket: str, cluster: str, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        s3: Callable[[], Client],
+        bucket: Callable[[], str],
+        cluster: str,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """Ask AWS for nothing yet.
+
+        Args:
+            s3: gives a client of S3.
+            bucket: gives the name of the cluster's bucket.
+            cluster: its name.
+            now: the time, with a time zone.
+        """
         self._objects = Objects(s3, bucket)
         self._cluster = cluster
         self._now = now
@@ -74,14 +88,17 @@ class LinkIdentity:
             CloudError: it cannot be had.
         """
         identity = self._identity
-        return self.refresh() if identity is None else identity
+        return self._refreshed() if identity is None else identity
 
-    def refresh(self) -> TlsIdentity:
+    def refresh(self) -> None:
         """Make what is missing, renew what is due, and read what others renewed. Once in ten minutes will do.
 
         Raises:
             CloudError: the bucket cannot be read or written; what was read last stays.
         """
+        self._refreshed()
+
+    def _refreshed(self) -> TlsIdentity:
         with self._lock:
             try:
                 authority = self._authority()
@@ -178,7 +195,8 @@ class WorkerCertificates:
     Thread safety: belongs to one thread.
     """
 
-    def __init__(self, s3: Client, bucket: str, folder: Path) -> None:
+    def __init__(self, s3: Callable[[], Client], bucket: Callable[[], str], folder: Path) -> None:
+        """Write to a folder that is there; nothing yet."""
         self._objects = Objects(s3, bucket)
         self._folder = folder
         self._written: tuple[bytes, bytes] | None = None

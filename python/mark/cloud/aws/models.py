@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mark.cloud.aws.errors import code_of
 from mark.cloud.aws.objects import storage_error
 from mark.cloud.aws.session import Client
 from mark.domain.artifact import ModelArtifact
-from mark.errors import CloudError, ConfigError
+from mark.errors import CloudError
 
 __all__ = ["ModelStore"]
 
@@ -30,7 +31,8 @@ class ModelStore:
     Invariants: `_keys` is touched only with `_lock` held.
     """
 
-    def __init__(self, s3: Client, bucket: str) -> None:
+    def __init__(self, s3: Callable[[], Client], bucket: Callable[[], str]) -> None:
+        """Ask AWS for nothing yet."""
         self._s3 = s3
         self._bucket = bucket
         self._lock = threading.Lock()
@@ -40,8 +42,7 @@ class ModelStore:
         """Put a model's file into the bucket unless it is there, and return the artifact with its key as the source.
 
         Raises:
-            ConfigError: the file cannot be read.
-            CloudError: it is not in the bucket.
+            CloudError: the file cannot be read, or is not in the bucket.
         """
         if artifact.runtime == "python":
             return artifact
@@ -56,7 +57,7 @@ class ModelStore:
                     self._keys[seen] = key
                 return replace(artifact, source=self._keys[seen])
         except OSError as error:
-            raise ConfigError(f"model {model}: cannot read {path}: {error.strerror or error}") from error
+            raise CloudError(f"model {model}: cannot read {path}: {error.strerror or error}") from error
 
     def download(self, artifact: ModelArtifact, folder: Path) -> ModelArtifact:
         """Fetch a model's file unless the folder has it, and return the artifact with its path as the source.
@@ -87,31 +88,31 @@ class ModelStore:
     def _put(self, path: Path, key: str, size: int) -> None:
         try:
             try:
-                if self._s3.head_object(Bucket=self._bucket, Key=key)["ContentLength"] == size:
+                if self._s3().head_object(Bucket=self._bucket(), Key=key)["ContentLength"] == size:
                     return
             except ClientError as error:
                 if code_of(error) not in {"404", "NoSuchKey", "NotFound"}:
                     raise
             with path.open("rb") as file:
-                self._s3.upload_fileobj(file, self._bucket, key, ExtraArgs={"ServerSideEncryption": "AES256"})
+                self._s3().upload_fileobj(file, self._bucket(), key, ExtraArgs={"ServerSideEncryption": "AES256"})
         except (ClientError, BotoCoreError) as error:
-            raise storage_error(error, self._bucket, key) from error
+            raise storage_error(error, self._bucket(), key) from error
 
     def _fetch(self, key: str, path: Path, sha256: str) -> None:
         part = path.with_name(f"{path.name}.part")
         try:
             with part.open("wb") as file:
-                self._s3.download_fileobj(self._bucket, key, file)
+                self._s3().download_fileobj(self._bucket(), key, file)
             found = _sha256(part)
             if found != sha256:
-                raise CloudError(f"s3://{self._bucket}/{key} is not what its key says, but {found}: upload it again")
+                raise CloudError(f"s3://{self._bucket()}/{key} is not what its key says, but {found}: upload it again")
             part.replace(path)
         except (ClientError, BotoCoreError) as error:
             if code_of(error) in {"404", "NoSuchKey"}:
                 raise CloudError(
-                    f"there is no s3://{self._bucket}/{key}: a router of this cluster uploads its models when it starts"
+                    f"there is no s3://{self._bucket()}/{key}: routers upload the models that they serve"
                 ) from error
-            raise storage_error(error, self._bucket, key) from error
+            raise storage_error(error, self._bucket(), key) from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,9 +40,19 @@ class Objects:
     Thread safety: every method may be called from any thread.
     """
 
-    def __init__(self, s3: Client, bucket: str) -> None:
+    def __init__(self, s3: Callable[[], Client], bucket: Callable[[], str]) -> None:
+        """Ask AWS for nothing yet, not even which account this is."""
         self._s3 = s3
-        self.bucket = bucket
+        self._bucket = bucket
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket.
+
+        Raises:
+            CloudError: AWS does not say who is asking.
+        """
+        return self._bucket()
 
     def get(self, key: str) -> StoredObject | None:
         """Read an object; None when there is none.
@@ -50,7 +61,7 @@ class Objects:
             CloudError: it cannot be told.
         """
         try:
-            answer = self._s3.get_object(Bucket=self.bucket, Key=key)
+            answer = self._s3().get_object(Bucket=self.bucket, Key=key)
             return StoredObject(answer["Body"].read(), answer["ETag"], answer["LastModified"])
         except (ClientError, BotoCoreError) as error:
             if code_of(error) in _MISSING:
@@ -70,7 +81,7 @@ class Objects:
         """
         condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over.etag}
         try:
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, ServerSideEncryption=_ENCRYPTION, **condition)
+            self._s3().put_object(Bucket=self.bucket, Key=key, Body=body, ServerSideEncryption=_ENCRYPTION, **condition)
         except (ClientError, BotoCoreError) as error:
             # A conditional write of what was deleted since is refused as missing.
             if code_of(error) in _CHANGED | _MISSING:
@@ -85,7 +96,7 @@ class Objects:
             CloudError: it was not deleted, or it is unknown whether it was.
         """
         try:
-            self._s3.delete_object(Bucket=self.bucket, Key=key)
+            self._s3().delete_object(Bucket=self.bucket, Key=key)
         except (ClientError, BotoCoreError) as error:
             raise storage_error(error, self.bucket, key) from error
 
