@@ -15,9 +15,10 @@ from mark.app.aws import aws_settings
 from mark.app.serverless import burst_loop, deploy_functions, measure_missing_latencies
 from mark.cloud.aws import function_deployment
 from mark.cloud.aws.function_package import build_zip
+from mark.cloud.aws.policy import policy
 from mark.cloud.aws.session import AwsSession
 from mark.config import Config, parse_config
-from mark.errors import ModelFailed, Overloaded
+from mark.errors import CloudError, ModelFailed, Overloaded
 from mark.live.burst_loop import BurstLoop, GivenUp
 from mark.live.clock import SteadyClock
 from mark.protocol import messages
@@ -129,6 +130,18 @@ async def test_deploying_again_changes_nothing(aws: FakeAws, config: Config) -> 
 
     assert made == {"lambda:CreateFunction": 1, "lambda:PutFunctionConcurrency": 1}
     assert {name: aws.calls[name] for name in made} == made
+
+
+async def test_the_policy_of_a_router_is_enough_and_what_it_lacks_is_told(aws: FakeAws, config: Config) -> None:
+    document = policy("router", aws_settings(config))
+    calling = [each for each in document["Statement"] if each["Sid"] != "RunFunctions"]
+
+    aws.allow({**document, "Statement": calling})
+    await deploy_functions(config)
+    with pytest.raises(CloudError, match="not allowed"):
+        await measure_missing_latencies(config)
+    aws.allow(document)
+    await measure_missing_latencies(config)
 
 
 async def test_a_deployment_that_is_broken_off_ends_and_the_next_one_finishes_it(
