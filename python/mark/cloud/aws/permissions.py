@@ -203,7 +203,20 @@ def _router_data(names: Names) -> list[Grant]:
 
 def _router_functions(names: Names) -> list[Grant]:
     run = {"lambda:InvokeFunction": "answers bursts, and keeps functions warm"}
-    return [_grant("RunFunctions", run, (names.functions, f"{names.functions}:*"))]
+    deploy = {
+        "lambda:CreateFunction": "makes the function of a model",
+        "lambda:GetFunction": "sees whether it is what the configuration says",
+        "lambda:GetFunctionConfiguration": "waits until it can be called",
+        "lambda:ListTags": "sees whose it is",
+        "lambda:PutFunctionConcurrency": "bounds how many run at once",
+        "lambda:TagResource": "marks it as the cluster's",
+        "lambda:UpdateFunctionCode": "gives it a new model or a new mark",
+        "lambda:UpdateFunctionConfiguration": "gives it more memory or time",
+    }
+    return [
+        _grant("RunFunctions", run, (names.functions, f"{names.functions}:*")),
+        _grant("DeployFunctions", deploy, (names.functions,)),
+    ]
 
 
 def _worker(names: Names) -> list[Grant]:
