@@ -162,7 +162,8 @@ class Crashes:
         self.figures.orders[name] += 1
         self._story.append(
             f"{name} {order.load_per_s:g}: {len(before)} there, {begun} begun before, {len(self._serving())} after, "
-            f"killed at {self._killed_at or 'rest'} ({'done' if self._performed else 'refused'}), {len(leaving)} taken away"
+            f"killed at {self._killed_at or 'rest'} ({'done' if self._performed else 'refused'}), "
+            f"{len(leaving)} taken away"
         )
         # What is about to be taken away is replaced before it goes.
         self._look(max(len(before) + begun, planned) + len(leaving))
