@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from mark.testing.aws.billing import Bill, BillLine
 from mark.testing.aws.cloud import FakeAws
 from mark.testing.aws.params import DwellTimes, FakeAwsParams
 
-__all__ = ["DwellTimes", "FakeAws", "FakeAwsParams"]
+__all__ = ["Bill", "BillLine", "DwellTimes", "FakeAws", "FakeAwsParams"]

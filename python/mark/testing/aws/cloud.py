@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,17 +15,24 @@ from moto.core.model_instances import reset_model_data
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from mark.testing.aws.billing import Bill, Ledger
 from mark.testing.aws.computers import Computers
 from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
 from mark.testing.aws.faults import Fault, Faults
 from mark.testing.aws.front import Front
+from mark.testing.aws.functions import Functions
 from mark.testing.aws.guard import Guard
 from mark.testing.aws.instances import Instances
 from mark.testing.aws.launching import Launching
+from mark.testing.aws.machine import Machine
 from mark.testing.aws.machines import Machines
+from mark.testing.aws.metadata import Metadata
+from mark.testing.aws.notices import Notices
 from mark.testing.aws.params import FakeAwsParams
 from mark.testing.aws.pools import Pools, SpotPrices
 from mark.testing.aws.routes import ec2_operations
+from mark.testing.aws.spot_market import SpotMarket
+from mark.testing.aws.tagged import tagged
 from mark.testing.aws.timers import Timers
 
 __all__ = ["FakeAws"]
@@ -66,6 +74,8 @@ class FakeAws:
         self._pools = Pools(self.params)
         self._prices = SpotPrices(self.params)
         self._state = Ec2State(self.params, self._machines)
+        self._ledger = Ledger(self.params, self._prices)
+        self._functions = Functions(self.params, self.endpoint_url, self._timers, self._guard, self._ledger)
         self._route()
         self._thread = threading.Thread(target=self._serve, name="fake-aws", daemon=True)
         self._thread.start()
@@ -127,6 +137,23 @@ class FakeAws:
         """The spot price from now on, or from another time (seconds since the epoch) on."""
         self._prices.set(instance_type, zone, usd, at_s)
 
+    def interrupt(self, instance_ids: Iterable[str], notice_s: float = 120.0) -> None:
+        """Take spot instances away after so long, told by the metadata service and to EventBridge's queues at once."""
+        self._spot.interrupt(instance_ids, notice_s)
+
+    def recommend_rebalance(self, instance_ids: Iterable[str]) -> None:
+        """Tell spot instances that they are likely to be taken away."""
+        self._spot.recommend_rebalance(instance_ids)
+
+    def record(self) -> Bill:
+        """The fake's own bill so far, from its own record of what ran."""
+        with self._machines.lock:
+            return self._ledger.bill(self._machines.all())
+
+    def tagged(self, cluster: str, key: str = "mark:cluster") -> list[str]:
+        """ARNs of what is there, of whatever service, and carries the cluster's tag."""
+        return tagged(self._state, key, cluster)
+
     def instances(self) -> list[dict[str, Any]]:
         """Every instance, the terminated ones too, as DescribeInstances shows them."""
         with self._machines.lock:
@@ -139,6 +166,15 @@ class FakeAws:
     def root(self, instance_id: str) -> Path:
         """The folder that is an instance's disk; gone when it is terminated."""
         return self._computers.root(instance_id)
+
+    @property
+    def cold_starts(self) -> Counter[str]:
+        """Function -> how many execution environments were started for it so far."""
+        return self._functions.cold_starts.copy()
+
+    def environments(self, function: str) -> int:
+        """How many execution environments a function has."""
+        return self._functions.processes(function)
 
     def processes(self) -> Mapping[str, int]:
         """Instance id -> process id of those that run one."""
@@ -153,6 +189,7 @@ class FakeAws:
         self._thread.join()
         self._server.server_close()
         self._timers.close()
+        self._functions.close()
         self._computers.close()
         self._guard.close()
         _ONE_AT_A_TIME.release()
@@ -168,7 +205,18 @@ class FakeAws:
     def _route(self) -> None:
         launching = Launching(self._state, self._pools, self._prices, self._faults)
         instances = Instances(self._state, launching.check_start)
+        notices = Notices(self.params.region)
+        self._spot = SpotMarket(self._state, self._prices, self._timers, notices)
+        self._machines.changed = self._tell(notices)
         self._front.operations |= ec2_operations(launching, instances)
+        self._front.operations["ec2:DescribeSpotPriceHistory"] = self._spot.describe_prices
+        self._front.operations["lambda:GetAccountSettings"] = self._functions.account_settings
+        self._front.raw_operations["lambda:Invoke"] = self._functions.invoke
+        self._front.pages["imds"] = Metadata(self._machines, self.params.region).page
+
+    def _tell(self, notices: Notices) -> Callable[[Machine], None]:
+        """Tells queues of states, without the machines' lock that the listener is called with."""
+        return lambda machine: self._timers.after(0.0, partial(notices.state, machine.id, machine.state.value[0]))
 
     def _serve(self) -> None:
         self._server.serve_forever(poll_interval=0.05)
