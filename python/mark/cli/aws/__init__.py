@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from mark.cli.aws.bootstrap import bootstrap
 from mark.cli.aws.policy import policy
+from mark.cli.aws.teardown import teardown
 
 __all__ = ["aws"]
 
 aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
-aws.command()(policy)
+for command in (bootstrap, policy, teardown):
+    aws.command()(command)
 
 
 @aws.callback()
