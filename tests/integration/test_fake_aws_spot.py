@@ -169,12 +169,23 @@ def test_the_bill_counts_each_run_by_the_second_and_at_least_a_minute(aws: FakeA
 def test_what_carries_the_tag_is_told_until_it_is_gone(aws: FakeAws) -> None:
     url = queue_of_notices(aws, "EC2 Instance Rebalance Recommendation")
     name = bought(aws)
+    iam = client(aws, "iam")
+    tags = [{"Key": "mark:cluster", "Value": "digits"}]
+    iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}", Tags=tags)
+    iam.create_instance_profile(InstanceProfileName="worker", Tags=tags)
+    s3 = client(aws, "s3")
+    s3.create_bucket(Bucket="models")
+    s3.put_bucket_tagging(Bucket="models", Tagging={"TagSet": tags})
     found = aws.tagged("digits")
     kinds = {arn.split(":")[2] + ":" + arn.split(":")[5].split("/")[0] for arn in found}
-    assert kinds == {"ec2:instance", "ec2:volume", "ec2:launch-template", "sqs:notices", "events:rule"}
+    compute = {"ec2:instance", "ec2:volume", "ec2:launch-template"}
+    assert kinds == compute | {"sqs:notices", "events:rule", "iam:role", "iam:instance-profile", "s3:models"}
     assert aws.tagged("another") == []
     client(aws, "ec2").terminate_instances(InstanceIds=[name])
     client(aws, "ec2").delete_launch_template(LaunchTemplateName="mark-digits-worker")
+    iam.delete_role(RoleName="worker")
+    iam.delete_instance_profile(InstanceProfileName="worker")
+    s3.delete_bucket(Bucket="models")
     client(aws, "sqs").delete_queue(QueueUrl=url)
     client(aws, "events").remove_targets(Rule="notices", Ids=["queue"])
     client(aws, "events").delete_rule(Name="notices")

@@ -17,6 +17,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from mark.testing.aws.billing import Bill, Ledger
 from mark.testing.aws.computers import Computers
+from mark.testing.aws.credits import Credits
 from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
 from mark.testing.aws.faults import Fault, Faults
 from mark.testing.aws.front import Front
@@ -29,8 +30,11 @@ from mark.testing.aws.machines import Machines
 from mark.testing.aws.metadata import Metadata
 from mark.testing.aws.notices import Notices
 from mark.testing.aws.params import FakeAwsParams
+from mark.testing.aws.permissions import Permissions
 from mark.testing.aws.pools import Pools, SpotPrices
+from mark.testing.aws.price_list import PriceList, Quotas
 from mark.testing.aws.routes import ec2_operations
+from mark.testing.aws.scripting import Scripting
 from mark.testing.aws.spot_market import SpotMarket
 from mark.testing.aws.tagged import tagged
 from mark.testing.aws.timers import Timers
@@ -74,6 +78,7 @@ class FakeAws:
         self._pools = Pools(self.params)
         self._prices = SpotPrices(self.params)
         self._state = Ec2State(self.params, self._machines)
+        self._credits = Credits(self._state)
         self._ledger = Ledger(self.params, self._prices)
         self._functions = Functions(self.params, self.endpoint_url, self._timers, self._guard, self._ledger)
         self._route()
@@ -145,6 +150,10 @@ class FakeAws:
         """Tell spot instances that they are likely to be taken away."""
         self._spot.recommend_rebalance(instance_ids)
 
+    def set_cpu_share(self, instance_id: str, share: float) -> None:
+        """What part of its vCPUs a burstable instance uses, for its CPU credits; 0 unless told."""
+        self._credits.set_cpu_share(instance_id, share)
+
     def record(self) -> Bill:
         """The fake's own bill so far, from its own record of what ran."""
         with self._machines.lock:
@@ -153,6 +162,16 @@ class FakeAws:
     def tagged(self, cluster: str, key: str = "mark:cluster") -> list[str]:
         """ARNs of what is there, of whatever service, and carries the cluster's tag."""
         return tagged(self._state, key, cluster)
+
+    def allow(self, policy_document: Mapping[str, Any] | None) -> None:
+        """Refuse its owner's calls that an IAM policy does not allow; None to allow everything again.
+
+        The calls of instances and functions have roles of their own, and are not judged by it.
+
+        Raises:
+            ValueError: the policy has an element that the fake does not know.
+        """
+        self._permissions.allow(policy_document)
 
     def instances(self) -> list[dict[str, Any]]:
         """Every instance, the terminated ones too, as DescribeInstances shows them."""
@@ -208,11 +227,46 @@ class FakeAws:
         notices = Notices(self.params.region)
         self._spot = SpotMarket(self._state, self._prices, self._timers, notices)
         self._machines.changed = self._tell(notices)
+        self._permissions = Permissions(self._state)
+        self._front.permit = self._permissions.denied
         self._front.operations |= ec2_operations(launching, instances)
-        self._front.operations["ec2:DescribeSpotPriceHistory"] = self._spot.describe_prices
-        self._front.operations["lambda:GetAccountSettings"] = self._functions.account_settings
+        quotas = Quotas(self._pools)
+        self._front.operations |= {
+            "ec2:DescribeSpotPriceHistory": self._spot.describe_prices,
+            "ec2:DescribeInstanceCreditSpecifications": self._credits.specifications,
+            "cloudwatch:GetMetricData": self._credits.metric_data,
+            "lambda:GetAccountSettings": self._functions.account_settings,
+            "pricing:GetProducts": PriceList(self.params).get_products,
+            "service-quotas:ListServiceQuotas": quotas.list_quotas,
+            "service-quotas:ListAWSDefaultServiceQuotas": quotas.list_quotas,
+            "service-quotas:GetServiceQuota": quotas.get_quota,
+        }
         self._front.raw_operations["lambda:Invoke"] = self._functions.invoke
+        self._front.pages["fake"] = self._scripting().page
         self._front.pages["imds"] = Metadata(self._machines, self.params.region).page
+
+    def _scripting(self) -> Scripting:
+        orders: dict[str, Callable[..., None]] = {
+            "fail": self.fail,
+            "clear_faults": self.clear_faults,
+            "sell_out": self.sell_out,
+            "interrupt": self.interrupt,
+            "recommend_rebalance": self.recommend_rebalance,
+            "set_spot_price": self.set_spot_price,
+            "set_cpu_share": self.set_cpu_share,
+            "allow": self.allow,
+        }
+        reads: dict[str, Callable[..., Any]] = {
+            "calls": lambda: self.calls,
+            "cold_starts": lambda: self.cold_starts,
+            "console": self.console,
+            "environments": self.environments,
+            "instances": self.instances,
+            "processes": self.processes,
+            "record": self.record,
+            "tagged": self.tagged,
+        }
+        return Scripting(orders, reads)
 
     def _tell(self, notices: Notices) -> Callable[[Machine], None]:
         """Tells queues of states, without the machines' lock that the listener is called with."""

@@ -50,7 +50,7 @@ def main() -> None:
         for line in sys.stdin:
             request = json.loads(line)
             try:
-                answer = {"payload": json.dumps(handler(request["event"], Context(request["id"])))}
+                answer: dict[str, Any] = {"payload": json.dumps(handler(request["event"], Context(request["id"])))}
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the function's answer
                 answer = {"failed": _told(error)}
             say(answer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from moto.backends import get_backend
 from moto.core.resource_tagging import iter_taggable_backends
@@ -10,7 +11,7 @@ from moto.core.resource_tagging import iter_taggable_backends
 from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
 from mark.testing.aws.machine import State
 
-__all__ = ["tagged"]
+__all__ = ["tagged", "tags_by_arn"]
 
 
 def tagged(state: Ec2State, key: str, value: str) -> list[str]:
@@ -18,6 +19,12 @@ def tagged(state: Ec2State, key: str, value: str) -> list[str]:
     with state.machines.lock:
         found = {arn for arn, tags in _every(state) if tags.get(key) == value}
     return sorted(found)
+
+
+def tags_by_arn(state: Ec2State) -> dict[str, dict[str, str]]:
+    """The tags of everything that is there."""
+    with state.machines.lock:
+        return dict(_every(state))
 
 
 def _every(state: Ec2State) -> Iterator[tuple[str, dict[str, str]]]:
@@ -52,18 +59,12 @@ def _rules(region: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _identities() -> Iterator[tuple[str, dict[str, str]]]:
     iam = get_backend("iam")[ACCOUNT]["aws"]
-    for role in list(iam.roles.values()):
-        yield role.arn, _plain(role.get_tags())
-    for profile in list(iam.instance_profiles.values()):
-        yield profile.arn, _plain(profile.tags.values() if isinstance(profile.tags, dict) else profile.tags)
-    for policy in list(iam.managed_policies.values()):
-        if not policy.arn.startswith("arn:aws:iam::aws:"):
-            yield policy.arn, _plain(policy.tags.values() if isinstance(policy.tags, dict) else policy.tags)
+    own = [policy for policy in list(iam.managed_policies.values()) if ":iam::aws:" not in policy.arn]
+    for identity in [*list(iam.roles.values()), *list(iam.instance_profiles.values()), *own]:
+        yield identity.arn, _plain(identity.tags)
 
 
-def _plain(tags: object) -> dict[str, str]:
+def _plain(tags: Any) -> dict[str, str]:
     """Tags as a mapping, from moto's several ways to hold them."""
-    plain = {}
-    for tag in tags:  # type: ignore[attr-defined]
-        plain[tag.get("Key", tag.get("key"))] = tag.get("Value", tag.get("value"))
-    return plain
+    listed = tags.values() if isinstance(tags, Mapping) else tags or []
+    return {tag.get("Key", tag.get("key")): tag.get("Value", tag.get("value")) for tag in listed}
