@@ -87,8 +87,16 @@ class Cloud(Protocol):
         """What can be rented, in the order of the configuration."""
         ...
 
-    def close(self) -> None:
-        """Give everything back and release what the driver holds: no process, port or file remains. Idempotent."""
+    def spent_usd(self) -> float:
+        """Dollars that it has cost so far, on every offering; what is kept stopped, too, where that is billed."""
+        ...
+
+    def close(self, grace_s: float | None = None) -> None:
+        """Give everything back and release what the driver holds: no process, port or file remains. Idempotent.
+
+        Args:
+            grace_s: how long workers may finish their batches, where the cloud can be told; None for as usual.
+        """
         ...
 
 

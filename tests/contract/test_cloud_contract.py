@@ -103,6 +103,20 @@ def test_terminating_is_idempotent_and_ends_the_bill(world: World) -> None:
     assert bill_usd == pytest.approx((gone.ended_at_ns - gone.launched_at_ns) / 1e9)
 
 
+def test_what_was_spent_is_known_when_all_is_given_back(world: World) -> None:
+    assert world.cloud.spent_usd() == 0.0
+    launched = world.cloud.launch("small", ARTIFACT, "a")
+    world.wait_for(launched, InstanceState.READY)
+    world.pass_time()
+    assert world.cloud.spent_usd() > 0.0
+
+    world.cloud.close()
+
+    spent_usd = world.cloud.spent_usd()
+    world.pass_time()
+    assert world.cloud.spent_usd() == spent_usd > 0.0
+
+
 def test_instances_are_listed_oldest_first_the_gone_ones_included(world: World) -> None:
     first = world.cloud.launch("small", ARTIFACT, "a")
     second = world.cloud.launch("slow", ARTIFACT, "b")

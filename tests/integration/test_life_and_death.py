@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -133,6 +134,9 @@ def test_a_stopping_router_answers_what_is_in_flight(make_router, signum: signal
     assert exit_code == 0
     assert len(answer) == 1
     assert_nothing_left(workers)
+    # Two workers at an hourly price of some cents, for seconds.
+    (spent_usd,) = re.findall(r"stopped; instances and functions have cost \$(0\.\d{6})", router.log.read_text("utf-8"))
+    assert 0.0 < float(spent_usd) < 0.01
 
 
 @pytest.mark.parametrize("both_before_it_acts", [False, True])

@@ -285,7 +285,7 @@ class TestModels:
         store = ModelStore(lambda: s3, lambda: BUCKET)
         with pytest.raises(CloudError, match=r"model digits: cannot read .*absent.onnx: No such file"):
             store.upload(artifact(tmp_path / "absent.onnx"))
-        with pytest.raises(CloudError, match=r"there is no s3://mark-demo/models/digits/ab/x\.onnx: a router"):
+        with pytest.raises(CloudError, match=r"there is no s3://mark-demo/models/digits/ab/x\.onnx: routers upload"):
             store.download(ModelArtifact(SIGNATURE, "onnx", "models/digits/ab/x.onnx"), tmp_path)
         with pytest.raises(CloudError, match="is no model of the bucket"):
             store.download(ModelArtifact(SIGNATURE, "onnx", "/etc/passwd"), tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mark.app.profiles import measure_missing_profiles
 from mark.config import Config, parse_config
 from mark.errors import ConfigError
 
@@ -66,3 +67,8 @@ def test_what_this_machine_rents_needs_a_price() -> None:
     )
 
     assert "offerings[0].price_usd_per_hour: 'cpu' needs a price; only AWS knows its own" in refusal(text)
+
+
+async def test_a_profile_that_is_missing_is_not_measured_on_this_machine() -> None:
+    with pytest.raises(ConfigError, match="no profile on offering 'cpu', and only workers of this machine"):
+        await measure_missing_profiles(parse_config(GOOD))

@@ -83,6 +83,13 @@ class SteppingCloud(FakeCloud):
         self.manual = clock
         self.refusals: list[CloudError] = []  # of the next calls of terminate
         self.blind: list[CloudError] = []  # of the next calls of list_instances
+        self.prices: dict[str, float] = {}  # where they changed
+
+    def offerings(self) -> Sequence[Offering]:
+        return [
+            replace(each, price_usd_per_hour=self.prices.get(each.name, each.price_usd_per_hour))
+            for each in super().offerings()
+        ]
 
     def terminate(self, instance: InstanceId) -> None:
         if self.refusals:
@@ -244,6 +251,20 @@ async def test_a_cloud_that_does_not_answer_changes_nothing(world: World) -> Non
     await world.until(lambda: world.cloud.blind == [])
 
     assert list(world.dispatch.workers.values()) == ["fake:small-1"]
+
+
+async def test_the_cloud_s_prices_of_the_moment_are_planned_with() -> None:
+    world = World(OFFERING, SPOT)
+    try:
+        await world.until(lambda: bool(world.dispatch.workers))
+        (first,) = [each.offering for each in world.loop.instances]
+        world.cloud.prices["spot"] = 0.5
+        world.cloud.crash(world.loop.instances[0].id)
+        await world.until(lambda: len(world.loop.instances) == 2)
+    finally:
+        await world.end()
+
+    assert (first, world.loop.instances[1].offering) == ("spot", "small")
 
 
 async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:

@@ -134,6 +134,19 @@ def test_tokens_are_unique_and_deterministic() -> None:
     assert tokens[0][0] == "c/m/1/0"
 
 
+@pytest.mark.parametrize("policy", ["greedy", "refined"])
+def test_a_price_that_changed_changes_what_is_bought_next(policy: Literal["greedy", "refined"]) -> None:
+    world = World(offerings=(SMALL, SPOT), policy=policy)
+    world.controller.priced([replace(SPOT, price_usd_per_hour=0.5, max_count=9), replace(SMALL, name="unknown")])
+
+    assert {action.offering for action in world.tick(5).actions if isinstance(action, Launch)} == {"small"}
+
+    # Back at its price, it is bought first; all else of it stayed as it was, its single one included.
+    world.controller.priced([SPOT])
+    bought = [action.offering for action in world.tick(35).actions if isinstance(action, Launch)]
+    assert bought.count("spot") == 1
+
+
 def test_an_unavailable_offering_is_left_alone_until_its_time() -> None:
     world = World(offerings=(SMALL, SPOT))
     world.controller.offering_unavailable("spot", 3_000_000_000)

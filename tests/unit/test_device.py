@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mark.app.parts import worker_command
+from mark.app.clouds import worker_command
 from mark.cli.commands import app as commands
 from mark.config import parse_config
 from mark.domain.artifact import ModelArtifact, RuntimeName

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,6 +11,7 @@ from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.forecast import Forecast
+from mark.domain.offering import Market, Offering
 from mark.domain.plan import Decision, Launch
 
 S = 1_000_000_000
@@ -26,9 +28,13 @@ class Scripted:
     unavailable: list[tuple[str, int]] = field(default_factory=list)
     observed: list[tuple[int, int]] = field(default_factory=list)
     corrections: dict[str, float] = field(default_factory=dict)
+    prices: dict[str, float] = field(default_factory=dict)
 
     def correct(self, offering: str, factor: float) -> None:
         self.corrections[offering] = factor
+
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        self.prices |= {each.name: each.price_usd_per_hour for each in offerings}
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         self.observed.append((now_ns, submitted_rows))
@@ -151,3 +157,20 @@ def test_the_controller_sees_the_load_and_neither_what_drains_nor_what_is_taken(
     watched = rules.watch(2 * S, (10, 9))
     assert watched is not None
     assert (watched.at_ns, watched.load_per_s, watched.capacity_per_s) == (2 * S, 10, 9)
+
+
+def test_however_many_were_refused_at_an_instant_that_is_one_failure() -> None:
+    controller = Scripted()
+    rules = rules_of(controller)
+
+    for now_ns in (S, S, S, 100 * S):
+        rules.refused("spot", now_ns)
+
+    assert controller.unavailable == [("spot", 31 * S), ("spot", 160 * S)]
+
+
+def test_prices_reach_the_controller() -> None:
+    controller = Scripted()
+    rules_of(controller).priced([Offering("spot", Market.SPOT, price_usd_per_hour=0.04, boot_s=1, max_count=1)])
+
+    assert controller.prices == {"spot": 0.04}

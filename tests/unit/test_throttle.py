@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from contract.cloud_world import ARTIFACT
 
-from mark.app.parts import worker_command
+from mark.app.clouds import worker_command
 from mark.domain.offering import Market, Offering
 from mark.worker.main import parse_options
 from mark.worker.throttle import CpuCredits, CpuShare, CpuUse

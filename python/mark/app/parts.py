@@ -1,25 +1,17 @@
-"""The parts that are made from a configuration: cloud, capacities, and what the core calls the same things."""
+"""The parts that are made from a configuration: capacities, and what the core calls the same things."""
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
 from mark._core import ModelSignature as CoreSignature
-from mark.cloud.local import LocalCloud
-from mark.cloud.spot_market import SpotMarket
-from mark.config import BatchingConfig, Config, ModelConfig
+from mark.config import BatchingConfig, ModelConfig
 from mark.controlplane.controller import ControllerParams
-from mark.domain.artifact import ModelArtifact, artifact_to_json
-from mark.domain.offering import Offering
 from mark.domain.profile import Profile
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo
 from mark.errors import ConfigError
-from mark.live.clock import SteadyClock
 
 __all__ = [
     "capacities",
@@ -27,36 +19,8 @@ __all__ = [
     "core_profile",
     "core_signature",
     "dispatcher_params",
-    "make_cloud",
-    "worker_command",
     "worker_spec",
 ]
-
-
-def worker_command(artifact: ModelArtifact, offering: Offering, address: str) -> list[str]:
-    """The command line of a local worker process."""
-    on_credits = [] if math.isinf(offering.credits_s) else [
-        "--baseline-share", str(offering.baseline_share), "--credits-s", str(offering.credits_s),
-    ]  # fmt: skip
-    return [
-        sys.executable, "-m", "mark.worker",
-        "--artifact", artifact_to_json(artifact),
-        "--address", address,
-        "--threads", str(offering.threads),
-        "--cpu-share", str(offering.cpu_share),
-        "--device", offering.device,
-        "--exit-with-parent",
-        *on_credits,
-    ]  # fmt: skip
-
-
-def make_cloud(config: Config, *, undisturbed: bool = False) -> LocalCloud:
-    """The cloud that the configuration's offerings are rented from; `undisturbed`: to measure on."""
-    offerings, clock = [offering.as_offering() for offering in config.offerings], SteadyClock()
-    if undisturbed:
-        offerings = [replace(each, interruptions_per_hour=0.0, credits_s=math.inf) for each in offerings]
-    spot = SpotMarket.drawn(offerings, config.spot.as_params(), config.spot.seed, began_ns=clock.now_ns())
-    return LocalCloud(offerings, clock=clock, command=worker_command, spot=spot)
 
 
 def capacities(model: ModelConfig, profiles: Mapping[str, Profile]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from mark.app.parts import make_cloud
+from mark.app.clouds import measuring_cloud
 from mark.cloud.local import LocalCloud
 from mark.config import Config, ModelConfig, OfferingConfig
 from mark.domain.artifact import ModelArtifact
@@ -82,7 +82,7 @@ async def measure_model(
     measured = []
     for kind, offering in reversed(kinds.items()):
         alone = config.model_copy(update={"offerings": [offering.model_copy(update={"boot_s": 0.0})]})
-        cloud = make_cloud(alone, undisturbed=True)
+        cloud = measuring_cloud(alone)
         async with _worker(cloud, artifact, offering.name) as address:
 
             def tell(progress: SweepProgress, kind: WorkerKind = kind) -> None:
@@ -117,6 +117,7 @@ async def measure_missing_profiles(
         The configuration with all profiles filled in.
 
     Raises:
+        ConfigError: one is missing, and what it is of is not this machine's.
         ModelLoadError: the model does not start on an offering.
     """
     models = []
@@ -125,6 +126,12 @@ async def measure_missing_profiles(
         profiles = dict(model.profiles)
         if artifact is not None:
             for name in (each.name for each in config.offerings if each.name not in profiles):
+                if config.provider != "local":
+                    raise ConfigError(
+                        f"model {model.name!r} has no profile on offering {name!r}, and only workers of this machine "
+                        f"are measured at start: run `mark profile FILE --offering {name}` on an instance of its type, "
+                        "and name the file that it writes under profiles"
+                    )
                 profiles[name] = await _quick_profile(config, artifact, name, on_progress)
         models.append(model.model_copy(update={"profiles": profiles}))
     return config.model_copy(update={"models": models})
@@ -133,7 +140,7 @@ async def measure_missing_profiles(
 async def _quick_profile(
     config: Config, artifact: ModelArtifact, offering: str, on_progress: Callable[[str, str, int], None] | None
 ) -> list[tuple[int, float]]:
-    profile = await measure_offering(make_cloud(config, undisturbed=True), artifact, offering, on_progress)
+    profile = await measure_offering(measuring_cloud(config), artifact, offering, on_progress)
     return [(point.rows, point.latency_ms) for point in profile.points]
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 
 import grpc.aio
 
 from mark._core import Endpoint
+from mark.app.clouds import make_cloud
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
 from mark.app.parts import (
     capacities,
     controller_params,
     core_signature,
     dispatcher_params,
-    make_cloud,
     worker_spec,
 )
 from mark.app.serverless import burst_latency_ns, burst_loop, serverless_of
@@ -51,6 +52,7 @@ class Router:
         self._clock = SteadyClock()
         self._cloud = make_cloud(config)
         self._recorder = MemoryRecorder()
+        self._run = secrets.token_hex(4)  # in launch tokens: what another router bought is not what this one buys
         self._refits = ProcessBackground()
         self._worker_ids = itertools.count(1).__next__
         self._models: dict[str, ServedModel] = {}
@@ -67,6 +69,7 @@ class Router:
             ModelLoadError: a model does not load.
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time.
         """
+        await asyncio.to_thread(self._cloud.open)
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
@@ -106,6 +109,11 @@ class Router:
             raise
         await self._release_whatever_comes(grace_s=None)
         return answered
+
+    def spent_usd(self) -> float:
+        """Dollars that instances and functions have cost; the whole bill once it has stopped."""
+        bursts = [model.bursts for model in self._models.values() if model.bursts is not None]
+        return self._cloud.spent_usd() + sum(each.use().usd for each in bursts)
 
     async def abandon(self) -> None:
         """Stop without waiting for any request: the workers are killed in the middle of a batch."""
@@ -162,7 +170,7 @@ class Router:
         params = controller_params(model, self._config.standbys)
         level = level_of(planned_with(offerings, params.standbys), rates, serverless, model.slo.sl_min)
         controller = Controller(
-            deployment=(self._config.cluster, model.name),
+            deployment=(f"{self._config.cluster}/{self._run}", model.name),
             offerings=offerings,
             capacities=rates,
             forecaster=forecaster_of(settings, level, work),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mark._core import BurstLimits, BurstPolicy, FunctionPoolParams, FunctionPrice
-from mark.app.parts import core_signature, worker_command
+from mark.app.clouds import worker_command
+from mark.app.parts import core_signature
 from mark.app.profiles import measure_offering
 from mark.cloud.local import LocalCloud
 from mark.cloud.local_functions import LocalFunctions, LocalFunctionsParams

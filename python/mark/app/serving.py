@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], None]) -> None:
+async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], None]) -> float:
     """Serve until `stop` is set, then drain; when cancelled, stop at once. Leaves no process, port or file behind.
 
     Args:
@@ -28,16 +28,19 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
         stop: ends the serving, or what is still done before it.
         on_ready: told the address once every model answers.
 
+    Returns:
+        Dollars that instances and functions have cost.
+
     Raises:
         MarkError: something that a person can mend; the message says what.
     """
     check_listenable(config.server.address)  # measuring takes a while, and should not be for nothing
     profiled = await _unless(stop, measure_missing_profiles(config, _tell))
     if profiled is None:
-        return
+        return 0.0
     measured = await _unless(stop, measure_missing_latencies(profiled, _tell))
     if measured is None:
-        return
+        return 0.0
     router = Router(measured)
     try:
         address = await _unless(stop, router.start())
@@ -53,6 +56,7 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
         raise
     if not await router.stop():
         _log.warning("stopped with requests unanswered after %g s", config.server.drain_s)
+    return router.spent_usd()
 
 
 def _tell(model: str, offering: str, rows: int) -> None:

@@ -76,6 +76,8 @@ async def _serve(config: Config, exit_with_parent: bool) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     names = ", ".join(model.name for model in config.models)
-    await app.serve(config, stop, lambda address: typer.echo(f"mark: serving {names} at {address}"))
+    spent_usd = await app.serve(config, stop, lambda address: typer.echo(f"mark: serving {names} at {address}"))
+    with contextlib.suppress(OSError):  # as above
+        typer.echo(f"mark: stopped; instances and functions have cost ${spent_usd:.6f}", err=True)
     if watching is not None:
         watching.cancel()

@@ -14,7 +14,8 @@ from mark.cloud.spot_market import SpotMarket, SpotMarketParams
 from mark.cloud.stopped_machines import StoppedMachine, StoppedMachines
 from mark.cloud.worker_process import WorkerProcess
 from mark.domain.artifact import ModelArtifact
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.cost import cost_usd
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
@@ -141,6 +142,10 @@ class LocalCloud:
         with self._lock:
             return tuple(self._instances.values())
 
+    def spent_usd(self) -> float:
+        """What every instance has cost so far."""
+        return cost_usd(self.list_instances(), self._offerings, self._clock.now_ns())
+
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""
         with self._lock:
@@ -240,7 +245,7 @@ class LocalCloud:
                 ends_ns = {each.id: each.taken_at_ns for each in self._alive() if each.taken_at_ns is not None}
                 for identity in [identity for identity, at_ns in ends_ns.items() if at_ns <= now_ns]:
                     del ends_ns[identity]
-                    self._end(identity, "taken away by the cloud")
+                    self._end(identity, TAKEN_AWAY)
                     self._processes[identity].stop(0.0)  # the machine is gone: nobody asks its processes
                 next_ns = min([*ends_ns.values(), *([] if drawn_ns is None else [drawn_ns])], default=None)
                 wait_s = _LOOK_AGAIN_S if next_ns is None else max(0.0, (next_ns - now_ns) / 1e9)

@@ -9,6 +9,7 @@ from typing import Protocol
 from mark.controlplane.controller import Snapshot
 from mark.domain.fleet import Instance
 from mark.domain.forecast import Forecast
+from mark.domain.offering import Offering
 from mark.domain.plan import Action, Decision, Launch, Retire
 from mark.policies.target_tracking import TargetTracking
 
@@ -71,6 +72,9 @@ class CountController:
 
     def correct(self, offering: str, factor: float) -> None:
         """Nothing is done about it: the counts are what they are compared for."""
+
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        """Its fleet does not hang on prices."""
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """It tries again at every tick all the same."""

@@ -146,6 +146,15 @@ class Controller:
             self._corrections[offering] = factor
             self._capacities[offering] = self._by_profile[offering] / factor
 
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        """Plan from now on at the prices of these offerings; unknown ones are ignored, and so is all else of them."""
+        prices = {each.name: each.price_usd_per_hour for each in offerings}
+        if any(prices.get(each.name, each.price_usd_per_hour) != each.price_usd_per_hour for each in self._offerings):
+            self._offerings = tuple(
+                replace(each, price_usd_per_hour=prices.get(each.name, each.price_usd_per_hour))
+                for each in self._offerings
+            )
+
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """Plan without an offering until then: it was sold out, or its instances die while they boot."""
         self._unavailable_until_ns[offering] = until_ns

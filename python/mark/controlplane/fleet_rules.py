@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.fleet import Instance, InstanceId
+from mark.domain.offering import Offering
 from mark.domain.plan import Decision, Launch
 
 __all__ = ["FleetController", "FleetNews", "FleetRuleParams", "FleetRules"]
@@ -28,6 +29,10 @@ class FleetController(Protocol):
 
     def correct(self, offering: str, factor: float) -> None:
         """Reckon with a capacity of an offering that is divided by `factor`."""
+        ...
+
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        """Plan at the prices of these offerings."""
         ...
 
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
@@ -92,6 +97,7 @@ class FleetRules:
         self._view = FleetView(model)
         self._drain_at_ns: dict[InstanceId, int] = {}
         self._let_go: set[InstanceId] = set()
+        self._refused_at_ns: dict[str, int] = {}
 
     @property
     def capacities(self) -> Mapping[str, float]:
@@ -152,6 +158,10 @@ class FleetRules:
             self._controller.correct(offering, factor)
         return self._controller.tick(self._view.snapshot(now_ns))
 
+    def priced(self, offerings: Sequence[Offering]) -> None:
+        """Plan at the prices that the cloud's offerings have now; tell it before each tick."""
+        self._controller.priced(offerings)
+
     def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:
         """What to launch at once because the last requests broke the promise; None for nothing.
 
@@ -171,7 +181,13 @@ class FleetRules:
         self._view.drain(instance)
 
     def refused(self, offering: str, now_ns: int) -> None:
-        """An offering was not to be had: it is left alone for a while."""
+        """An offering was not to be had: it is left alone for a while.
+
+        However many of it were wanted at that instant, that is one failure.
+        """
+        if self._refused_at_ns.get(offering) == now_ns:
+            return
+        self._refused_at_ns[offering] = now_ns
         pause_s = self._view.refused(offering, self._params.unavailable_s)
         self._controller.offering_unavailable(offering, now_ns + round(pause_s * 1e9))
 

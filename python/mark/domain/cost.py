@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mark.domain.fleet import Instance
+from mark.domain.fleet import TAKEN_AWAY, Instance
 from mark.domain.offering import Offering
 
 __all__ = ["cost_usd", "instance_cost_usd", "usd_per_million_rows"]
@@ -13,9 +13,16 @@ _NS_PER_HOUR = 3_600 * 1_000_000_000
 
 
 def instance_cost_usd(instance: Instance, offering: Offering, now_ns: int) -> float:
-    """Dollars that one instance has cost until `now_ns`, or until it ended."""
+    """Dollars that one instance has cost until `now_ns`, or until it ended.
+
+    At least `billed_s_min`, and nothing for one that the cloud took away within `free_when_taken_s`.
+    """
     end_ns = now_ns if instance.ended_at_ns is None else instance.ended_at_ns
-    return max(0, end_ns - instance.launched_at_ns) / _NS_PER_HOUR * offering.price_usd_per_hour
+    lived_ns = max(0, end_ns - instance.launched_at_ns)
+    if instance.detail == TAKEN_AWAY and lived_ns < offering.free_when_taken_s * 1e9:
+        return 0.0
+    price = offering.price_usd_per_hour if instance.price_usd_per_hour is None else instance.price_usd_per_hour
+    return max(lived_ns, round(offering.billed_s_min * 1e9)) / _NS_PER_HOUR * price
 
 
 def cost_usd(instances: Iterable[Instance], offerings: Mapping[str, Offering], now_ns: int) -> float:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
-__all__ = ["Instance", "InstanceId", "InstanceState"]
+__all__ = ["TAKEN_AWAY", "Instance", "InstanceId", "InstanceState"]
 
 InstanceId = NewType("InstanceId", str)
+
+TAKEN_AWAY: Final = "taken away by the cloud"
+"""The `detail` of an instance that ended because the cloud wanted it back."""
 
 
 class InstanceState(enum.Enum):
@@ -34,6 +37,7 @@ class Instance:
         taken_at_ns: when the cloud takes it away, once it gave notice of that; None as long as it did not.
         address: gRPC target of its worker; None while pending.
         detail: why it is gone, in a line; empty otherwise.
+        price_usd_per_hour: what it is billed at; None for the price of its offering.
     """
 
     id: InstanceId
@@ -46,3 +50,4 @@ class Instance:
     taken_at_ns: int | None = None
     address: str | None = None
     detail: str = ""
+    price_usd_per_hour: float | None = None

@@ -40,6 +40,8 @@ class Offering:
         credits_s: seconds that a new burstable serves at full capacity.
         stopped: machines that are kept ready and stopped for each model, so that a launch takes but `boot_s`; they are
             not billed until they are launched.
+        billed_s_min: least seconds that are billed for each launch.
+        free_when_taken_s: one that the cloud takes away within so many seconds after its launch costs nothing.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Offering:
     baseline_share: float = 1.0
     credits_s: float = math.inf
     stopped: int = 0
+    billed_s_min: float = 0.0
+    free_when_taken_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.price_usd_per_hour >= 0 or not self.boot_s >= 0:
@@ -65,6 +69,8 @@ class Offering:
             raise ValueError(f"offering {self.name}: needs 0 <= stopped <= max_count")
         if self.max_count < 1 or self.threads < 1 or not 0 < self.cpu_share <= 1:
             raise ValueError(f"offering {self.name}: needs max_count >= 1, threads >= 1 and 0 < cpu_share <= 1")
+        if not self.billed_s_min >= 0 or not self.free_when_taken_s >= 0:
+            raise ValueError(f"offering {self.name}: billed_s_min and free_when_taken_s must not be negative")
         device_of(self.device)
         if not self.interruptions_per_hour >= 0 or not self.credits_s >= 0 or not self.billed_boot_s >= 0:
             raise ValueError(

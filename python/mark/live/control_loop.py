@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from mark._core import WorkerSpec
@@ -13,9 +13,10 @@ from mark.controlplane.fleet_rules import FleetRules
 from mark.controlplane.fleet_view import FleetChange
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
-from mark.domain.plan import Decision, Launch
+from mark.domain.plan import Decision, Launch, Retire
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.dispatch_loop import DispatchLoop
+from mark.live.launching import launch_all
 from mark.live.worker_link import WorkerLink
 from mark.ports import Clock, Cloud, Recorder, SecuresLinks
 
@@ -122,7 +123,7 @@ class ControlLoop:
             await self._moved(change, clock)
         for launch in news.launches:
             _log.info("%s: launch %s at once: %s", self._model, launch.offering, launch.reason)
-            await self._launch(launch, clock)
+        await self._launch(news.launches, clock)
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
@@ -160,6 +161,7 @@ class ControlLoop:
             await self._apply(decision, clock)
 
     async def _tick(self, clock: Clock, recorder: Recorder) -> None:
+        self._fleet.priced(self._cloud.offerings())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns(), self._corrections())
         recorder.record(decision, self._model)
@@ -171,23 +173,27 @@ class ControlLoop:
         return corrections_of(self._dispatch.statistics().workers, linked)
 
     async def _apply(self, decision: Decision, clock: Clock) -> None:
+        # Launches come first in every decision.
+        await self._launch([action for action in decision.actions if isinstance(action, Launch)], clock)
         for action in decision.actions:
-            if isinstance(action, Launch):
-                await self._launch(action, clock)
-            else:
+            if isinstance(action, Retire):
                 self._retire(action.instance)
 
-    async def _launch(self, action: Launch, clock: Clock) -> None:
-        try:
-            launched = await asyncio.to_thread(self._cloud.launch, action.offering, self._artifact, action.token)
-        except (InsufficientCapacity, QuotaExceeded) as error:
-            _log.warning("%s: no %s to be had: %s", self._model, action.offering, error)
-            self._fleet.refused(action.offering, clock.now_ns())
-        except CloudError as error:
-            _log.error("%s: launching %s failed: %s", self._model, action.offering, error)
-            self._fleet.refused(action.offering, clock.now_ns())
-        else:
-            self._fleet.launched(launched)
+    async def _launch(self, launches: Sequence[Launch], clock: Clock) -> None:
+        if not launches:
+            return
+        refused: dict[str, CloudError] = {}
+        for launch, outcome in await asyncio.to_thread(launch_all, self._cloud, self._artifact, launches):
+            if isinstance(outcome, CloudError):
+                refused.setdefault(launch.offering, outcome)
+            else:
+                self._fleet.launched(outcome)
+        for offering, error in refused.items():
+            if isinstance(error, (InsufficientCapacity, QuotaExceeded)):
+                _log.warning("%s: no %s to be had: %s", self._model, offering, error)
+            else:
+                _log.error("%s: launching %s failed: %s", self._model, offering, error)
+            self._fleet.refused(offering, clock.now_ns())
 
     def _retire(self, instance: InstanceId) -> None:
         self._fleet.retired(instance)

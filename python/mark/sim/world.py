@@ -196,6 +196,7 @@ class World:
     def _tick(self) -> None:
         offerings = {worker: self._offerings[instance] for instance, worker in self._workers.items()}
         corrections = corrections_of(self._engine.statistics().workers, offerings)
+        self._fleet.priced(self._cloud.offerings())
         decision = self._fleet.tick(self._clock.now_ns(), corrections)
         self.history.decided(decision)
         for action in decision.actions:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mark.domain.artifact import ModelArtifact
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.cost import cost_usd
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
@@ -118,13 +119,17 @@ class FakeCloud:
         """Every instance ever rented, oldest first."""
         return tuple(self._seen(identity) for identity in self._instances)
 
+    def spent_usd(self) -> float:
+        """What every instance has cost so far."""
+        return cost_usd(self.list_instances(), self._offerings, self._clock.now_ns())
+
     def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
         """The number of changes so far, at once."""
         for identity in self._instances:
             self._seen(identity)  # those that booted since the last look have changed
         return self._changes
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - nothing takes time to end
         """Give everything back."""
         for identity in self._instances:
             self._end(identity, "terminated")
@@ -140,7 +145,7 @@ class FakeCloud:
             self._changes += 1
         taken_at_ns = instance.taken_at_ns
         if taken_at_ns is not None and taken_at_ns <= self._clock.now_ns() and instance.state is not InstanceState.GONE:
-            instance = self._gone(instance, "taken away by the cloud", taken_at_ns)
+            instance = self._gone(instance, TAKEN_AWAY, taken_at_ns)
         return instance
 
     def _end(self, identity: InstanceId, detail: str) -> None:

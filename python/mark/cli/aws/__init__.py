@@ -5,15 +5,15 @@ from __future__ import annotations
 import typer
 
 from mark.cli.aws.agent import agent
+from mark.cli.aws.policy import policy
 
 __all__ = ["aws"]
 
 aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
+for command in (policy, agent):
+    aws.command()(command)
 
 
 @aws.callback()
 def _aws() -> None:
     """Run on AWS: set up, look at, take down."""
-
-
-aws.command()(agent)

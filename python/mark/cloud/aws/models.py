@@ -110,7 +110,7 @@ class ModelStore:
         except (ClientError, BotoCoreError) as error:
             if code_of(error) in {"404", "NoSuchKey"}:
                 raise CloudError(
-                    f"there is no s3://{self._bucket()}/{key}: a router of this cluster uploads what it serves"
+                    f"there is no s3://{self._bucket()}/{key}: routers upload the models that they serve"
                 ) from error
             raise storage_error(error, self._bucket(), key) from error
         except RetriesExceededError as error:

@@ -14,7 +14,7 @@ from mark.cloud.simulated.behaviour import CloudBehaviour
 from mark.cloud.simulated.billing import Billing
 from mark.cloud.spot_market import SpotMarket
 from mark.domain.artifact import ModelArtifact
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.ports import Clock
@@ -106,7 +106,7 @@ class SimulatedCloud:
         self.catch_up()
         return self._changes
 
-    def close(self) -> None:
+    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - nothing takes time to end
         """Give everything back."""
         self.catch_up()
         for identity in list(self._alive):
@@ -152,6 +152,10 @@ class SimulatedCloud:
         """Sell nothing of an offering or a pool until then."""
         self._spot.sell_out(name, until_ns)
 
+    def spent_usd(self) -> float:
+        """What every instance has cost so far, and what else was billed."""
+        return sum(self.usd(market) for market in Market)
+
     def bill(self, market: Market, usd: float) -> None:
         """Add something to the bill that is no instance's time."""
         self._billing.add(market, usd)
@@ -178,7 +182,7 @@ class SimulatedCloud:
     def _happen(self, identity: InstanceId, at_ns: int) -> None:
         instance = self._alive[identity]
         if instance.taken_at_ns is not None and instance.taken_at_ns <= at_ns:
-            self._end(identity, "taken away by the cloud", at_ns)
+            self._end(identity, TAKEN_AWAY, at_ns)
         elif instance.state is InstanceState.PENDING:
             self._put(replace(instance, state=InstanceState.READY, ready_at_ns=at_ns, address=f"simulated:{identity}"))
 

@@ -1,0 +1,35 @@
+"""What a configuration says of a cluster on AWS. Imports no boto3: `mark aws policy` goes without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mark.cloud.aws.settings import AwsOffering, AwsSettings
+from mark.config import Config
+from mark.errors import ConfigError
+
+__all__ = ["aws_settings"]
+
+
+def aws_settings(config: Config) -> AwsSettings:
+    """The cluster in AWS that the configuration is of.
+
+    Raises:
+        ConfigError: it has no section aws.
+    """
+    section = config.aws
+    if section is None:
+        raise ConfigError("the configuration has no section aws: it needs at least aws: {region: us-east-1}")
+    settings = AwsSettings(
+        cluster=config.cluster,
+        region=section.region,
+        offerings=tuple(
+            AwsOffering(each.as_offering(), tuple(each.types), tuple(each.zones)) for each in config.offerings
+        ),
+        subnets=dict(section.subnets),
+        endpoint_url=section.endpoint_url,
+        keep_on_stop=section.keep_on_stop,
+        rebalances_per_hour=section.rebalances_per_hour,
+    )
+    settings = settings if section.image is None else replace(settings, image=section.image)
+    return settings if section.install is None else replace(settings, install=section.install)
