@@ -247,14 +247,15 @@ def test_a_killed_fake_leaves_no_process(tmp_path: Path) -> None:
         "client(aws, 'ec2').run_instances(MinCount=1, MaxCount=1, ImageId='ami-12345678', InstanceType='c5.large',\n"
         "    UserData=base64.b64decode(user_data()).decode())\n"
         "wait_until(aws.processes, 'a process')\n"
-        "print(json.dumps(list(aws.processes().values())), flush=True)\n"
+        "print(json.dumps([*aws.processes().values(), str(aws.root('i-1').parent)]), flush=True)\n"
         "sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        [pid] = json.loads(process.stdout.readline())
+        pid, folder = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the orphan")
+    wait_until(lambda: not Path(folder).exists(), "the end of its disk")
 
 
 def _decoded(data: str) -> str:

@@ -55,6 +55,7 @@ class Computers:
         self._guard = guard
         self._lock = threading.Lock()
         self._disks = Path(tempfile.mkdtemp(prefix="mark-fake-aws-"))
+        guard.keep(str(self._disks))
         self._units: dict[str, Unit | None] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
