@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mark.app.aws import aws_settings
-from mark.cli.aws.extra import needs_extra
+from mark.app.extra import needs_extra
 from mark.cli.aws.options import ConfigPath, Yes
 from mark.config import load_config
 

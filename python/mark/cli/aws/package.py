@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mark.cli.aws.extra import needs_extra
+from mark.app.extra import needs_extra
 from mark.cli.aws.options import ConfigPath
 from mark.config import ModelConfig, load_config, model_of
 from mark.domain.artifact import ModelArtifact

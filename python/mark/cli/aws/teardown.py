@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from mark.app.aws import aws_settings
+from mark.app.extra import needs_extra
 from mark.cli.aws.bootstrap import print_steps
-from mark.cli.aws.extra import needs_extra
 from mark.cli.aws.options import ConfigPath, Yes
 from mark.config import load_config
 from mark.errors import CloudError

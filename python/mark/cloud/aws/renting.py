@@ -56,9 +56,7 @@ class Renting:
         self._cluster, self._places, self._templates = ground
         self._coming: Counter[str] = Counter()
 
-    def rent(
-        self, offering: str, artifact: ModelArtifact, tokens: Sequence[str]
-    ) -> Sequence[Instance | CloudError]:
+    def rent(self, offering: str, artifact: ModelArtifact, tokens: Sequence[str]) -> Sequence[Instance | CloudError]:
         """See `mark.ports.Wholesale`."""
         found: dict[str, Instance | CloudError] = {}
         with self._room(offering, tokens, found) as (wanted, allowed):
