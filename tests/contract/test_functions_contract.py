@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 import textwrap
+import threading
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,11 +16,15 @@ import psutil
 import pytest
 
 from mark._core import FunctionPrice
+from mark.cloud.aws.functions import LambdaFunctions, LambdaFunctionsParams
+from mark.cloud.aws.session import AwsSession
+from mark.cloud.aws.settings import AwsSettings
 from mark.cloud.local_functions import LocalFunctions, LocalFunctionsParams
 from mark.errors import CloudError, ModelFailed, Throttled
 from mark.live.clock import SteadyClock
 from mark.ports import Functions
 from mark.testing import FakeFunctions
+from mark.testing.aws import FakeAws, FakeAwsParams
 
 PRICE = FunctionPrice(usd_per_request=1.0, usd_per_s=1000.0, quantum_ns=1_000_000)
 IDLE_S = 0.6
@@ -57,6 +64,47 @@ FUNCTION = textwrap.dedent(
     """
 )
 
+# The same one as AWS Lambda runs it, with mark's own envelope.
+LAMBDA_FUNCTION = textwrap.dedent(
+    f"""
+    import os, time
+    from mark.errors import ModelFailed
+    from mark.worker.function import FunctionService, process_age_s
+
+    def infer(request):
+        if request == b"raise":
+            raise ModelFailed("the model raised")
+        if request == b"end":
+            os._exit(3)
+        if request == b"hang":
+            time.sleep(3600)
+        if request == b"slow":
+            time.sleep({SLOW_S})
+        return request
+
+    service = FunctionService(infer, process_age_s())
+
+    def handler(event, context):
+        return service.handle(event)
+    """
+)
+
+
+def create_function(session: AwsSession, name: str, script: Path) -> None:
+    trust = '{"Version": "2012-10-17", "Statement": []}'
+    role = session.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(script, script.name)
+    session.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Role=role,
+        Handler=f"{script.stem}.handler",
+        Code={"ZipFile": packed.getvalue()},
+        Timeout=30,
+    )
+
 
 class World:
     """Functions, and how they are made to fail."""
@@ -80,8 +128,23 @@ class World:
         await asyncio.wait_for(look(), 10.0)
 
 
-@pytest.fixture(params=["fake", "local"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture(params=["fake", "local", "lambda"])
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    if request.param == "lambda":
+        (tmp_path / "echoing.py").write_text(LAMBDA_FUNCTION, encoding="utf-8")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
+        with FakeAws(FakeAwsParams(function_idle_s=IDLE_S)) as aws:
+            settings = AwsSettings("c", "us-east-1", endpoint_url=aws.endpoint_url)
+            session = AwsSession(settings)
+            create_function(session, settings.function("m"), tmp_path / "echoing.py")
+            on_lambda = LambdaFunctions(session, settings.function("m"), PRICE, LambdaFunctionsParams(2, idle_s=IDLE_S))
+            yield World(on_lambda, None)
+            await on_lambda.close()
+        assert not [each for each in threading.enumerate() if each.name.startswith("mark-lambda")]
+        return
     if request.param == "fake":
         fake = FakeFunctions(PRICE, SteadyClock(), latency_s=SLOW_S, cold_start_s=0.1, concurrency_max=2)
         fake.idle_s = IDLE_S

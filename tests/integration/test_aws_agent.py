@@ -260,8 +260,7 @@ def test_a_model_in_the_bucket_is_fetched_and_what_is_missing_is_one_line(
     assert agent.wait() == 1
     said = agent.log.read_text(encoding="utf-8").splitlines()
     assert said[-1] == (
-        f"mark: there is no s3://{BUCKET}/models/doubler/ab/doubler.onnx: a router of this cluster uploads the models "
-        "that it serves"
+        f"mark: there is no s3://{BUCKET}/models/doubler/ab/doubler.onnx: routers upload the models that they serve"
     )
     assert len(said) == 3  # tried again twice
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 from integration.fake_aws_world import CLUSTER_TAGS, client, fleet, states, template, user_data, wait_until
 
 from mark.testing.aws import DwellTimes, FakeAws, FakeAwsParams
@@ -247,14 +247,15 @@ def test_a_killed_fake_leaves_no_process(tmp_path: Path) -> None:
         "client(aws, 'ec2').run_instances(MinCount=1, MaxCount=1, ImageId='ami-12345678', InstanceType='c5.large',\n"
         "    UserData=base64.b64decode(user_data()).decode())\n"
         "wait_until(aws.processes, 'a process')\n"
-        "print(json.dumps(list(aws.processes().values())), flush=True)\n"
+        "print(json.dumps([*aws.processes().values(), str(aws.root('i-1').parent)]), flush=True)\n"
         "sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        [pid] = json.loads(process.stdout.readline())
+        pid, folder = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the orphan")
+    wait_until(lambda: not Path(folder).exists(), "the end of its disk")
 
 
 def _decoded(data: str) -> str:
@@ -279,3 +280,41 @@ def test_a_group_with_members_is_kept(aws: FakeAws) -> None:
     ec2.terminate_instances(InstanceIds=[launched["InstanceId"]])
     wait_until(lambda: states(aws) == ["terminated"], "the end of its member")
     ec2.delete_security_group(GroupId=group)
+
+
+def test_a_fleet_is_deleted_with_its_instances_and_volumes_end_with_them(aws: FakeAws) -> None:
+    bought = fleet(aws, template(aws), 2, ("c5.large", A))["FleetId"]
+    ec2 = client(aws, "ec2")
+    volume = ec2.describe_volumes()["Volumes"][0]["VolumeId"]
+    with pytest.raises(ClientError) as failed:
+        ec2.delete_volume(VolumeId=volume)
+    assert code_of(failed) == "VolumeInUse"
+    assert ec2.delete_fleets(FleetIds=[bought], TerminateInstances=False)["UnsuccessfulFleetDeletions"]
+    assert ec2.delete_fleets(FleetIds=[bought], TerminateInstances=True)["SuccessfulFleetDeletions"]
+    wait_until(lambda: states(aws) == ["terminated"] * 2, "the end of the fleet")
+    assert ec2.describe_fleets()["Fleets"][0]["FleetState"] == "deleted"
+    with pytest.raises(ClientError) as failed:
+        ec2.delete_volume(VolumeId=volume)
+    assert code_of(failed) == "InvalidVolume.NotFound"
+
+
+def test_a_client_of_a_closed_fake_is_not_answered_by_the_next(aws: FakeAws) -> None:
+    ec2 = client(aws, "ec2")
+    ec2.describe_instances()
+    aws.close()
+    with FakeAws() as following:
+        with pytest.raises((ClientError, EndpointConnectionError, HTTPClientError)):
+            ec2.describe_instances()
+        assert following.calls == {}
+
+
+def test_sigterm_is_sent_once_and_then_the_process_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "agent"
+    program.write_text("#!/bin/sh\ntrap 'echo asked >> asked' TERM\ntouch ready\nwhile :; do sleep 0.02; done\n")
+    program.chmod(0o755)
+    with FakeAws(FakeAwsParams(program=(str(program),), kill_after_s=0.3)) as aws:
+        name = run(aws, UserData=_decoded(user_data("agent")))[0]["InstanceId"]
+        wait_until((aws.root(name) / "ready").exists, "the agent")
+        client(aws, "ec2").stop_instances(InstanceIds=[name])
+        wait_until(lambda: states(aws) == ["stopped"], "its end")
+        assert (aws.root(name) / "asked").read_text() == "asked\n"

@@ -181,6 +181,18 @@ def test_what_carries_the_tag_is_told_until_it_is_gone(aws: FakeAws) -> None:
     compute = {"ec2:instance", "ec2:volume", "ec2:launch-template"}
     assert kinds == compute | {"sqs:notices", "events:rule", "iam:role", "iam:instance-profile", "s3:models"}
     assert aws.tagged("another") == []
+    pages = (
+        client(aws, "resourcegroupstaggingapi")
+        .get_paginator("get_resources")
+        .paginate(TagFilters=[{"Key": "mark:cluster", "Values": ["digits"]}], ResourcesPerPage=2)
+    )
+    listed = [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]
+    assert listed == [arn for arn in found if ":iam:" not in arn]
+    by_kind = client(aws, "resourcegroupstaggingapi").get_resources(ResourceTypeFilters=["ec2:instance"])
+    assert [each["ResourceARN"].rpartition("/")[2] for each in by_kind["ResourceTagMappingList"]] == [name]
+    filters = [{"Name": "resource-id", "Values": [name]}]
+    told = client(aws, "ec2").describe_tags(Filters=filters)["Tags"]
+    assert [(tag["ResourceType"], tag["Value"]) for tag in told] == [("instance", "digits")]
     client(aws, "ec2").terminate_instances(InstanceIds=[name])
     client(aws, "ec2").delete_launch_template(LaunchTemplateName="mark-digits-worker")
     iam.delete_role(RoleName="worker")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mark.controlplane.fleet_view import FleetChange, FleetView
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 
 PENDING = Instance(InstanceId("a"), "small", "m", InstanceState.PENDING, launched_at_ns=0)
 READY = replace(PENDING, state=InstanceState.READY, ready_at_ns=5, address="here")
@@ -154,6 +154,7 @@ def test_once_ready_is_ever_ready() -> None:
         (PENDING, replace(GONE, ready_at_ns=None), True),
         (READY, GONE, False),  # it had booted
         (replace(PENDING, taken_at_ns=8), replace(GONE, ready_at_ns=None, taken_at_ns=8), False),  # it was taken
+        (PENDING, replace(GONE, ready_at_ns=None, detail=TAKEN_AWAY), False),  # and nobody was told before
     ],
 )
 def test_only_an_offering_whose_instance_died_while_it_booted_is_left_alone(

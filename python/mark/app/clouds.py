@@ -6,6 +6,7 @@ import math
 import sys
 from dataclasses import replace
 
+from mark.app.extra import needs_extra
 from mark.cloud.local import LocalCloud
 from mark.cloud.spot_market import SpotMarket
 from mark.config import Config
@@ -35,7 +36,15 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
 
 
 def make_cloud(config: Config) -> Cloud:
-    """The cloud that the configuration's offerings are rented from."""
+    """The cloud that the configuration's offerings are rented from.
+
+    Raises:
+        ConfigError: what it needs is not installed.
+    """
+    if config.provider == "aws":
+        with needs_extra():
+            from mark.app.aws_cloud import make_aws_cloud
+        return make_aws_cloud(config, SteadyClock())
     return _local_cloud(config, [offering.as_offering() for offering in config.offerings])
 
 

@@ -154,7 +154,7 @@ class Router:
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()
         params = dispatcher_params(slo, model.batching, burst_latency_ns(model))
-        bursts = burst_loop(model, self._clock)
+        bursts = burst_loop(self._config, model, self._clock)
         dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns, bursts)
         tuner = BatchingTuner(model, dispatch)
         return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch), bursts, tuner)

@@ -18,12 +18,13 @@ from mark.domain.offering import Market, Offering, Serverless
 from mark.errors import ConfigError
 from mark.live.burst_loop import BurstLoop, BurstLoopParams
 from mark.live.clock import SteadyClock
-from mark.ports import Clock
+from mark.ports import Clock, Functions
 
 __all__ = [
     "burst_latency_ns",
     "burst_limits",
     "burst_loop",
+    "deploy_functions",
     "function_pool_params",
     "function_price",
     "measure_missing_latencies",
@@ -85,20 +86,13 @@ def planned_serverless(path: str, model: ModelConfig) -> Serverless | None:
     return found
 
 
-def burst_loop(model: ModelConfig, clock: Clock) -> BurstLoop | None:
+def burst_loop(config: Config, model: ModelConfig, clock: Clock) -> BurstLoop | None:
     """The way to a model's functions, inside a running event loop; None where it has none."""
     settings, artifact = model.serverless, model.artifact()
     if settings is None or artifact is None or settings.latency_ms is None:
         return None
     price, latency_ns = function_price(settings), _ns(settings.latency_ms)
-    params = LocalFunctionsParams(
-        concurrency_max=settings.concurrency_max,
-        idle_s=settings.idle_s,
-        keep_warm=settings.keep_warm,
-        ping_s=settings.ping_s,
-    )
-    offering = _offering(settings)
-    functions = LocalFunctions(lambda address: worker_command(artifact, offering, address), price, params)
+    functions = _functions(config, settings, artifact, price)
     policy = BurstPolicy(
         latency_ns,
         concurrency_max=settings.concurrency_max,
@@ -116,6 +110,38 @@ def burst_loop(model: ModelConfig, clock: Clock) -> BurstLoop | None:
             sizes=artifact.signature.sizes,
         ),
     )
+
+
+def _functions(config: Config, settings: ServerlessConfig, artifact: ModelArtifact, price: FunctionPrice) -> Functions:
+    if config.provider == "aws":
+        from mark.app.functions_on_aws import lambda_functions  # boto3 need not be installed for other providers
+
+        return lambda_functions(config, settings, artifact.signature.name, price)
+    params = LocalFunctionsParams(
+        concurrency_max=settings.concurrency_max,
+        idle_s=settings.idle_s,
+        keep_warm=settings.keep_warm,
+        ping_s=settings.ping_s,
+    )
+    offering = _offering(settings)
+    return LocalFunctions(lambda address: worker_command(artifact, offering, address), price, params)
+
+
+async def deploy_functions(config: Config) -> None:
+    """Make the functions of every model callable; local ones are, always.
+
+    Raises:
+        ConfigError: the code of one cannot be made.
+        CloudError: AWS does not do it.
+    """
+    if config.provider != "aws":
+        return
+    from mark.app.functions_on_aws import deploy
+
+    for model in config.models:
+        settings, artifact = model.serverless, model.artifact()
+        if settings is not None and artifact is not None:
+            await deploy(config, settings, artifact)
 
 
 def function_pool_params(settings: ServerlessConfig, latency_ms: float) -> FunctionPoolParams:
@@ -148,18 +174,19 @@ async def measure_missing_latencies(
 
     Raises:
         ModelLoadError: the model does not start.
+        CloudError: the function of AWS does not answer.
         ConfigError: not even a function answers within `rt_max_ms`.
     """
     models = []
     for model in config.models:
         settings, artifact = model.serverless, model.artifact()
         if settings is not None and artifact is not None and settings.latency_ms is None:
-            latency_ms = await _measure(settings, artifact, on_progress)
+            latency_ms = await _measure(config, settings, artifact, on_progress)
             if latency_ms >= model.slo.rt_max_ms:
                 raise ConfigError(
                     f"model {model.name!r}: a function takes {latency_ms:.1f} ms for one row, and rt_max_ms is "
-                    f"{model.slo.rt_max_ms:g}; give functions more threads or cpu_share, raise rt_max_ms, or leave "
-                    "serverless out"
+                    f"{model.slo.rt_max_ms:g}; give functions more threads, cpu_share or memory_gb, raise rt_max_ms or "
+                    "leave serverless out"
                 )
             settings = settings.model_copy(update={"latency_ms": latency_ms})
         models.append(model.model_copy(update={"serverless": settings}))
@@ -167,8 +194,17 @@ async def measure_missing_latencies(
 
 
 async def _measure(
-    settings: ServerlessConfig, artifact: ModelArtifact, on_progress: Callable[[str, str, int], None] | None
+    config: Config,
+    settings: ServerlessConfig,
+    artifact: ModelArtifact,
+    on_progress: Callable[[str, str, int], None] | None,
 ) -> float:
+    if config.provider == "aws":
+        from mark.app.functions_on_aws import measure_latency_ms
+
+        if on_progress is not None:
+            on_progress(artifact.signature.name, _OFFERING, 1)
+        return await measure_latency_ms(config, settings, artifact)
     cloud = LocalCloud([_offering(settings)], clock=SteadyClock(), command=worker_command)
     least = artifact.signature.sizes[:1]
     single = replace(artifact, signature=replace(artifact.signature, rows_max=least[0] if least else 1, sizes=least))

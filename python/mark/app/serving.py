@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from mark.app.profiles import measure_missing_profiles
 from mark.app.router import Router
-from mark.app.serverless import measure_missing_latencies
+from mark.app.serverless import deploy_functions, measure_missing_latencies
 from mark.config import Config
 from mark.protocol.addresses import check_listenable
 
@@ -38,7 +38,7 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
     profiled = await _unless(stop, measure_missing_profiles(config, _tell))
     if profiled is None:
         return 0.0
-    measured = await _unless(stop, measure_missing_latencies(profiled, _tell))
+    measured = await _unless(stop, _with_functions(profiled))
     if measured is None:
         return 0.0
     router = Router(measured)
@@ -57,6 +57,12 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
     if not await router.stop():
         _log.warning("stopped with requests unanswered after %g s", config.server.drain_s)
     return router.spent_usd()
+
+
+async def _with_functions(config: Config) -> Config:
+    """Functions that can be called, and how long they take."""
+    await deploy_functions(config)
+    return await measure_missing_latencies(config, _tell)
 
 
 def _tell(model: str, offering: str, rows: int) -> None:

@@ -24,7 +24,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, read_profiles: boo
     """Read and check a configuration file.
 
     Args:
-        path: the YAML file. Relative files in it, of `source` and `profiles`, are taken relative to it.
+        path: the YAML file. Relative files in it, of `source`, `profiles` and `package`, are taken relative to it.
         overrides: "dotted.path=value" settings that replace what the file says; values are YAML.
         read_profiles: whether to read the files that it names for profiles; they count as not measured otherwise.
 
@@ -114,9 +114,13 @@ def _doubled_keys(
 
 def _resolve_sources(config: Config, folder: Path) -> Config:
     def resolved(model: ModelConfig) -> ModelConfig:
-        if model.source is None or model.runtime == "python":
-            return model
-        return model.model_copy(update={"source": str(folder / model.source)})
+        changed: dict[str, Any] = {}
+        if model.source is not None and model.runtime != "python":
+            changed["source"] = str(folder / model.source)
+        if model.serverless is not None and model.serverless.package is not None:
+            package = str(folder / model.serverless.package)
+            changed["serverless"] = model.serverless.model_copy(update={"package": package})
+        return model.model_copy(update=changed)
 
     return config.model_copy(update={"models": [resolved(model) for model in config.models]})
 

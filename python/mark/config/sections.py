@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mark.config.aws import AwsConfig, InstanceType, check_provider, listed_usd_per_hour
+from mark.config.aws_functions import check_functions
 from mark.config.forecasting import ForecastConfig
 from mark.config.monitor import MonitorConfig
 from mark.config.padding import Sizes, check_largest, with_rows_max
@@ -352,6 +353,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_provider(self) -> Config:
         check_provider(self.provider, self.aws, self.offerings)
+        check_functions(self.provider, self.cluster, self.models)
         return self
 
     @model_validator(mode="after")

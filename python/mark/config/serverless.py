@@ -14,6 +14,7 @@ __all__ = ["BreakerConfig", "ServerlessConfig", "check_serverless"]
 _Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False), NotBool]
 _PositiveSeconds = Annotated[float, Field(gt=0, le=DAY_S, allow_inf_nan=False), NotBool]
 _PositiveMilliseconds = Annotated[float, Field(gt=0, le=DAY_S * 1000, allow_inf_nan=False), NotBool]
+_IMAGE = r"^[a-z0-9.-]+/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})$"
 
 
 class BreakerConfig(Section):
@@ -24,7 +25,7 @@ class BreakerConfig(Section):
 
 
 class ServerlessConfig(Section):
-    """Functions of one model: local processes that come and go with the requests, billed as AWS Lambda's are."""
+    """Functions of one model: AWS Lambda's, or local processes that come, go and are billed as these do."""
 
     memory_gb: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False), NotBool] = 1.0
     price_usd_per_gb_s: _Usd
@@ -39,6 +40,9 @@ class ServerlessConfig(Section):
     breaker: BreakerConfig = BreakerConfig()
     threads: Annotated[int, Field(ge=1, le=1024), NotBool] = 1
     cpu_share: Share = 1.0
+    package: Annotated[str, Field(min_length=1)] | None = None
+    image: Annotated[str, Field(pattern=_IMAGE)] | None = None
+    include: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check_warmth(self) -> ServerlessConfig:

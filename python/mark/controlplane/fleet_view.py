@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mark.controlplane.controller import Snapshot
-from mark.domain.fleet import Instance, InstanceId, InstanceState
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 
 __all__ = ["FleetChange", "FleetView"]
 
@@ -45,7 +45,9 @@ class FleetChange:
     @property
     def failed_to_boot(self) -> bool:
         """It is lost and was never ready, and not because the cloud took it away: its offering is to be left alone."""
-        return self.is_lost and not self.booted and self.instance.taken_at_ns is None
+        # Of an adopted instance the notice may have gone to the router before.
+        taken = self.instance.taken_at_ns is not None or self.instance.detail == TAKEN_AWAY
+        return self.is_lost and not self.booted and not taken
 
     @property
     def is_noticed(self) -> bool:

@@ -6,16 +6,8 @@ from collections.abc import Iterable
 
 import grpc
 
-from mark._core import RequestFault, RequestFaultInfo
-from mark.errors import (
-    DeadlineExceeded,
-    InvalidRequest,
-    ModelFailed,
-    ModelNotFound,
-    Overloaded,
-    RequestError,
-    Unavailable,
-)
+from mark.errors import InvalidRequest, Overloaded, RequestError, Unavailable
+from mark.protocol.error_names import STATUS_NAMES, details_of, error_of_fault, status_name_of
 
 __all__ = [
     "LINK_CODES",
@@ -40,39 +32,16 @@ _NO_RETRY = "-1"
 # message will never fit.
 _TOO_LARGE = "larger than max"
 
-# gRPC may refuse trailers beyond 8 KiB, and the client would read RESOURCE_EXHAUSTED instead of the status that was
-# sent. A character takes up to 12 bytes there.
-_DETAILS_CHARACTERS_MAX = 600
-
-_STATUSES: dict[type[RequestError], grpc.StatusCode] = {
-    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
-    ModelNotFound: grpc.StatusCode.NOT_FOUND,
-    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    Unavailable: grpc.StatusCode.UNAVAILABLE,
-    ModelFailed: grpc.StatusCode.INTERNAL,
+_ERRORS: dict[grpc.StatusCode, type[RequestError]] = {
+    grpc.StatusCode[name]: error for error, name in STATUS_NAMES.items()
 }
-_ERRORS: dict[grpc.StatusCode, type[RequestError]] = {status: error for error, status in _STATUSES.items()}
 # mark never sends it. A server that ends while a call reaches it does, of itself: gRPC cancels what it did not begin.
 _ERRORS[grpc.StatusCode.CANCELLED] = Unavailable
-
-_FAULTS: dict[RequestFault, type[RequestError]] = {
-    RequestFault.MALFORMED: InvalidRequest,
-    RequestFault.INVALID: InvalidRequest,
-    RequestFault.UNKNOWN_MODEL: ModelNotFound,
-    RequestFault.UNKNOWN_VERSION: ModelNotFound,
-}
 
 
 def status_of(error: RequestError) -> grpc.StatusCode:
     """The gRPC status that a client receives for an error."""
-    return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), grpc.StatusCode.UNKNOWN)
-
-
-def details_of(error: RequestError) -> str:
-    """The text that goes with the status: what UTF-8 cannot say is escaped, what gRPC might not carry is cut off."""
-    text = str(error).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _DETAILS_CHARACTERS_MAX else f"{text[: _DETAILS_CHARACTERS_MAX - 3]}..."
+    return grpc.StatusCode[status_name_of(error)]
 
 
 def trailing_metadata_of(error: RequestError) -> tuple[tuple[str, str], ...]:
@@ -94,8 +63,3 @@ def error_of(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, 
         text = pushback.decode("ascii", "replace") if isinstance(pushback, bytes) else pushback
         return Overloaded(details, int(text) if text.isdecimal() else None)
     return kind(details)
-
-
-def error_of_fault(fault: RequestFaultInfo) -> RequestError:
-    """The error of a request that the codec refused; its message names the field."""
-    return _FAULTS[fault.fault](fault.message)

@@ -40,9 +40,9 @@ def channel_credentials(identity: TlsIdentity) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(identity.authorities_pem, identity.key_pem, identity.certificate_pem)
 
 
-def channel_options(identity: TlsIdentity) -> list[tuple[str, str]]:
-    """Options of such a channel: workers are known by the name of their cluster, not by their address."""
-    return [("grpc.ssl_target_name_override", identity.peer_name)]
+def channel_options(identity: TlsIdentity) -> list[tuple[str, str | int]]:
+    """Options of such a channel: workers are known by the name of their cluster, and not called through a proxy."""
+    return [("grpc.ssl_target_name_override", identity.peer_name), ("grpc.enable_http_proxy", 0)]
 
 
 def write_tls_folder(folder: Path, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mark._core import write_infer_request
 from mark.domain.signature import ModelSignature
-from mark.protocol.tensors import DATATYPES
+from mark.protocol.tensors import DATATYPES, raw_of
 from mark.worker.runtimes import Model
 
-__all__ = ["batch_sizes", "example_inputs", "warm_up"]
+__all__ = ["batch_sizes", "example_inputs", "example_request", "warm_up"]
 
 _VARIABLE_SIZE = 8
 _WARM_UP_RUNS = 3
@@ -39,6 +40,16 @@ def example_inputs(signature: ModelSignature, rows: int) -> dict[str, npt.NDArra
         else:
             inputs[spec.name] = np.ones(shape, dtype=DATATYPES[spec.datatype])
     return inputs
+
+
+def example_request(signature: ModelSignature, rows: int) -> bytes:
+    """A ModelInferRequest of `example_inputs`."""
+    arrays = example_inputs(signature, rows)
+    tensors = [
+        (spec.name, spec.datatype, arrays[spec.name].shape, raw_of(arrays[spec.name], spec.datatype))
+        for spec in signature.inputs
+    ]
+    return write_infer_request(signature.name, signature.version, "profile", tensors, [])
 
 
 def warm_up(model: Model, signature: ModelSignature) -> None:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.domain.device import CPU, Device, device_of
-from mark.errors import ConfigError, MarkError, ModelLoadError
+from mark.errors import ConfigError, MarkError
 from mark.worker.ending import Ending
+from mark.worker.loading import load_warm
 
 if TYPE_CHECKING:
     import grpc
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from mark.worker.throttle import Throttle
 
 __all__ = ["WorkerOptions", "main", "run_worker"]
-
-# Read by the math libraries when they are imported, which is why the imports below wait for it.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def run_worker(options: WorkerOptions) -> None:
         ending.watch_parent()
     try:
         credentials = _credentials(options)
-        model = _load(options)
+        model = load_warm(options.artifact, options.threads, options.device)
         asyncio.run(_serve(options, model, credentials, ending))
     finally:
         ending.remove_files()
@@ -85,26 +83,6 @@ def _credentials(options: WorkerOptions) -> grpc.ServerCredentials | None:
     from mark.protocol.tls import TlsFolder
 
     return TlsFolder(options.tls_folder).server_credentials()
-
-
-def _load(options: WorkerOptions) -> Model:
-    if options.threads < 1:
-        raise ConfigError(f"threads must be 1 or more, not {options.threads}")
-    for variable in _THREAD_VARIABLES:
-        os.environ[variable] = str(options.threads)
-    from mark.worker.example_inputs import warm_up
-    from mark.worker.runtimes import first_line, load_model
-
-    artifact = options.artifact
-    model = load_model(artifact, options.threads, options.device)
-    if artifact.runtime != "python":  # which may do more than compute, and prepares itself
-        try:
-            warm_up(model, artifact.signature)
-        except Exception as error:
-            raise ModelLoadError(
-                f"{artifact.source} loads, but fails on inputs of ones: {first_line(error)}"
-            ) from error
-    return model
 
 
 async def _serve(

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 
 import grpc.aio
 
-from mark import _core
 from mark.domain.measured_profile import BatchMeasurement, fit
 from mark.domain.profile import Profile
 from mark.domain.signature import ModelSignature
 from mark.protocol import messages
 from mark.protocol.statuses import error_of
-from mark.protocol.tensors import raw_of
-from mark.worker.example_inputs import batch_sizes, example_inputs
+from mark.worker.example_inputs import batch_sizes, example_request
 from mark.worker.measuring import Effort, measurement_of
 
 __all__ = ["SweepProgress", "measure_batches", "measure_profile"]
@@ -83,7 +81,7 @@ async def measure_batches(
                     on_progress(_progress(size, sizes, effort))
                 try:
                     # Made anew each turn: all sizes together may be more than there is memory.
-                    await _take_turn(infer, _request(signature, size.rows), size, effort)
+                    await _take_turn(infer, example_request(signature, size.rows), size, effort)
                 except grpc.aio.AioRpcError as error:
                     raise error_of(error.code(), f"profiling {size.rows} rows: {error.details()}") from error
     return tuple(measurement_of(size.rows, size.latencies_ms) for size in sizes)
@@ -140,12 +138,3 @@ def _progress(size: _Size, sizes: list[_Size], effort: Effort) -> SweepProgress:
     shares = [1.0 if each.enough else effort.share_done(len(each.latencies_ms), each.spent_s) for each in sizes]
     runs = tuple((each.rows, len(each.latencies_ms)) for each in sizes)
     return SweepProgress(size.rows, runs, sum(shares) / len(shares))
-
-
-def _request(signature: ModelSignature, rows: int) -> bytes:
-    arrays = example_inputs(signature, rows)
-    tensors = [
-        (spec.name, spec.datatype, arrays[spec.name].shape, raw_of(arrays[spec.name], spec.datatype))
-        for spec in signature.inputs
-    ]
-    return _core.write_infer_request(signature.name, signature.version, "profile", tensors, [])

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
-import numpy as np
 
 from mark import __version__
-from mark._core import InferRequest, RequestFaultInfo, parse_infer_request, write_infer_response
-from mark._core import ModelSignature as CoreSignature
+from mark._core import InferRequest
 from mark.domain.signature import ModelSignature
-from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailable
-from mark.protocol.statuses import error_of_fault
-from mark.protocol.tensors import array_of, datatype_of, raw_of
-from mark.worker.runtimes import Arrays, Model, first_line
+from mark.errors import DeadlineExceeded, ModelNotFound, Unavailable
+from mark.worker.inference import Inference
+from mark.worker.runtimes import Model
 from mark.worker.throttle import CpuUse, Throttle
 
 __all__ = ["WorkerService"]
@@ -35,14 +31,7 @@ class WorkerService:
 
     def __init__(self, signature: ModelSignature, model: Model, throttle: Throttle) -> None:
         self._signature = signature
-        self._core_signature = CoreSignature(
-            signature.name,
-            signature.version,
-            [(tensor.name, tensor.datatype, tensor.shape) for tensor in signature.inputs],
-            [(tensor.name, tensor.datatype, tensor.shape) for tensor in signature.outputs],
-            signature.rows_max,
-        )
-        self._model = model
+        self._inference = Inference(signature, model)
         self._throttle = throttle
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mark-model")
@@ -84,9 +73,7 @@ class WorkerService:
         """Run one batch; one whose caller gave up while it waited its turn is not computed."""
         if self._draining:
             raise Unavailable("the worker stops; send to another one")
-        parsed = parse_infer_request(request, self._core_signature)
-        if isinstance(parsed, RequestFaultInfo):
-            raise error_of_fault(parsed)
+        parsed = self._inference.parse(request)
         async with self._turn:
             remaining_s = context.time_remaining()
             if remaining_s is not None and remaining_s <= 0:
@@ -102,45 +89,10 @@ class WorkerService:
     def _run(self, request: InferRequest) -> bytes:
         began = CpuUse.now()
         try:
-            return self._compute(request)
+            return self._inference.compute(request)
         finally:
             ended = CpuUse.now()
             self._closing.wait(self._throttle.idle_s(ended - began, ended.wall_s))
-
-    def _compute(self, request: InferRequest) -> bytes:
-        inputs = {
-            tensor.name: array_of(request.raw(index), tensor.datatype, request.shape(index))
-            for index, tensor in enumerate(self._signature.inputs)
-        }
-        try:
-            outputs = self._model(inputs)
-        except BaseException as error:  # a request that makes a model exit, or panic, must not end worker after worker
-            raise ModelFailed(first_line(error)) from error
-        return self._respond(request, outputs)
-
-    def _respond(self, request: InferRequest, outputs: Arrays) -> bytes:
-        if not isinstance(outputs, Mapping):
-            raise ModelFailed(f"the model gave a {type(outputs).__name__}, not a mapping of arrays")
-        tensors = []
-        for index in request.outputs:
-            spec = self._signature.outputs[index]
-            array = outputs.get(spec.name)
-            if array is None:
-                raise ModelFailed(f"the model gave no output {spec.name!r}, only {', '.join(outputs) or 'nothing'}")
-            if not isinstance(array, np.ndarray):
-                raise ModelFailed(f"output {spec.name!r} is a {type(array).__name__}, not an array")
-            if array.ndim == 0 or array.shape[0] != request.rows:
-                raise ModelFailed(f"output {spec.name!r} has shape {list(array.shape)} for {request.rows} rows")
-            try:
-                # BF16 has no NumPy type: it travels as uint16.
-                datatype = "BF16" if spec.datatype == "BF16" else datatype_of(array)
-                raw = raw_of(array, datatype)
-            except ValueError as error:
-                raise ModelFailed(f"output {spec.name!r} {error}") from error
-            if datatype != spec.datatype:
-                raise ModelFailed(f"output {spec.name!r} is {datatype}, its signature says {spec.datatype}")
-            tensors.append((spec.name, datatype, array.shape, raw))
-        return write_infer_response(self._signature.name, self._signature.version, request.id, tensors)
 
     def _check_target(self, name: str, version: str) -> None:
         served = self._signature

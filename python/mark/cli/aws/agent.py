@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mark.cli.aws.extra import needs_extra
+from mark.app.extra import needs_extra
 from mark.errors import ConfigError
 
 __all__ = ["agent"]

@@ -107,7 +107,7 @@ class InstanceMetadata:
         request = urllib.request.Request(self._endpoint + path, method=method, headers=headers)  # noqa: S310 - ours
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
-                return str(answer.read(_BYTES_MAX).decode())
+                return str(answer.read(_BYTES_MAX).decode(errors="replace"))
         except urllib.error.HTTPError as error:
             with error:
                 raise _Refused(error.code) from error

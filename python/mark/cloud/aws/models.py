@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from boto3.exceptions import RetriesExceededError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mark.cloud.aws.errors import code_of
@@ -101,8 +102,7 @@ class ModelStore:
     def _fetch(self, key: str, path: Path, sha256: str) -> None:
         part = path.with_name(f"{path.name}.part")
         try:
-            with part.open("wb") as file:
-                self._s3().download_fileobj(self._bucket(), key, file)
+            self._s3().download_file(self._bucket(), key, str(part))
             found = _sha256(part)
             if found != sha256:
                 raise CloudError(f"s3://{self._bucket()}/{key} is not what its key says, but {found}: upload it again")
@@ -113,6 +113,8 @@ class ModelStore:
                     f"there is no s3://{self._bucket()}/{key}: routers upload the models that they serve"
                 ) from error
             raise storage_error(error, self._bucket(), key) from error
+        except RetriesExceededError as error:
+            raise CloudError(f"s3://{self._bucket()}/{key} broke off again and again on its way: {error}") from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -203,7 +203,20 @@ def _router_data(names: Names) -> list[Grant]:
 
 def _router_functions(names: Names) -> list[Grant]:
     run = {"lambda:InvokeFunction": "answers bursts, and keeps functions warm"}
-    return [_grant("RunFunctions", run, (names.functions, f"{names.functions}:*"))]
+    deploy = {
+        "lambda:CreateFunction": "makes the function of a model",
+        "lambda:GetFunction": "sees whether it is what the configuration says",
+        "lambda:GetFunctionConfiguration": "waits until it can be called",
+        "lambda:ListTags": "sees whose it is",
+        "lambda:PutFunctionConcurrency": "bounds how many run at once",
+        "lambda:TagResource": "marks it as the cluster's",
+        "lambda:UpdateFunctionCode": "gives it a new model or a new mark",
+        "lambda:UpdateFunctionConfiguration": "gives it more memory or time",
+    }
+    return [
+        _grant("RunFunctions", run, (names.functions, f"{names.functions}:*")),
+        _grant("DeployFunctions", deploy, (names.functions,)),
+    ]
 
 
 def _worker(names: Names) -> list[Grant]:
@@ -238,7 +251,6 @@ def _admin_ec2(names: Names) -> list[Grant]:
     look = {
         "ec2:DescribeInstances": "finds what runs",
         "ec2:DescribeVolumes": "finds what is left",
-        "ec2:DescribeFleets": "finds what is left",
         "ec2:DescribeLaunchTemplates": "finds what is left",
         "ec2:DescribeSecurityGroups": "finds the cluster's security group",
         "ec2:DescribeSubnets": "finds the network of the cluster",
@@ -246,18 +258,16 @@ def _admin_ec2(names: Names) -> list[Grant]:
     }
     look |= {
         "tag:GetResources": "finds everything that carries the cluster's tag",
-        "sts:GetCallerIdentity": "says which account this is",
     }
     make = {"ec2:CreateSecurityGroup": "makes the security group"}
     end = {
         "ec2:TerminateInstances": "ends instances",
         "ec2:DeleteVolume": "deletes volumes that stayed behind",
-        "ec2:DeleteFleets": "deletes fleets",
         "ec2:DeleteLaunchTemplate": "deletes launch templates",
         "ec2:DeleteSecurityGroup": "deletes the security group",
         "ec2:AuthorizeSecurityGroupIngress": "lets members of the security group reach each other",
     }
-    kinds = ("instance", "volume", "fleet", "launch-template", "security-group")
+    kinds = ("instance", "volume", "launch-template", "security-group")
     return [
         _grant("LookAtTheRegion", look, ("*",), StringEquals=_in_region(names)),
         _grant("MakeTheSecurityGroup", make, names.ec2("security-group"), StringEquals=_tagged_now(names)),
@@ -291,14 +301,15 @@ def _admin_iam(names: Names) -> list[Grant]:
         "iam:RemoveRoleFromInstanceProfile": "takes it out",
         "iam:DeleteInstanceProfile": "deletes it",
     }
+    linked = names.iam("role/aws-service-role/spot.amazonaws.com/*")
     ours = tuple(names.iam(f"role/{role}") for role in (settings.worker_role, settings.function_role))
     passed = {"iam:PassRole": "puts the workers' role into the instance profile"}
     spot = {"iam:CreateServiceLinkedRole": "lets EC2 launch spot instances, once in an account"}
-    linked = names.iam("role/aws-service-role/spot.amazonaws.com/*")
     return [
         _grant("KeepRoles", roles, ours),
         _grant("KeepTheInstanceProfile", profiles, (names.iam(f"instance-profile/{settings.worker_role}"),)),
         _grant("PutTheRoleIn", passed, ours[:1], StringEquals={"iam:PassedToService": "ec2.amazonaws.com"}),
+        _grant("LookForTheRoleOfSpot", {"iam:GetRole": "sees whether EC2 may launch spot instances"}, (linked,)),
         _grant("AllowSpot", spot, (linked,), StringEquals={"iam:AWSServiceName": "spot.amazonaws.com"}),
     ]
 
@@ -308,7 +319,6 @@ def _admin_data(names: Names) -> list[Grant]:
         "s3:CreateBucket": "makes the bucket",
         "s3:ListBucket": "sees whether it is there, and what is in it",
         "s3:ListBucketVersions": "sees what is in it",
-        "s3:GetBucketTagging": "sees whose it is",
         "s3:PutBucketTagging": "tags it",
         "s3:PutEncryptionConfiguration": "has it encrypted",
         "s3:PutBucketPublicAccessBlock": "keeps it private",
@@ -321,7 +331,6 @@ def _admin_data(names: Names) -> list[Grant]:
         "sqs:GetQueueUrl": "sees whether the queue is there",
         "sqs:CreateQueue": "makes it",
         "sqs:TagQueue": "tags it",
-        "sqs:GetQueueAttributes": "reads its ARN",
         "sqs:SetQueueAttributes": "says who may send to it",
         "sqs:DeleteQueue": "deletes it",
     }

@@ -66,13 +66,32 @@ class AwsSession:
         with self._lock:
             return self._calls.copy()
 
-    def _make(self, service: str, region: str | None) -> Client:
-        config = botocore.config.Config(
-            connect_timeout=_CONNECT_S,
-            read_timeout=_READ_S,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS_MAX},
-            max_pool_connections=64,
-        )
+    def once_client(self, service: str, timeout_s: float, connections_max: int) -> Client:
+        """A new client whose calls are sent once and never again by themselves, for calls that cost each time.
+
+        Args:
+            service: such as "lambda".
+            timeout_s: a call that gets no byte for so long fails.
+            connections_max: connections that are kept for the next call.
+        """
+        with self._lock:  # boto3 makes clients on one thread at a time
+            return self._make(
+                service,
+                None,
+                connect_timeout=min(_CONNECT_S, timeout_s),
+                read_timeout=timeout_s,
+                retries={"mode": "standard", "total_max_attempts": 1},
+                max_pool_connections=connections_max,
+            )
+
+    def _make(self, service: str, region: str | None, **bounds: Any) -> Client:
+        usual = {
+            "connect_timeout": _CONNECT_S,
+            "read_timeout": _READ_S,
+            "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS_MAX},
+            "max_pool_connections": 64,
+        }
+        config = botocore.config.Config(**{**usual, **bounds})
         client = self._session.client(
             service, region_name=region, endpoint_url=self._settings.endpoint_url, config=config
         )

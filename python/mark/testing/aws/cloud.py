@@ -36,6 +36,7 @@ from mark.testing.aws.price_list import PriceList, Quotas
 from mark.testing.aws.routes import ec2_operations
 from mark.testing.aws.scripting import Scripting
 from mark.testing.aws.spot_market import SpotMarket
+from mark.testing.aws.tag_search import TagSearch
 from mark.testing.aws.tagged import tagged
 from mark.testing.aws.timers import Timers
 
@@ -203,7 +204,7 @@ class FakeAws:
         """End everything: no process, port or file is left."""
         if self._closed:
             return
-        self._closed = True
+        self._closed = self._front.closed = True
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -230,10 +231,12 @@ class FakeAws:
         self._permissions = Permissions(self._state)
         self._front.permit = self._permissions.denied
         self._front.operations |= ec2_operations(launching, instances)
-        quotas = Quotas(self._pools)
+        quotas, search = Quotas(self._pools), TagSearch(self._state)
         self._front.operations |= {
             "ec2:DescribeSpotPriceHistory": self._spot.describe_prices,
             "ec2:DescribeInstanceCreditSpecifications": self._credits.specifications,
+            "ec2:DescribeTags": search.describe_tags,
+            "resourcegroupstaggingapi:GetResources": search.get_resources,
             "cloudwatch:GetMetricData": self._credits.metric_data,
             "lambda:GetAccountSettings": self._functions.account_settings,
             "pricing:GetProducts": PriceList(self.params).get_products,

@@ -55,6 +55,7 @@ class Computers:
         self._guard = guard
         self._lock = threading.Lock()
         self._disks = Path(tempfile.mkdtemp(prefix="mark-fake-aws-"))
+        guard.keep(str(self._disks))
         self._units: dict[str, Unit | None] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -78,14 +79,17 @@ class Computers:
         environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = f"{self._endpoint_url}/imds/{machine.id}"
         self._spawn(machine.id, unit, environment, ended)
 
-    def stop(self, machine_id: str, kill: bool = False) -> bool:
-        """SIGTERM to the processes of an instance, or SIGKILL; whether none runs any more."""
+    def shut_down(self, machine_id: str) -> None:
+        """SIGTERM to every process of an instance, as systemd sends it: once."""
+        self._signal(machine_id, signal.SIGTERM)
+
+    def is_off(self, machine_id: str, kill: bool) -> bool:
+        """Whether none runs any more; SIGKILL to those that do, if told to."""
         with self._lock:
-            process = self._running.get(machine_id)
-        if process is None:
-            return True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            if machine_id not in self._running:
+                return True
+        if kill:
+            self._signal(machine_id, signal.SIGKILL)
         return False
 
     def forget(self, machine_id: str) -> None:
@@ -149,6 +153,14 @@ class Computers:
                 del self._running[name]
         self._log(self._disks / name, f"systemd: main process exited, status {status}\n")
         ended()
+
+    def _signal(self, machine_id: str, number: signal.Signals) -> None:
+        with self._lock:
+            process = self._running.get(machine_id)
+            # With the lock held: `_wait` has not yet removed it, so that the number is not another's by now.
+            if process is not None and process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
 
     def _log(self, root: Path, line: str) -> None:
         with contextlib.suppress(FileNotFoundError), (root / "console.log").open("a", encoding="utf-8") as console:

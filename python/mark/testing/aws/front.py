@@ -32,6 +32,9 @@ Page = Callable[[Environ, bytes], Answer]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
+_GONE = Answer(503, (("Content-Type", "text/plain"),), b"the fake AWS is closed")
+
+
 class Front:
     """A WSGI application.
 
@@ -44,6 +47,7 @@ class Front:
         self.operations: dict[str, Operation] = {}
         self.raw_operations: dict[str, Callable[[Call, Environ], Answer]] = {}
         self.pages: dict[str, Page] = {}
+        self.closed = False
         self.permit: Callable[[Call], AwsError | None] = lambda _: None
         self._moto = moto
         self._region = region
@@ -61,12 +65,15 @@ class Front:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        answer = self._answer(environ)
+        # A client may keep its connection after the end; moto's tables may be the next fake's by then.
+        answer = _GONE if self.closed else self._answer(environ)
         head = environ["REQUEST_METHOD"] == "HEAD"
         own = _HOP_BY_HOP if head else _HOP_BY_HOP | {"content-length"}
         headers = [(name, value) for name, value in answer.headers if name.lower() not in own]
         if not head:
             headers.append(("Content-Length", str(len(answer.body))))
+        if self.closed:
+            headers.append(("Connection", "close"))
         start_response(f"{answer.status} {responses.get(answer.status, 'Unknown')}", headers)
         return [answer.body]
 

@@ -50,6 +50,7 @@ class Functions:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._folder = Path(tempfile.mkdtemp(prefix="mark-fake-lambda-"))
+        guard.keep(str(self._folder))
         self._idle: defaultdict[str, list[FunctionProcess]] = defaultdict(list)
         self._all: set[FunctionProcess] = set()
         self._busy: Counter[str] = Counter()

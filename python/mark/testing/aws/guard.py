@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,11 @@ class Guard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._folders: list[str] = []
+
+    def keep(self, folder: str) -> None:
+        """A folder that is to be removed, too; told before the first session is."""
+        self._folders.append(folder)
 
     def watch(self, session: int) -> None:
         """A session of processes has begun."""
@@ -42,7 +48,7 @@ class Guard:
         with self._lock:
             if self._process is None:
                 self._process = subprocess.Popen(  # noqa: S603 - this very file
-                    [sys.executable, "-S", __file__], stdin=subprocess.PIPE, start_new_session=True
+                    [sys.executable, "-S", __file__, *self._folders], stdin=subprocess.PIPE, start_new_session=True
                 )
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._process.stdin.fileno(), line.encode())  # type: ignore[union-attr]
@@ -60,6 +66,8 @@ def main() -> None:
     for session in sessions:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(session, signal.SIGKILL)
+    for folder in sys.argv[1:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

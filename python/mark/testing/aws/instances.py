@@ -114,6 +114,28 @@ class Instances:
         ]
         return {"Fleets": fleets}
 
+    def delete_fleets(self, call: Call) -> dict[str, Any]:
+        """DeleteFleets: an instant fleet is deleted with its instances only, as on AWS."""
+        done, failed = [], []
+        with self._state.machines.lock:
+            for fleet in call.params.get("FleetIds") or []:
+                if fleet not in self._state.fleets or not call.params.get("TerminateInstances"):
+                    code = "fleetIdDoesNotExist" if fleet not in self._state.fleets else "unexpectedError"
+                    failed.append({"FleetId": fleet, "Error": {"Code": code, "Message": fleet}})
+                    continue
+                self._state.machines.terminate(self._state.machines.named(self._state.fleets[fleet][0]))
+                states = {"PreviousFleetState": "active", "CurrentFleetState": "deleted_terminating"}
+                done.append({"FleetId": fleet, **states})
+        return {"SuccessfulFleetDeletions": done, "UnsuccessfulFleetDeletions": failed}
+
+    def delete_volume(self, call: Call) -> dict[str, Any]:
+        """DeleteVolume: every volume is of an instance, and ends with it."""
+        name = call.params["VolumeId"]
+        for machine in self._state.machines.all():
+            if name in machine.volumes and machine.state is not State.TERMINATED:
+                raise AwsError("VolumeInUse", f"Volume {name} is currently attached to {machine.id}")
+        raise AwsError("InvalidVolume.NotFound", f"The volume '{name}' does not exist.")
+
     def retag(self, call: Call, names: Iterable[str]) -> None:
         """CreateTags and DeleteTags of instances and volumes."""
         for name in names:

@@ -25,8 +25,11 @@ class Computer(Protocol):
     def start(self, machine: Machine, ended: Callable[[], None]) -> None:
         """Boot; call `ended` if what runs ends by itself."""
 
-    def stop(self, machine_id: str, kill: bool = False) -> bool:
-        """Ask it to end, or make it; whether nothing runs any more."""
+    def shut_down(self, machine_id: str) -> None:
+        """Ask what runs to end."""
+
+    def is_off(self, machine_id: str, kill: bool) -> bool:
+        """Whether nothing runs any more; kill what does, if told to."""
 
     def forget(self, machine_id: str) -> None:
         """Remove its disk."""
@@ -48,7 +51,7 @@ class Machines:
         self._timers = timers
         self._computer = computer
         self._machines: dict[str, Machine] = {}
-        self._addresses = itertools.count(1)
+        self._addresses = itertools.count(250 * secrets.randbelow(100))
         self._network = 1 + secrets.randbelow(250)
 
     def all(self) -> list[Machine]:
@@ -177,14 +180,14 @@ class Machines:
         machine.reason = f"{reason} ({aws_time(now_s):%Y-%m-%d %H:%M:%S} GMT)"
         machine.state_reason = {"Code": code, "Message": f"{code}: {reason}"}
         self._move(machine, state)
-        self._computer.stop(machine.id)
+        self._computer.shut_down(machine.id)
         stopping = state is State.STOPPING
         dwell_s = self._params.dwell.stopping_s if stopping else self._params.dwell.shutting_down_s
         kill_at_s = now_s + max(dwell_s, self._params.kill_after_s)
         self._later(machine, dwell_s, lambda each: self._finish(each, kill_at_s))
 
     def _finish(self, machine: Machine, kill_at_s: float) -> None:
-        if not self._computer.stop(machine.id, kill=time.time() >= kill_at_s):
+        if not self._computer.is_off(machine.id, kill=time.time() >= kill_at_s):
             self._later(machine, _POLL_S, lambda each: self._finish(each, kill_at_s))
         elif machine.state is State.STOPPING:
             self._move(machine, State.STOPPED)

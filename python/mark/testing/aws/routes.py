@@ -27,6 +27,9 @@ def ec2_operations(launching: Launching, instances: Instances) -> dict[str, Oper
         if call.params.get("GroupId") in instances.groups_in_use():
             raise AwsError("DependencyViolation", f"resource {call.params['GroupId']} has a dependent object")
 
+    def refuse(call: Call) -> None:
+        raise AwsError("UnsupportedOperation", f"this fake does not know {call.operation}")
+
     return {
         "ec2:RunInstances": launching.run_instances,
         "ec2:CreateFleet": launching.create_fleet,
@@ -37,6 +40,11 @@ def ec2_operations(launching: Launching, instances: Instances) -> dict[str, Oper
         "ec2:TerminateInstances": instances.terminate_instances,
         "ec2:DescribeVolumes": instances.describe_volumes,
         "ec2:DescribeFleets": instances.describe_fleets,
+        "ec2:DeleteFleets": instances.delete_fleets,
+        "ec2:DeleteVolume": instances.delete_volume,
+        "ec2:RebootInstances": refuse,
+        "ec2:ModifyInstanceAttribute": refuse,
+        "ec2:CreateVolume": refuse,
         "ec2:CreateTags": retag,
         "ec2:DeleteTags": retag,
         "ec2:DeleteSecurityGroup": delete_group,

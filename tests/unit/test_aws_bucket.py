@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import yaml
+from boto3.exceptions import RetriesExceededError
 from moto import mock_aws
 
+from mark.cloud.aws.agent_settings import AgentSettings
 from mark.cloud.aws.certificates import (
     AUTHORITY,
     NEXT_AUTHORITY,
@@ -21,7 +25,11 @@ from mark.cloud.aws.certificates import (
 )
 from mark.cloud.aws.models import ModelStore
 from mark.cloud.aws.objects import Objects
+from mark.cloud.aws.session import AwsSession
+from mark.cloud.aws.settings import AwsOffering, AwsSettings
+from mark.cloud.aws.worker_boot import WorkerBoot
 from mark.domain.artifact import ModelArtifact
+from mark.domain.offering import Market, Offering
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
@@ -245,7 +253,7 @@ class TestModels:
         fetched = ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache")
         assert Path(fetched.source).read_bytes() == model.read_bytes()
         with monkeypatch.context() as counted:
-            counted.setattr(s3, "download_fileobj", crash)  # a standby that starts again has it
+            counted.setattr(s3, "download_file", crash)  # a standby that starts again has it
             assert ModelStore(lambda: s3, lambda: BUCKET).download(uploaded, tmp_path / "cache") == fetched
 
     def test_another_content_is_another_object(self, s3: Any, model: Path) -> None:
@@ -277,9 +285,58 @@ class TestModels:
         store = ModelStore(lambda: s3, lambda: BUCKET)
         with pytest.raises(CloudError, match=r"model digits: cannot read .*absent.onnx: No such file"):
             store.upload(artifact(tmp_path / "absent.onnx"))
-        with pytest.raises(CloudError, match=r"there is no s3://mark-demo/models/digits/ab/x\.onnx: a router"):
+        with pytest.raises(CloudError, match=r"there is no s3://mark-demo/models/digits/ab/x\.onnx: routers upload"):
             store.download(ModelArtifact(SIGNATURE, "onnx", "models/digits/ab/x.onnx"), tmp_path)
         with pytest.raises(CloudError, match="is no model of the bucket"):
             store.download(ModelArtifact(SIGNATURE, "onnx", "/etc/passwd"), tmp_path)
         with pytest.raises(CloudError, match="no bucket elsewhere"):
             ModelStore(lambda: s3, lambda: "elsewhere").upload(artifact(model))
+
+    def test_a_download_that_breaks_off_every_time_is_said(
+        self, s3: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def break_off(*_: object) -> None:
+            raise RetriesExceededError(OSError("connection reset"))
+
+        store = ModelStore(lambda: s3, lambda: BUCKET)
+        uploaded = store.upload(artifact(model))
+        monkeypatch.setattr(s3, "download_file", break_off)
+        with pytest.raises(CloudError, match="broke off again and again"):
+            store.download(uploaded, tmp_path / "cache")
+
+
+class TestWorkerBoot:
+    """What the driver tells an instance."""
+
+    OFFERING = AwsOffering(
+        Offering("cpu", Market.SPOT, 0.1, 1.0, 4, threads=3, cpu_share=0.5, device="cuda"), ("c5.large",)
+    )
+
+    @pytest.fixture
+    def boot(self, s3: Any) -> WorkerBoot:
+        settings = AwsSettings("demo", "us-east-1", worker_port=9000, install="")
+        session = AwsSession(settings)
+        s3.create_bucket(Bucket=settings.bucket(session.account))
+        return WorkerBoot(settings, session)
+
+    def test_it_names_the_model_by_its_key_and_the_worker_as_the_offering_says(
+        self, boot: WorkerBoot, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "digits.onnx"
+        path.write_bytes(b"weights")
+
+        text = boot(self.OFFERING, artifact(path))
+
+        assert text == boot(self.OFFERING, artifact(path))
+        told = AgentSettings.from_json(yaml.safe_load(text)["write_files"][0]["content"], "agent.json")
+        assert (told.threads, told.cpu_share, told.device, told.port) == (3, 0.5, "cuda", 9000)
+        assert told.bucket == "mark-demo-123456789012-us-east-1"
+        assert told.artifact.source.startswith("models/digits/")
+        assert str(tmp_path) not in text
+
+    def test_what_cannot_be_told_is_an_error_of_the_cloud(self, boot: WorkerBoot, tmp_path: Path) -> None:
+        with pytest.raises(CloudError, match="cannot read"):
+            boot(self.OFFERING, artifact(tmp_path / "absent.onnx"))
+        many = tuple(TensorSpec(f"input_{n}", "FP32", (-1, 64)) for n in range(400))
+        with pytest.raises(CloudError, match="EC2 takes 16384"):
+            boot(self.OFFERING, ModelArtifact(replace(SIGNATURE, inputs=many), "python", "package.module:factory"))

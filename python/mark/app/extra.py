@@ -1,4 +1,4 @@
-"""What the commands of AWS need, and the word that says so."""
+"""What AWS needs installed, and the word that says so."""
 
 from __future__ import annotations
 

@@ -1,0 +1,130 @@
+"""A model's functions on AWS Lambda: deployed, measured, and used."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mark._core import FunctionPrice
+from mark.app.aws import aws_settings
+from mark.cloud.aws.function_deployment import FunctionDeployment, deploy_function
+from mark.cloud.aws.function_package import FunctionPackage, build_zip, read_zip
+from mark.cloud.aws.functions import LambdaFunctions, LambdaFunctionsParams
+from mark.cloud.aws.models import ModelStore
+from mark.cloud.aws.package_contents import files_of_model
+from mark.cloud.aws.session import AwsSession
+from mark.cloud.aws.settings import AwsSettings
+from mark.config import Config, ServerlessConfig
+from mark.domain.artifact import ModelArtifact
+from mark.errors import CloudError
+from mark.worker.example_inputs import example_request
+from mark.worker.measuring import measurement_of
+
+__all__ = ["deploy", "lambda_functions", "measure_latency_ms"]
+
+_WARM_UP_RUNS = 2
+_RUNS = 20
+_COLD_TIMEOUT_S = 120.0  # the first call starts the function; a large image takes long
+
+
+def lambda_functions(config: Config, settings: ServerlessConfig, model: str, price: FunctionPrice) -> LambdaFunctions:
+    """The way to the function of a model that is deployed, inside a running event loop."""
+    aws = aws_settings(config)
+    params = LambdaFunctionsParams(
+        concurrency_max=settings.concurrency_max,
+        idle_s=settings.idle_s,
+        keep_warm=settings.keep_warm,
+        ping_s=settings.ping_s,
+    )
+    return LambdaFunctions(AwsSession(aws), aws.function(model), price, params)
+
+
+async def deploy(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> None:
+    """Make the function of a model what the configuration says, and return once it can be called.
+
+    When cancelled, its thread ends before its next look at AWS; the next deployment finishes what was begun.
+
+    Raises:
+        ConfigError: its code cannot be made.
+        CloudError: AWS does not do it.
+    """
+    stopped = threading.Event()
+
+    def sleep(pause_s: float) -> None:
+        if stopped.wait(pause_s):
+            raise CloudError("the deployment was broken off")
+
+    try:
+        await asyncio.to_thread(_deploy, config, settings, artifact, sleep)
+    finally:
+        stopped.set()
+
+
+def _deploy(
+    config: Config, settings: ServerlessConfig, artifact: ModelArtifact, sleep: Callable[[float], None]
+) -> None:
+    """Deploy; blocks.
+
+    The zip that is made here has the model in it. One that is given, and an image, may have it, too; they fetch it from
+    the cluster's bucket otherwise, so that a new model needs no new image.
+    """
+    aws = aws_settings(config)
+    session = AwsSession(aws)
+
+    def put(code: FunctionPackage | str, placed: ModelArtifact) -> None:
+        deployment = FunctionDeployment(
+            placed,
+            code,
+            memory_gb=settings.memory_gb,
+            timeout_s=settings.timeout_s,
+            concurrency_max=settings.concurrency_max,
+            threads=settings.threads,
+        )
+        deploy_function(session, aws, deployment, sleep)
+
+    if settings.image is not None:
+        put(settings.image, _in_bucket(session, aws, artifact))
+    elif settings.package is not None:
+        put(read_zip(Path(settings.package)), _in_bucket(session, aws, artifact))
+    else:
+        with tempfile.TemporaryDirectory(prefix="mark-function-") as folder:
+            destination = Path(folder) / "function.zip"
+            made = build_zip(artifact, destination, settings.include, check_loadable=aws.endpoint_url is None)
+            put(made, files_of_model(artifact)[1])
+
+
+async def measure_latency_ms(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> float:
+    """The p99 of a warm function for the smallest request, the way there and back included; some calls are billed.
+
+    Raises:
+        CloudError: it does not answer.
+        ModelFailed: the model fails on inputs of ones.
+    """
+    free = FunctionPrice(usd_per_request=0.0, usd_per_s=0.0, quantum_ns=1)
+    single = settings.model_copy(update={"keep_warm": 0})
+    functions = lambda_functions(config, single, artifact.signature.name, free)
+    sizes = artifact.signature.sizes
+    request = example_request(artifact.signature, sizes[0] if sizes else 1)
+    latencies_ms = []
+    try:
+        for run in range(_WARM_UP_RUNS + _RUNS):
+            began_s = time.perf_counter()
+            await functions.invoke(request, _COLD_TIMEOUT_S)
+            if run >= _WARM_UP_RUNS:
+                latencies_ms.append((time.perf_counter() - began_s) * 1e3)
+    finally:
+        await asyncio.shield(functions.close())
+    return measurement_of(1, latencies_ms).p99_ms
+
+
+def _in_bucket(session: AwsSession, aws: AwsSettings, artifact: ModelArtifact) -> ModelArtifact:
+    if artifact.runtime == "python":
+        return artifact
+    bucket = aws.bucket(session.account)
+    stored = ModelStore(lambda: session.client("s3"), lambda: bucket).upload(artifact)
+    return replace(stored, source=f"s3://{bucket}/{stored.source}")

@@ -1,0 +1,197 @@
+"""From a configuration to a burst on AWS Lambda, on the fake AWS: deployed, measured, used, billed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mark._core import Outcome, write_infer_request
+from mark.app.aws import aws_settings
+from mark.app.serverless import burst_loop, deploy_functions, measure_missing_latencies
+from mark.cloud.aws import function_deployment
+from mark.cloud.aws.function_package import build_zip
+from mark.cloud.aws.policy import policy
+from mark.cloud.aws.session import AwsSession
+from mark.config import Config, parse_config
+from mark.errors import CloudError, ModelFailed, Overloaded
+from mark.live.burst_loop import BurstLoop, GivenUp
+from mark.live.clock import SteadyClock
+from mark.protocol import messages
+from mark.testing.aws import FakeAws
+
+MODEL = """\
+def make():
+    def run(inputs):
+        if inputs["x"][0, 0] == 13:
+            raise ValueError("no thirteen")
+        return {"y": inputs["x"] * 2}
+
+    return run
+"""
+CONFIG = """\
+cluster: shop
+provider: aws
+aws: {{region: us-east-1, endpoint_url: '{endpoint_url}'}}
+offerings: [{{name: cpu, types: [c5.large]}}]
+models:
+  - name: m
+    runtime: python
+    source: doubling:make
+    inputs: [{{name: x, datatype: FP32, shape: [-1, 2]}}]
+    outputs: [{{name: y, datatype: FP32, shape: [-1, 2]}}]
+    slo: {{rt_max_ms: 5000}}
+    serverless:
+      price_usd_per_gb_s: 0.0000166667
+      price_usd_per_request: 0.0000002
+      memory_gb: 2
+      concurrency_max: 2
+      keep_warm: 1
+"""
+TRUST = '{"Version": "2012-10-17", "Statement": []}'
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
+    with FakeAws() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def config(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    (tmp_path / "doubling.py").write_text(MODEL, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = parse_config(CONFIG.format(endpoint_url=aws.endpoint_url))
+    settings = aws_settings(config)
+    session = AwsSession(settings)
+    session.client("iam").create_role(RoleName=settings.function_role, AssumeRolePolicyDocument=TRUST)
+    session.client("s3").create_bucket(Bucket=settings.bucket(session.account))
+    return config
+
+
+@pytest.fixture
+async def bursts(config: Config) -> AsyncIterator[BurstLoop]:
+    await deploy_functions(config)
+    measured = await measure_missing_latencies(config)
+    serverless = measured.models[0].serverless
+    assert serverless is not None
+    assert 0 < (serverless.latency_ms or 0) < 5000
+    loop = burst_loop(measured, measured.models[0], SteadyClock())
+    assert loop is not None
+    yield loop
+    await loop.close()
+
+
+def given_up(value: float) -> GivenUp:
+    array = np.full((1, 2), value, np.float32)
+    message = write_infer_request("m", "", "7", [("x", "FP32", (1, 2), array)], [])
+    now_ns = SteadyClock().now_ns()
+    return GivenUp(message, now_ns, now_ns + 5_000_000_000, Outcome.PREDICTED_MISS, Overloaded("full"))
+
+
+async def test_a_burst_is_answered_by_the_function_that_was_deployed_and_the_bill_is_awss(
+    aws: FakeAws, bursts: BurstLoop
+) -> None:
+    before_usd = aws.record().usd
+    answers = [await bursts.answer(given_up(float(value))) for value in range(10)]
+    with pytest.raises(ModelFailed, match="no thirteen"):
+        await bursts.answer(given_up(13.0))
+
+    response = messages.ModelInferResponse.FromString(answers[3])
+    np.testing.assert_array_equal(np.frombuffer(response.raw_output_contents[0], np.float32), [6, 6])
+    assert bursts.use().usd > 11 * 0.0000002
+    assert bursts.use().usd == pytest.approx(aws.record().usd - before_usd, abs=0.0001)
+    assert aws.cold_starts == {"mark-shop-m": 1}
+
+
+async def test_what_is_kept_warm_is_started_before_it_is_needed_and_nothing_runs_after_the_end(
+    aws: FakeAws, bursts: BurstLoop
+) -> None:
+    await bursts.start()
+    while bursts.use().warm == 0:  # noqa: ASYNC110 - that a ping was answered is told to nobody
+        await asyncio.sleep(0.01)
+    await bursts.close()
+
+    assert bursts.use().alive == 0
+    assert aws.calls["lambda:Invoke"] == 22 + 1
+
+
+async def test_deploying_again_changes_nothing(aws: FakeAws, config: Config) -> None:
+    await deploy_functions(config)
+    made = {name: count for name, count in aws.calls.items() if name.startswith("lambda:") and "Get" not in name}
+
+    await deploy_functions(config)
+
+    assert made == {"lambda:CreateFunction": 1, "lambda:PutFunctionConcurrency": 1}
+    assert {name: aws.calls[name] for name in made} == made
+
+
+async def test_the_policy_of_a_router_is_enough_and_what_it_lacks_is_told(aws: FakeAws, config: Config) -> None:
+    document = policy("router", aws_settings(config))
+    calling = [each for each in document["Statement"] if each["Sid"] != "RunFunctions"]
+
+    aws.allow({**document, "Statement": calling})
+    await deploy_functions(config)
+    with pytest.raises(CloudError, match="not allowed"):
+        await measure_missing_latencies(config)
+    aws.allow(document)
+    await measure_missing_latencies(config)
+
+
+async def test_a_deployment_that_is_broken_off_ends_and_the_next_one_finishes_it(
+    aws: FakeAws, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = asyncio.Event()
+    loop, until_ready = asyncio.get_running_loop(), function_deployment._Deploying._until_ready
+
+    def pending(self: function_deployment._Deploying) -> None:
+        loop.call_soon_threadsafe(looked.set)
+        self._sleep(3600.0)
+
+    monkeypatch.setattr(function_deployment._Deploying, "_until_ready", pending)
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    deploying = asyncio.ensure_future(deploy_functions(config))
+    await asyncio.wait_for(looked.wait(), 30.0)
+    deploying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await deploying
+    await asyncio.wait_for(loop.run_in_executor(None, lambda: None), 10.0)  # so its thread is free
+    monkeypatch.setattr(function_deployment._Deploying, "_until_ready", until_ready)
+
+    await deploy_functions(config)
+
+    assert aws.calls["lambda:CreateFunction"] == aws.calls["lambda:PutFunctionConcurrency"] == 1
+
+
+async def test_a_zip_that_is_given_fetches_a_later_model_from_the_bucket(
+    aws: FakeAws, config: Config, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 2]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Add", ["x", "x"], ["y"])], "double", [x], [y])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    path, package = tmp_path / "m.onnx", tmp_path / "m.zip"
+    path.write_bytes(b"an earlier model")
+    section = f"package: {package}, price_usd_per_gb_s: 0.1"
+    text = CONFIG.format(endpoint_url=aws.endpoint_url).replace("runtime: python", "runtime: onnx")
+    text = text.replace("doubling:make", str(path)).partition("    serverless:")[0] + f"    serverless: {{{section}}}\n"
+    changed = parse_config(text)
+    artifact = changed.models[0].artifact()
+    assert artifact is not None
+    site = tmp_path / "site" / "mark"
+    site.mkdir(parents=True)
+    (site / "_core.cpython-312-x86_64-linux-gnu.so").touch()
+    build_zip(artifact, package, site=site.parent)
+    onnx.save(model, str(path))
+
+    await deploy_functions(changed)
+    measured = await measure_missing_latencies(changed)
+
+    assert measured.models[0].serverless is not None
+    assert measured.models[0].serverless.latency_ms is not None
