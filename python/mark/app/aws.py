@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mark.cloud.aws.billing import billed_by_ec2
 from mark.cloud.aws.settings import AwsOffering, AwsSettings
 from mark.config import Config
 from mark.errors import ConfigError
@@ -24,7 +25,8 @@ def aws_settings(config: Config) -> AwsSettings:
         cluster=config.cluster,
         region=section.region,
         offerings=tuple(
-            AwsOffering(each.as_offering(), tuple(each.types), tuple(each.zones)) for each in config.offerings
+            AwsOffering(billed_by_ec2(each.as_offering()), tuple(each.types), tuple(each.zones))
+            for each in config.offerings
         ),
         subnets=dict(section.subnets),
         endpoint_url=section.endpoint_url,

@@ -164,7 +164,7 @@ class Router:
         if artifact is None:
             return None
         profiles, settings = model.as_profiles(), model.controller
-        offerings = tuple(offering.as_offering() for offering in self._config.offerings)
+        offerings = tuple(self._cloud.offerings())
         rates, serverless = capacities(model, profiles), serverless_of(model)
         work = ForecastWork(StepCounter(self._clock, settings.step_s), ThreadBackground("forecast"), self._refits)
         params = controller_params(model, self._config.standbys)
