@@ -1,6 +1,6 @@
 # What a person runs. Each target sets up what it needs, and is quick when it has been set up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo demo-aws test bench lint format clean
 
 VENV := .venv
 # Given to the command: make demo ARGS=--json, make bench ARGS="-k dispatcher".
@@ -11,10 +11,13 @@ INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh
 	$(shell find csrc/mark csrc/net csrc/bindings -name '*.h' -o -name '*.cc')
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 demo: $(VENV)/.ready-demo ## serve a real model for a minute and see what it costs
 	@$(VENV)/bin/mark demo $(ARGS)
+
+demo-aws: $(VENV)/.ready-test ## the same by way of AWS's API: a fake AWS on this machine, its bill, its teardown
+	@$(VENV)/bin/mark demo --provider aws $(ARGS)
 
 test: $(VENV)/.ready-test ## the one check: lint, types, all tests, sanitizers
 	@scripts/check.sh lint unit integration sanitizers bench

@@ -43,3 +43,19 @@ async def test_it_serves_checks_every_answer_and_leaves_a_file_to_serve(
     served = load_config(tmp_path / "demo.yaml")
     assert served.server.port == 8001  # though the demo itself took a free one
     assert set(served.models[0].profiles) == {"small", "large", "small-spot", "small-burst"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_on_aws_the_bill_is_right_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "train_digits_model", linear_model)
+
+    report = await run_demo(DemoParams(tmp_path, duration_s=10.0, peak_per_s=40.0, provider="aws"), Console(quiet=True))
+
+    assert report.answers_wrong == 0
+    assert report.answered > 100
+    assert report.aws is not None
+    assert report.aws.left == ()
+    assert report.aws.record_usd > 0
+    assert report.aws.kept
+    assert report.as_dict()["aws"]["launches"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import json
 import tempfile
 from pathlib import Path
@@ -18,6 +19,13 @@ from mark.errors import ConfigError
 __all__ = ["demo"]
 
 
+class Provider(enum.Enum):
+    """What the demo rents from."""
+
+    LOCAL = "local"
+    AWS = "aws"
+
+
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the model, the configuration and the picture go.")] = Path(
         "mark-demo"
@@ -25,6 +33,9 @@ def demo(
     duration_s: Annotated[float, typer.Option(help="How long the load lasts.")] = 60.0,
     peak_rate: Annotated[float, typer.Option(help="Requests per second at the top of the day.")] = 220.0,
     seed: Annotated[int, typer.Option(help="Of the arrivals.")] = 1,
+    provider: Annotated[
+        Provider, typer.Option(help="What to rent from: this machine, or a fake AWS on it; the latter needs [testing].")
+    ] = Provider.LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report and nothing else.")] = False,
 ) -> None:
     """Train, profile and serve a real model on this machine, drive it for a minute, and report SLO and cost.
@@ -38,7 +49,7 @@ def demo(
     console = Console(stderr=as_json, quiet=as_json)
     folder = folder.absolute()
     _prepare(folder)
-    report = asyncio.run(run_demo(DemoParams(folder, duration_s, peak_rate, seed), console))
+    report = asyncio.run(run_demo(DemoParams(folder, duration_s, peak_rate, seed, provider.value), console))
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:

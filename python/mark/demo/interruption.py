@@ -11,7 +11,7 @@ import grpc.aio
 from mark.demo.series import Interruption, Series
 from mark.protocol import messages
 
-__all__ = ["interrupt_at", "interrupt_call"]
+__all__ = ["SHARE", "interrupt_at", "interrupt_call"]
 
 SHARE = 0.8  # as in the MArk paper's hardest case (ATC'19, figure 8d)
 _TIMEOUT_S = 5.0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from mark.demo.fake_aws import AwsOutcome
 from mark.domain.slo import Slo
 
 __all__ = ["DemoReport"]
@@ -41,13 +42,17 @@ class DemoReport:
     by_status: dict[str, int]
     workers_taken: int
     picture: Path
+    aws: AwsOutcome | None = None
 
     @property
     def kept(self) -> bool:
         """Whether the run shows what it should: right answers, the promise kept, cheaper than sized for the peak.
 
-        Where no fleet carries the peak, there is nothing to be cheaper than.
+        Where no fleet carries the peak, there is nothing to be cheaper than. On AWS, where a launch costs a minute at
+        least, a day of a minute cannot be cheaper: there the bill has to be right, and nothing may be left.
         """
+        if self.aws is not None:
+            return self.answers_wrong == 0 and self.attainment >= self.slo.sl_min and self.aws.kept
         cheaper = self.cost_usd_peak_sized is None or self.cost_usd < self.cost_usd_peak_sized
         return self.answers_wrong == 0 and self.attainment >= self.slo.sl_min and cheaper
 
@@ -69,6 +74,7 @@ class DemoReport:
             "peak_fleet": self.peak_fleet,
             "duration_s": self.duration_s,
             "picture": str(self.picture),
+            **({} if self.aws is None else {"aws": asdict(self.aws)}),
         }
 
     def as_table(self) -> Table:
@@ -91,5 +97,7 @@ class DemoReport:
             table.add_row(peak, f"${self.cost_usd_peak_sized:.6f} ({fleet})")
             saved = 1 - self.cost_usd / self.cost_usd_peak_sized if self.cost_usd_peak_sized else 0.0
             table.add_row("saved", f"{saved:.0%}")
+        if self.aws is not None:
+            self.aws.tell(table)
         table.add_row("picture", str(self.picture))
         return table

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc.aio
 import numpy as np
@@ -26,7 +28,8 @@ from mark import _core, app
 from mark.client import AsyncClient
 from mark.config import Config, parse_config
 from mark.demo.digits_model import DigitsModel, train_digits_model
-from mark.demo.interruption import interrupt_at, interrupt_call
+from mark.demo.fake_aws import fake_aws, write_function
+from mark.demo.interruption import SHARE, interrupt_at, interrupt_call
 from mark.demo.judge import judge
 from mark.demo.report import DemoReport
 from mark.demo.series import Series
@@ -53,12 +56,31 @@ class DemoParams:
         duration_s: how long the load lasts: one "day".
         peak_per_s: requests per second at the top of the day, before bursts.
         seed: of the arrivals.
+        provider: "local" rents processes of this machine, "aws" does so by way of a fake AWS on it.
     """
 
     folder: Path
     duration_s: float = 60.0
     peak_per_s: float = 220.0
     seed: int = 1
+    provider: Literal["local", "aws"] = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What a run needs beside the model.
+
+    Attributes:
+        params: of the run.
+        console: to talk to.
+        environment: of the router.
+        interrupt: takes spot workers away; None for the router's own way.
+    """
+
+    params: DemoParams
+    console: Console
+    environment: Mapping[str, str] | None = None
+    interrupt: Callable[[], Awaitable[Any]] | None = None
 
 
 async def run_demo(params: DemoParams, console: Console) -> DemoReport:
@@ -78,15 +100,51 @@ async def run_demo(params: DemoParams, console: Console) -> DemoReport:
         f"{time.perf_counter() - began_s:.1f} s",
         soft_wrap=True,
     )
-    config = await _profiled(folder, console)
-    config_file = folder / "demo.yaml"
-    config_file.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-    console.print(f"Serving it: mark serve {config_file}", soft_wrap=True)
-    began_s = time.perf_counter()
-    async with _router(config_file) as address:
-        console.print(f"  ready at {address}; {time.perf_counter() - began_s:.1f} s", soft_wrap=True)
-        load, series = await _drive(address, model, config, instants_s, console)
+    if params.provider == "aws":
+        return await _on_aws(params, model, instants_s, console)
+    config = await _profiled(_read("digits.yaml", folder), console)
+    load, series, _ = await _served(config, model, instants_s, _Stage(params, console))
     return judge(load, series, config, folder / "demo.png")
+
+
+async def _on_aws(
+    params: DemoParams, model: DigitsModel, instants_s: npt.NDArray[np.float64], console: Console
+) -> DemoReport:
+    """The same by way of AWS's API: a cluster is set up, serves, is taken down, and its bill is compared."""
+    folder = params.folder
+    write_function(folder)
+    read = _read("digits-aws.yaml", folder)
+    # What offerings are on AWS, processes of this machine are behind it: those are measured.
+    measured = await _profiled(read.model_copy(update={"provider": "local"}), console)
+    async with fake_aws() as aws:
+        section = None if read.aws is None else read.aws.model_copy(update={"endpoint_url": aws.endpoint_url})
+        config = measured.model_copy(update={"provider": "aws", "aws": section})
+        file = _write(config, folder)
+        await aws.mark("aws", "bootstrap", str(file), "--yes")
+        stage = _Stage(params, console, aws.environment, lambda: aws.interrupt(SHARE))
+        load, series, bill_usd = await _served(config, model, instants_s, stage)
+        outcome = await aws.outcome(file, config.cluster, bill_usd)
+    return replace(judge(load, series, config, folder / "demo.png"), aws=outcome)
+
+
+async def _served(
+    config: Config, model: DigitsModel, instants_s: npt.NDArray[np.float64], stage: _Stage
+) -> tuple[LoadReport, Series, float]:
+    """Serve, drive, stop; what the client and the watcher saw, and what the router says that it has spent."""
+    file, console = _write(config, stage.params.folder), stage.console
+    console.print(f"Serving it: mark serve {file}", soft_wrap=True)
+    began_s = time.perf_counter()
+    async with _router(file, stage.environment) as address:
+        console.print(f"  ready at {address}; {time.perf_counter() - began_s:.1f} s", soft_wrap=True)
+        load, series = await _drive(address, model, config, instants_s, stage)
+    said = re.findall(r"have cost \$(\d+\.\d+)", file.with_suffix(".log").read_text(encoding="utf-8"))
+    return load, series, float(said[-1]) if said else math.nan
+
+
+def _write(config: Config, folder: Path) -> Path:
+    file = folder / "demo.yaml"
+    file.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    return file
 
 
 def _check_packages() -> None:
@@ -106,9 +164,12 @@ def _instants(params: DemoParams) -> npt.NDArray[np.float64]:
         raise ConfigError(str(error)) from error
 
 
-async def _profiled(folder: Path, console: Console) -> Config:
-    text = resources.files("mark.demo").joinpath("digits.yaml").read_text(encoding="utf-8")
-    config = parse_config(text, name="digits.yaml", folder=folder)
+def _read(name: str, folder: Path) -> Config:
+    text = resources.files("mark.demo").joinpath(name).read_text(encoding="utf-8")
+    return parse_config(text, name=name, folder=folder)
+
+
+async def _profiled(config: Config, console: Console) -> Config:
     console.print("Profiling it on each offering ...")
     began_s = time.perf_counter()
     config = await app.measure_missing_profiles(config)
@@ -123,7 +184,7 @@ async def _profiled(folder: Path, console: Console) -> Config:
 
 
 @asynccontextmanager
-async def _router(config_file: Path) -> AsyncIterator[str]:
+async def _router(config_file: Path, environment: Mapping[str, str] | None) -> AsyncIterator[str]:
     """A router process, as a person would start it; stopped by SIGTERM at the end."""
     log = config_file.with_suffix(".log").open("wb")
     # A free port, so that the demo runs beside whatever this machine serves already. The file keeps its own, for the
@@ -132,8 +193,9 @@ async def _router(config_file: Path) -> AsyncIterator[str]:
     # A group of its own: Ctrl-C reaches the demo, which then stops the router in order. Should the demo be killed, its
     # end of the pipe closes, and the router stops by itself.
     router = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True
-    )
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         if router.stdout is None:
             raise WorkerError("the router has no output to read its address from")
@@ -150,8 +212,9 @@ async def _router(config_file: Path) -> AsyncIterator[str]:
 
 
 async def _drive(
-    address: str, model: DigitsModel, config: Config, instants_s: npt.NDArray[np.float64], console: Console
+    address: str, model: DigitsModel, config: Config, instants_s: npt.NDArray[np.float64], stage: _Stage
 ) -> tuple[LoadReport, Series]:
+    console = stage.console
     pool = len(model.images)
     requests = [
         _core.write_infer_request("digits", "", str(index), [("image", "FP32", (1, 1, 8, 8), image)], [])
@@ -164,7 +227,7 @@ async def _drive(
         with Live(render(series, slo, duration_s), console=console, refresh_per_second=4) as live:
             watcher = Watcher(status_call(channel), load, series, lambda: live.update(render(series, slo, duration_s)))
             interrupting = interrupt_at(
-                _INTERRUPTED_AT * duration_s, interrupt_call(channel), series, live.console.print
+                _INTERRUPTED_AT * duration_s, stage.interrupt or interrupt_call(channel), series, live.console.print
             )
             report = await run_watched(load.run(instants_s), _all(watcher.run(), interrupting))
             if series.last is None:  # shorter than the watcher's first look

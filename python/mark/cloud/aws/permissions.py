@@ -223,7 +223,7 @@ def _worker(names: Names) -> list[Grant]:
     read = {"s3:GetObject": "fetches the model and the worker's certificate"}
     send = {"sqs:GetQueueUrl": "finds the queue of notices", "sqs:SendMessage": "passes notices on"}
     # Never tls/authority-key.pem.
-    keys = ("models/*", "tls/worker.pem", "tls/worker-key.pem", "tls/trusted.pem")
+    keys = ("models/*", "tls/worker-key.pem", "tls/trusted.pem")
     return [
         _grant("FetchModelAndCertificate", read, names.bucket(*keys)),
         _grant("PassNoticesOn", send, (names.queue,)),
