@@ -5,13 +5,14 @@ from __future__ import annotations
 import typer
 
 from mark.cli.aws.bootstrap import bootstrap
+from mark.cli.aws.check import check
 from mark.cli.aws.policy import policy
 from mark.cli.aws.teardown import teardown
 
 __all__ = ["aws"]
 
 aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
-for command in (bootstrap, policy, teardown):
+for command in (bootstrap, policy, check, teardown):
     aws.command()(command)
 
 
