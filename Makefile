@@ -11,7 +11,7 @@ INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh
 	$(shell find csrc/mark csrc/net csrc/bindings -name '*.h' -o -name '*.cc')
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 
 demo: $(VENV)/.ready-demo ## serve a real model for a minute and see what it costs
 	@$(VENV)/bin/mark demo $(ARGS)

@@ -30,7 +30,7 @@ models:
     slo: {rt_max_ms: 100}
 """
 # These have no resources to be scoped by, or are asked about things of others.
-UNSCOPED = {"pricing:GetProducts", "lambda:ListFunctions"}
+UNSCOPED = {"pricing:GetProducts", "lambda:ListFunctions", "iam:ListRoles"}
 
 
 def statements(role: Role) -> list[dict[str, Any]]:

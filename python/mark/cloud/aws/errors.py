@@ -6,7 +6,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded, Throttled
 
-__all__ = ["CAPACITY_CODES", "QUOTA_CODES", "THROTTLE_CODES", "code_of", "translated"]
+__all__ = ["CAPACITY_CODES", "DENIED_CODES", "QUOTA_CODES", "THROTTLE_CODES", "code_of", "translated"]
 
 CAPACITY_CODES = frozenset({
     "InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
@@ -23,7 +23,9 @@ THROTTLE_CODES = frozenset({
     "PriorRequestNotComplete", "BandwidthLimitExceeded", "ProvisionedThroughputExceededException",
     "TransactionInProgressException",
 })  # fmt: skip
-_DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
+DENIED_CODES = frozenset(
+    {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"}
+)
 
 
 def code_of(error: Exception) -> str:
@@ -47,7 +49,7 @@ def translated(error: Exception, what: str) -> CloudError:
         return QuotaExceeded(f"{what}: {code}: {error}; ask AWS for a higher quota, or lower max_count")
     if code in THROTTLE_CODES:
         return Throttled(f"{what}: {code}: AWS asks to be asked less often")
-    if code in _DENIED:
+    if code in DENIED_CODES:
         return CloudError(f"{what}: {code}: not allowed; `mark aws check` says what is missing")
     if isinstance(error, (BotoCoreError, ClientError)):
         return CloudError(f"{what}: {error}")

@@ -133,6 +133,8 @@ def _router_ec2(names: Names) -> list[Grant]:
         "ec2:DescribeSecurityGroups": "finds the cluster's security group",
         "ec2:DescribeImages": "reads what the image boots from",
         "ec2:DescribeSpotPriceHistory": "reads present spot prices",
+        "ec2:DescribeInstanceTypes": "compares types with the image and the quotas, for mark aws check",
+        "servicequotas:ListServiceQuotas": "compares quotas with max_count, for mark aws check",
     }
     write = {"ec2:CreateLaunchTemplate": "makes the launch template of a model on an offering"}
     end = {
@@ -151,12 +153,6 @@ def _router_ec2(names: Names) -> list[Grant]:
             {"ec2:CreateTags": "tags what it makes in the call that makes it"},
             new,
             StringEquals=_tagged_now(names) | created,
-        ),
-        _grant(
-            "RelabelOwnInstances",
-            {"ec2:CreateTags": "writes on a standby which decision started it"},
-            names.ec2("instance"),
-            StringEquals=ours,
         ),
         _grant("EndOwnInstances", end, names.ec2("instance"), StringEquals=ours),
     ]
@@ -309,7 +305,7 @@ def _admin_iam(names: Names) -> list[Grant]:
         _grant("KeepRoles", roles, ours),
         _grant("KeepTheInstanceProfile", profiles, (names.iam(f"instance-profile/{settings.worker_role}"),)),
         _grant("PutTheRoleIn", passed, ours[:1], StringEquals={"iam:PassedToService": "ec2.amazonaws.com"}),
-        _grant("LookForTheRoleOfSpot", {"iam:GetRole": "sees whether EC2 may launch spot instances"}, (linked,)),
+        _grant("LookForTheRoleOfSpot", {"iam:ListRoles": "sees whether EC2 may launch spot instances"}, ("*",)),
         _grant("AllowSpot", spot, (linked,), StringEquals={"iam:AWSServiceName": "spot.amazonaws.com"}),
     ]
 

@@ -20,7 +20,7 @@ from mark.cloud.aws.settings import AwsSettings
 from mark.domain.offering import Market
 from mark.errors import CloudError
 
-__all__ = ["Step", "bootstrap", "lasting", "leftovers", "planned", "rented", "teardown"]
+__all__ = ["Step", "bootstrap", "doomed", "lasting", "leftovers", "planned", "rented", "teardown"]
 
 _SEEN_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mark.cloud.aws.resources.calls import GONE, THERE, called_unless
+from mark.cloud.aws.resources.calls import THERE, called, called_unless
 from mark.cloud.aws.session import AwsSession
 
 __all__ = ["SpotRole"]
@@ -22,10 +22,13 @@ class SpotRole:
     def exists(self) -> bool:
         """Whether the account has it."""
         iam = self._session.client("iam")
-        return called_unless(GONE, f"looking for {self.name}", lambda: iam.get_role(RoleName=self.name)) is not None
+        path = f"/aws-service-role/{_SERVICE}/"
+        return bool(called(f"looking for {self.name}", lambda: iam.list_roles(PathPrefix=path))["Roles"])
 
     def create(self) -> None:
         """Make it. IAM says "InvalidInput" of one that is there."""
+        if self.exists():
+            return
         iam = self._session.client("iam")
         called_unless(
             THERE | {"InvalidInput", "InvalidInputException"},
