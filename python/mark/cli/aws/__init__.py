@@ -6,13 +6,14 @@ import typer
 
 from mark.cli.aws.bootstrap import bootstrap
 from mark.cli.aws.check import check
+from mark.cli.aws.cost import cost
 from mark.cli.aws.policy import policy
 from mark.cli.aws.teardown import teardown
 
 __all__ = ["aws"]
 
 aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
-for command in (bootstrap, policy, check, teardown):
+for command in (bootstrap, policy, check, cost, teardown):
     aws.command()(command)
 
 
