@@ -7,6 +7,7 @@ import typer
 from mark.cli.aws.agent import agent
 from mark.cli.aws.bootstrap import bootstrap
 from mark.cli.aws.check import check
+from mark.cli.aws.cost import cost
 from mark.cli.aws.package import package
 from mark.cli.aws.policy import policy
 from mark.cli.aws.teardown import teardown
@@ -14,7 +15,7 @@ from mark.cli.aws.teardown import teardown
 __all__ = ["aws"]
 
 aws = typer.Typer(name="aws", help="Run on AWS: set up, look at, take down.", no_args_is_help=True)
-for command in (policy, bootstrap, check, package, teardown, agent):
+for command in (policy, bootstrap, check, cost, package, teardown, agent):
     aws.command()(command)
 
 

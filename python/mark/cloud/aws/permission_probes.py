@@ -59,6 +59,7 @@ def _ec2(settings: AwsSettings, session: AwsSession, sample: Sample) -> dict[str
     launch = dict(sample.launch, InstanceType=kind, MinCount=1, MaxCount=1, DryRun=True)
     found: dict[str, Probe] = {
         "ec2:DescribeInstances": lambda: ec2.describe_instances(DryRun=True),
+        "ec2:DescribeVolumes": lambda: ec2.describe_volumes(DryRun=True),
         "ec2:DescribeSubnets": lambda: ec2.describe_subnets(DryRun=True),
         "ec2:DescribeSecurityGroups": lambda: ec2.describe_security_groups(DryRun=True),
         "ec2:DescribeImages": lambda: ec2.describe_images(Owners=["self"], DryRun=True),

@@ -133,6 +133,7 @@ def _router_ec2(names: Names) -> list[Grant]:
         "ec2:DescribeSecurityGroups": "finds the cluster's security group",
         "ec2:DescribeImages": "reads what the image boots from",
         "ec2:DescribeSpotPriceHistory": "reads present spot prices",
+        "ec2:DescribeVolumes": "says what volumes cost, for mark aws cost",
         "ec2:DescribeInstanceTypes": "compares types with the image and the quotas, for mark aws check",
         "servicequotas:ListServiceQuotas": "compares quotas with max_count, for mark aws check",
     }
