@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -234,10 +239,6 @@ def test_an_instance_stops_and_starts_with_its_process_and_its_disk(tmp_path: Pa
 
 
 def test_a_killed_fake_leaves_no_process(tmp_path: Path) -> None:
-    import signal
-    import subprocess
-    import sys
-
     text = (
         "import json, sys\n"
         "from mark.testing.aws import FakeAws, FakeAwsParams\n"
@@ -250,7 +251,10 @@ def test_a_killed_fake_leaves_no_process(tmp_path: Path) -> None:
         "print(json.dumps([*aws.processes().values(), str(aws.root('i-1').parent)]), flush=True)\n"
         "sys.stdin.read()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stdout is not None
         pid, folder = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
@@ -259,8 +263,6 @@ def test_a_killed_fake_leaves_no_process(tmp_path: Path) -> None:
 
 
 def _decoded(data: str) -> str:
-    import base64
-
     return base64.b64decode(data).decode()  # RunInstances encodes it itself
 
 
