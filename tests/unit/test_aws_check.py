@@ -64,6 +64,7 @@ def test_the_router_s_policy_is_enough(aws: FakeAws) -> None:
     finally:
         aws.allow(None)
 
+    assert len(found) == 1, found
     (line,) = found
     assert (line.verdict, line.what) == (Verdict.WELL, f"{len(ACTIONS)} permissions")
 

@@ -138,5 +138,6 @@ def _functions(settings: AwsSettings, session: AwsSession) -> dict[str, Probe]:
             FunctionName=name, ReservedConcurrentExecutions=1
         ),
         "lambda:DeleteFunction": lambda: client.delete_function(FunctionName=name),
+        "lambda:ListTags": lambda: client.list_tags(Resource=arn),
         "lambda:TagResource": lambda: client.tag_resource(Resource=arn, Tags={tags.CLUSTER: settings.cluster}),
     }

@@ -202,6 +202,7 @@ def _router_functions(names: Names) -> list[Grant]:
     run = {"lambda:InvokeFunction": "answers bursts, and keeps functions warm"}
     deploy = {
         "lambda:CreateFunction": "makes the function of a model",
+        "lambda:DeleteFunction": "deletes one that `mark aws check` made, should AWS make it of nothing",
         "lambda:GetFunction": "sees whether it is what the configuration says",
         "lambda:GetFunctionConfiguration": "waits until it can be called",
         "lambda:ListTags": "sees whose it is",
