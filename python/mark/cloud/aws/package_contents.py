@@ -19,6 +19,7 @@ __all__ = ["MODEL_FOLDER", "files_of_environment", "files_of_folder", "files_of_
 MODEL_FOLDER = "model"
 _RUNTIMES: dict[str, tuple[str, ...]] = {"torchscript": ("torch",), "onnx": ("onnxruntime",), "python": ()}
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_COMPILED = ("mark._core", "mark.workload._timestamps")
 _LEFT_OUT = {"__pycache__", "tests"}  # bytecode names the time it was made at; nobody runs tests there
 
 Files = dict[str, Path]
@@ -35,13 +36,22 @@ def files_of_environment(artifact: ModelArtifact, include: Sequence[str]) -> Fil
     Raises:
         ConfigError: one is not installed.
     """
-    root = Path(mark.__file__).parent
-    files = {f"mark/{name}": path for name, path in files_of_folder(root).items() if _loads_here(path)}
+    files = _files_of_mark()
     for distribution in _closure(["numpy", *_RUNTIMES[artifact.runtime], *include]):
         for entry in distribution.files or ():
             path = Path(str(distribution.locate_file(entry)))
             if ".." not in entry.parts and not _LEFT_OUT & set(entry.parts) and path.is_file():
                 files[entry.as_posix()] = path
+    return files
+
+
+def _files_of_mark() -> Files:
+    root = Path(mark.__file__).parent
+    files = {f"mark/{name}": path for name, path in files_of_folder(root).items() if _loads_here(path)}
+    for module in _COMPILED:  # which an editable install has elsewhere
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            files[f"{'/'.join(module.split('.')[:-1])}/{Path(spec.origin).name}"] = Path(spec.origin)
     return files
 
 
