@@ -99,6 +99,13 @@ def test_a_zip_runs_with_nothing_but_itself(importable: Path, tmp_path: Path) ->
     assert package.size_bytes < function_package.DIRECT_BYTES_MAX
 
 
+def test_alone_it_is_mark_with_its_core_and_the_model(model: ModelArtifact, tmp_path: Path) -> None:
+    packed = names(build_zip(model, tmp_path / "function.zip", alone=True, check_loadable=False))
+
+    assert {name.split("/")[0] for name in packed} == {"mark", "model"}
+    assert any(name.startswith("mark/_core") for name in packed)
+
+
 def test_the_same_contents_give_the_same_bytes(site: Path, model: ModelArtifact, tmp_path: Path) -> None:
     first = build_zip(model, tmp_path / "a.zip", site=site)
     (site / "numpy" / "__init__.py").touch()

@@ -166,3 +166,27 @@ def test_a_configuration_without_aws_is_told_so(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "no section aws" in done.stderr
+
+
+def test_without_boto3_serving_on_aws_says_what_to_install(tmp_path: Path) -> None:
+    path = tmp_path / "mark.yaml"
+    path.write_text(CONFIG + "    profiles: {cpu: [[1, 5.0], [32, 20.0]]}\n")
+
+    done = run_without_boto3("serve", str(path), "--set", "server.port=0")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "mark: AWS needs boto3: pip install 'mark-serve[aws]'\n"
+
+
+def test_without_boto3_this_machine_is_served_on_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "mark.yaml"
+    local = CONFIG.replace("provider: aws\naws: {region: eu-west-1}", "").replace(
+        "types: [c5.large]", "price_usd_per_hour: 1"
+    )
+    path.write_text(local + "    profiles: {cpu: [[1, 5.0], [32, 20.0]]}\n")
+
+    done = run_without_boto3("serve", str(path), "--set", "server.port=0")
+
+    # It comes as far as the worker, which has no such model.
+    assert done.returncode == 2
+    assert "model digits does not start on offering cpu" in done.stderr

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mark._core import BurstLimits, BurstPolicy, FunctionPoolParams, FunctionPrice
 from mark.app.clouds import worker_command
+from mark.app.extra import needs_extra
 from mark.app.parts import core_signature
 from mark.app.profiles import measure_offering
 from mark.cloud.local import LocalCloud
@@ -114,7 +115,8 @@ def burst_loop(config: Config, model: ModelConfig, clock: Clock) -> BurstLoop | 
 
 def _functions(config: Config, settings: ServerlessConfig, artifact: ModelArtifact, price: FunctionPrice) -> Functions:
     if config.provider == "aws":
-        from mark.app.functions_on_aws import lambda_functions  # boto3 need not be installed for other providers
+        with needs_extra():
+            from mark.app.functions_on_aws import lambda_functions
 
         return lambda_functions(config, settings, artifact.signature.name, price)
     params = LocalFunctionsParams(
@@ -136,7 +138,8 @@ async def deploy_functions(config: Config) -> None:
     """
     if config.provider != "aws":
         return
-    from mark.app.functions_on_aws import deploy
+    with needs_extra():
+        from mark.app.functions_on_aws import deploy
 
     for model in config.models:
         settings, artifact = model.serverless, model.artifact()
@@ -200,7 +203,8 @@ async def _measure(
     on_progress: Callable[[str, str, int], None] | None,
 ) -> float:
     if config.provider == "aws":
-        from mark.app.functions_on_aws import measure_latency_ms
+        with needs_extra():
+            from mark.app.functions_on_aws import measure_latency_ms
 
         if on_progress is not None:
             on_progress(artifact.signature.name, _OFFERING, 1)

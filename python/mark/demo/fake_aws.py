@@ -6,9 +6,7 @@ import asyncio
 import json
 import math
 import os
-import shutil
 import sys
-import tempfile
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +18,6 @@ from typing import Any
 
 from rich.table import Table
 
-from mark import _core
 from mark.app.extra import needs_extra
 from mark.config import parse_config
 from mark.errors import ConfigError, WorkerError
@@ -167,10 +164,4 @@ def write_function(folder: Path) -> None:
     artifact = parse_config(text, name="digits-aws.yaml", folder=folder).models[0].artifact()
     if artifact is None:
         raise ConfigError("digits-aws.yaml: the model has no source")
-    with tempfile.TemporaryDirectory() as site:
-        package = Path(site) / "mark"
-        shutil.copytree(Path(__file__).parent.parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-        core = Path(_core.__file__)  # an editable install has it elsewhere
-        if not (package / core.name).exists():
-            shutil.copy(core, package)
-        build_zip(artifact, folder / "digits-function.zip", site=Path(site), check_loadable=False)
+    build_zip(artifact, folder / "digits-function.zip", alone=True, check_loadable=False)

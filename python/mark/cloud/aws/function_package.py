@@ -17,6 +17,7 @@ from pathlib import Path
 from mark.cloud.aws.package_contents import (
     files_of_environment,
     files_of_folder,
+    files_of_mark,
     files_of_model,
 )
 from mark.domain.artifact import ModelArtifact
@@ -61,6 +62,7 @@ def build_zip(
     include: Sequence[str] = (),
     site: Path | None = None,
     *,
+    alone: bool = False,
     check_loadable: bool = True,
 ) -> FunctionPackage:
     """Write the zip of a model's function; the same contents give the same bytes.
@@ -70,13 +72,18 @@ def build_zip(
         destination: of the zip.
         include: further installed distributions that a model of Python needs.
         site: a folder to take mark and all that it needs from, instead of this Python's own environment.
+        alone: mark and the model without what they need, for a server on this machine, which has it.
         check_loadable: refuse what AWS Lambda's machines could not load; a server on this machine could.
 
     Raises:
         ConfigError: it would be too large or not load there, or a part is missing; the message says what to do.
     """
     own, _ = files_of_model(artifact)
-    files = {**(files_of_environment(artifact, include) if site is None else files_of_folder(site)), **own}
+    if alone:
+        needed = files_of_mark()
+    else:
+        needed = files_of_environment(artifact, include) if site is None else files_of_folder(site)
+    files = {**needed, **own}
     unzipped_bytes = sum(path.stat().st_size for path in files.values())
     if unzipped_bytes > UNZIPPED_BYTES_MAX:
         raise ConfigError(

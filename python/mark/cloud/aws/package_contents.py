@@ -14,7 +14,7 @@ import mark
 from mark.domain.artifact import ModelArtifact
 from mark.errors import ConfigError
 
-__all__ = ["MODEL_FOLDER", "files_of_environment", "files_of_folder", "files_of_model"]
+__all__ = ["MODEL_FOLDER", "files_of_environment", "files_of_folder", "files_of_mark", "files_of_model"]
 
 MODEL_FOLDER = "model"
 _RUNTIMES: dict[str, tuple[str, ...]] = {"torchscript": ("torch",), "onnx": ("onnxruntime",), "python": ()}
@@ -36,7 +36,7 @@ def files_of_environment(artifact: ModelArtifact, include: Sequence[str]) -> Fil
     Raises:
         ConfigError: one is not installed.
     """
-    files = _files_of_mark()
+    files = files_of_mark()
     for distribution in _closure(["numpy", *_RUNTIMES[artifact.runtime], *include]):
         for entry in distribution.files or ():
             path = Path(str(distribution.locate_file(entry)))
@@ -45,7 +45,8 @@ def files_of_environment(artifact: ModelArtifact, include: Sequence[str]) -> Fil
     return files
 
 
-def _files_of_mark() -> Files:
+def files_of_mark() -> Files:
+    """Mark itself, as it is installed here."""
     root = Path(mark.__file__).parent
     files = {f"mark/{name}": path for name, path in files_of_folder(root).items() if _loads_here(path)}
     for module in _COMPILED:  # which an editable install has elsewhere

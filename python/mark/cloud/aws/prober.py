@@ -11,6 +11,7 @@ import grpc
 
 from mark.domain.tls import TlsIdentity
 from mark.protocol import messages
+from mark.protocol.tls import channel_credentials, channel_options
 
 __all__ = ["Prober"]
 
@@ -65,13 +66,12 @@ class Prober:
         options: list[tuple[str, Any]] = [
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_reconnect_backoff_ms", 1000),
-            ("grpc.enable_http_proxy", 0),
         ]
         if identity is None:
-            return grpc.insecure_channel(address, options=options)
-        credentials = grpc.ssl_channel_credentials(identity.authorities_pem, identity.key_pem, identity.certificate_pem)
-        options.append(("grpc.ssl_target_name_override", identity.peer_name))
-        return grpc.secure_channel(address, credentials, options=options)
+            return grpc.insecure_channel(address, options=[*options, ("grpc.enable_http_proxy", 0)])
+        return grpc.secure_channel(
+            address, channel_credentials(identity), options=[*options, *channel_options(identity)]
+        )
 
     def _answered(self, target: tuple[str, str], answer: grpc.Future) -> None:
         with self._lock:
