@@ -1,0 +1,66 @@
+// The client's side of gRPC: unary calls over one persistent connection that is made again when it breaks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mark/types.h"
+#include "net/rpc/event_loop.h"
+#include "net/rpc/grpc_status.h"
+#include "net/rpc/out_buffer.h"
+
+namespace mark::net {
+
+class TlsContext;
+
+using ChannelCallId = SlotId<struct ChannelCallTag>;
+
+struct GrpcChannelParams {
+  std::string address;                  // "host:port" or "unix:/path"
+  std::shared_ptr<TlsContext> tls;      // null: no TLS
+  std::int64_t message_bytes_max = -1;  // of a response; -1: no limit
+  DurationNs reconnect_first{50'000'000};
+  DurationNs reconnect_max{1'000'000'000};
+  DurationNs ping_after{10'000'000'000};  // of silence while calls wait; as long again, and the connection is dead
+};
+
+struct CallResult {
+  GrpcStatus status;
+  std::string message;  // when OK
+};
+
+// Thread safety: none; belongs to its event loop.
+//
+// Invariants
+//   - each call ends in exactly one result, never from within call(), unless cancel() or close() came first;
+//   - a call while there is no connection ends UNAVAILABLE at once, saying why the last attempt failed.
+class GrpcChannel {
+ public:
+  using Done = std::function<void(CallResult)>;
+
+  GrpcChannel(EventLoop& loop, GrpcChannelParams params);  // begins to connect
+  ~GrpcChannel();
+  GrpcChannel(const GrpcChannel&) = delete;
+  GrpcChannel& operator=(const GrpcChannel&) = delete;
+
+  // The message in pieces, without length prefix. The remaining time goes with it as grpc-timeout; at the deadline the
+  // call ends DEADLINE_EXCEEDED and the stream is reset.
+  ChannelCallId call(std::string_view path, std::vector<Piece> message, TimeNs deadline, Done done);
+  void cancel(ChannelCallId call);  // resets the stream; there is no result
+
+  bool is_connected() const;
+  std::size_t calls_in_flight() const;
+  // Uses another identity for connections from now on; the one that stands ends once its calls have.
+  void retrust(std::shared_ptr<TlsContext> tls);
+  void close();  // at once, without results
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mark::net

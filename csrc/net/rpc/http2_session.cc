@@ -1,0 +1,346 @@
+#include "net/rpc/http2_session.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace mark::net {
+
+namespace {
+
+constexpr std::size_t kFrameHeaderBytes = 9;
+constexpr std::size_t kHeaderOverheadBytes = 32;  // RFC 9113, section 6.5.2
+
+std::string_view view_of(const std::uint8_t* bytes, std::size_t count) {
+  return {reinterpret_cast<const char*>(bytes), count};
+}
+
+nghttp2_nv entry_of(std::string_view name, std::string_view value) {
+  // nghttp2 copies both.
+  return {.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+          .value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
+          .namelen = name.size(),
+          .valuelen = value.size(),
+          .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
+std::vector<nghttp2_nv> entries_of(std::span<const HeaderView> headers) {
+  std::vector<nghttp2_nv> entries;
+  entries.reserve(headers.size());
+  for (const HeaderView& header : headers) entries.push_back(entry_of(header.name, header.value));
+  return entries;
+}
+
+}  // namespace
+
+// nghttp2 calls these from within receive() and produce(). No exception may cross it.
+struct Http2Session::Callbacks {
+  static Http2Session& session_of(void* user) { return *static_cast<Http2Session*>(user); }
+  static Stream* stream_of(nghttp2_session* session, std::int32_t id) {
+    return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session, id));
+  }
+
+  static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    Http2Session& self = session_of(user);
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    if (Stream* const known = stream_of(session, frame->hd.stream_id)) {
+      known->header_bytes = 0;  // trailers, or a client's response
+      return 0;
+    }
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    const StreamId id{frame->hd.stream_id};
+    ++self.counts_.streams;
+    auto handler = self.events_.on_stream(id);
+    if (handler == nullptr) {
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+      return 0;
+    }
+    Stream& stream = self.add(id, std::move(handler));
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, &stream);
+    return 0;
+  }
+
+  static int on_header(nghttp2_session* session, const nghttp2_frame* frame, const std::uint8_t* name,
+                       std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t /*flags*/,
+                       void* user) {
+    Stream* const stream = stream_of(session, frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    stream->header_bytes += name_size + value_size + kHeaderOverheadBytes;
+    if (stream->header_bytes > session_of(user).limits_.header_bytes_max) {
+      return session_of(user).fatal("a header block is larger than the limit");
+    }
+    stream->handler->on_header(view_of(name, name_size), view_of(value, value_size));
+    return 0;
+  }
+
+  static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    Http2Session& self = session_of(user);
+    switch (frame->hd.type) {
+      case NGHTTP2_HEADERS:
+      case NGHTTP2_DATA:
+        if (Stream* const stream = stream_of(session, frame->hd.stream_id)) {
+          if (frame->hd.type == NGHTTP2_HEADERS) stream->handler->on_headers_end();
+          if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) stream->handler->on_end();
+        }
+        break;
+      case NGHTTP2_SETTINGS:
+        ++self.counts_.settings_received;
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.events_.on_settings();
+        break;
+      case NGHTTP2_RST_STREAM:
+        ++self.counts_.resets_received;
+        break;
+      case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) ++self.counts_.pings_received;
+        break;
+      case NGHTTP2_GOAWAY:
+        self.events_.on_go_away();
+        break;
+      default:
+        break;
+    }
+    return 0;
+  }
+
+  static int on_data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t id, const std::uint8_t* bytes,
+                     std::size_t count, void* /*user*/) {
+    if (Stream* const stream = stream_of(session, id)) stream->handler->on_data(view_of(bytes, count));
+    return 0;
+  }
+
+  static int on_close(nghttp2_session* /*session*/, std::int32_t id, std::uint32_t error, void* user) {
+    Http2Session& self = session_of(user);
+    const auto found = self.streams_.find(id);
+    if (found == self.streams_.end()) return 0;
+    found->second->handler->on_closed(static_cast<Http2Error>(error));
+    self.streams_.erase(found);
+    return 0;
+  }
+
+  static ssize_t on_send(nghttp2_session* /*session*/, const std::uint8_t* bytes, std::size_t count, int /*flags*/,
+                         void* user) {
+    Http2Session& self = session_of(user);
+    if (self.out_->size() >= self.out_bytes_max_) return NGHTTP2_ERR_WOULDBLOCK;
+    self.out_->append(view_of(bytes, count));
+    return static_cast<ssize_t>(count);
+  }
+
+  // How much of the stream's data the next frame takes; on_send_data() then moves it.
+  static ssize_t on_read(nghttp2_session* session, std::int32_t id, std::uint8_t* /*buffer*/, std::size_t length,
+                         std::uint32_t* flags, nghttp2_data_source* source, void* /*user*/) {
+    auto& stream = *static_cast<Stream*>(source->ptr);
+    if (stream.unsent_bytes == 0 && !stream.ended) {
+      stream.deferred = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    const std::size_t count = std::min(length, stream.unsent_bytes);
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (stream.ended && count == stream.unsent_bytes) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (!stream.trailers.empty()) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        std::vector<nghttp2_nv> entries;
+        entries.reserve(stream.trailers.size());
+        for (const auto& [name, value] : stream.trailers) entries.push_back(entry_of(name, value));
+        if (nghttp2_submit_trailer(session, id, entries.data(), entries.size()) != 0) {
+          return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
+      }
+    }
+    return static_cast<ssize_t>(count);
+  }
+
+  static int on_send_data(nghttp2_session* /*session*/, nghttp2_frame* frame, const std::uint8_t* frame_header,
+                          std::size_t length, nghttp2_data_source* source, void* user) {
+    Http2Session& self = session_of(user);
+    if (self.out_->size() >= self.out_bytes_max_) return NGHTTP2_ERR_WOULDBLOCK;
+    auto& stream = *static_cast<Stream*>(source->ptr);
+    self.out_->append(view_of(frame_header, kFrameHeaderBytes));
+    // Without a padding callback nghttp2 pads nothing.
+    if (frame->data.padlen != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    stream.unsent_bytes -= length;
+    while (length > 0) {
+      Piece& next = stream.unsent[stream.first_unsent];
+      Piece piece = next.take(length);
+      length -= piece.bytes().size();
+      if (next.bytes().empty()) ++stream.first_unsent;
+      self.out_->append(std::move(piece));
+    }
+    if (stream.unsent_bytes == 0) {
+      stream.unsent.clear();
+      stream.first_unsent = 0;
+    }
+    return 0;
+  }
+
+  static nghttp2_session_callbacks* make() {
+    nghttp2_session_callbacks* callbacks = nullptr;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_send_callback(callbacks, on_send);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+    return callbacks;
+  }
+};
+
+Http2Session::Http2Session(Http2Connection::Role role, const Http2Limits& limits, Http2Events events,
+                           Http2Counts& counts)
+    : limits_(limits), events_(std::move(events)), counts_(counts) {
+  nghttp2_session_callbacks* const callbacks = Callbacks::make();
+  nghttp2_option* option = nullptr;
+  int result = nghttp2_option_new(&option);
+  if (result == 0) {
+    nghttp2_option_set_no_closed_streams(option, 1);
+    // Until its SETTINGS come, a server is taken to allow what RFC 9113 recommends.
+    nghttp2_option_set_peer_max_concurrent_streams(option, 100);
+    result = role == Http2Connection::Role::kServer ? nghttp2_session_server_new2(&session_, callbacks, this, option)
+                                                    : nghttp2_session_client_new2(&session_, callbacks, this, option);
+    nghttp2_option_del(option);
+  }
+  nghttp2_session_callbacks_del(callbacks);
+  if (result != 0) throw std::bad_alloc();
+  submit_settings(role);
+}
+
+Http2Session::~Http2Session() { nghttp2_session_del(session_); }
+
+void Http2Session::submit_settings(Http2Connection::Role role) {
+  const std::array<nghttp2_settings_entry, 4> settings{{
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits_.streams_max},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits_.stream_window_bytes},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits_.header_bytes_max)},
+      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+  }};
+  const std::size_t count = role == Http2Connection::Role::kClient ? settings.size() : settings.size() - 1;
+  check(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), count), "settings");
+  check(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                              static_cast<std::int32_t>(limits_.connection_window_bytes)),
+        "window");
+}
+
+bool Http2Session::receive(std::string_view bytes) {
+  const ssize_t result =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  return check(result, "the peer broke the protocol");
+}
+
+bool Http2Session::produce(OutBuffer& out, std::size_t bytes_max) {
+  out_ = &out;
+  out_bytes_max_ = bytes_max;
+  const int result = nghttp2_session_send(session_);
+  out_ = nullptr;
+  return check(result, "cannot write frames");
+}
+
+bool Http2Session::wants_write() const { return nghttp2_session_want_write(session_) != 0; }
+bool Http2Session::is_finished() const { return !wants_write() && nghttp2_session_want_read(session_) == 0; }
+
+StreamId Http2Session::open(std::span<const HeaderView> headers, std::unique_ptr<StreamHandler> handler, bool ended) {
+  auto stream = std::make_unique<Stream>();
+  stream->handler = std::move(handler);
+  nghttp2_data_provider body{.source = {.ptr = stream.get()}, .read_callback = Callbacks::on_read};
+  const std::vector<nghttp2_nv> entries = entries_of(headers);
+  const std::int32_t id =
+      nghttp2_submit_request(session_, nullptr, entries.data(), entries.size(), ended ? nullptr : &body, stream.get());
+  if (id < 0) return StreamId{-1};
+  ++counts_.streams;
+  stream->id = StreamId{id};
+  streams_.emplace(id, std::move(stream));
+  return StreamId{id};
+}
+
+void Http2Session::send_headers(StreamId id, std::span<const HeaderView> headers, bool ended) {
+  Stream* const stream = find(id);
+  if (stream == nullptr) return;
+  const nghttp2_data_provider body{.source = {.ptr = stream}, .read_callback = Callbacks::on_read};
+  const std::vector<nghttp2_nv> entries = entries_of(headers);
+  check(nghttp2_submit_response(session_, static_cast<std::int32_t>(id), entries.data(), entries.size(),
+                                ended ? nullptr : &body),
+        "response");
+}
+
+void Http2Session::send_data(StreamId id, Piece piece) {
+  Stream* const stream = find(id);
+  if (stream == nullptr || stream->ended || piece.bytes().empty()) return;
+  stream->unsent_bytes += piece.bytes().size();
+  stream->unsent.push_back(std::move(piece));
+  resume(*stream);
+}
+
+void Http2Session::end(StreamId id) { end_with(id, {}); }
+
+void Http2Session::end_with(StreamId id, std::span<const HeaderView> trailers) {
+  Stream* const stream = find(id);
+  if (stream == nullptr || stream->ended) return;
+  stream->ended = true;
+  stream->trailers.reserve(trailers.size());
+  for (const HeaderView& header : trailers) stream->trailers.emplace_back(header.name, header.value);
+  resume(*stream);
+}
+
+void Http2Session::reset(StreamId id, Http2Error error) {
+  if (find(id) == nullptr) return;
+  check(nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, static_cast<std::int32_t>(id),
+                                  static_cast<std::uint32_t>(error)),
+        "reset");
+}
+
+void Http2Session::go_away() {
+  const std::int32_t last = nghttp2_session_get_last_proc_stream_id(session_);
+  check(nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0), "go away");
+}
+
+void Http2Session::ping() { check(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr), "ping"); }
+
+std::size_t Http2Session::unsent_bytes(StreamId id) const {
+  const auto found = streams_.find(static_cast<std::int32_t>(id));
+  return found == streams_.end() ? 0 : found->second->unsent_bytes;
+}
+
+std::uint32_t Http2Session::peer_streams_max() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+void Http2Session::close_streams(Http2Error error) {
+  // A handler may look at other streams, of which none is left then.
+  const auto streams = std::exchange(streams_, {});
+  for (const auto& entry : streams) entry.second->handler->on_closed(error);
+}
+
+Http2Session::Stream* Http2Session::find(StreamId id) {
+  const auto found = streams_.find(static_cast<std::int32_t>(id));
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+Http2Session::Stream& Http2Session::add(StreamId id, std::unique_ptr<StreamHandler> handler) {
+  auto stream = std::make_unique<Stream>();
+  stream->id = id;
+  stream->handler = std::move(handler);
+  return *streams_.insert_or_assign(static_cast<std::int32_t>(id), std::move(stream)).first->second;
+}
+
+void Http2Session::resume(Stream& stream) {
+  if (!stream.deferred) return;
+  stream.deferred = false;
+  check(nghttp2_session_resume_data(session_, static_cast<std::int32_t>(stream.id)), "resume");
+}
+
+int Http2Session::fatal(std::string why) {
+  why_ = std::move(why);
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+  return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+bool Http2Session::check(std::int64_t result, const char* what) {
+  if (result >= 0) return true;
+  if (why_.empty()) why_ = std::string(what) + ": " + nghttp2_strerror(static_cast<int>(result));
+  return nghttp2_is_fatal(static_cast<int>(result)) == 0;
+}
+
+}  // namespace mark::net
