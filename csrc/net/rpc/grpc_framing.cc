@@ -15,6 +15,7 @@ constexpr int kWindowBits = 15;
 constexpr int kGzipFormat = 16;  // added to the window bits: a gzip header and trailer around the data
 constexpr int kMemoryLevel = 8;
 constexpr std::size_t kInflateStepBytes = 64 * 1024;
+constexpr std::size_t kInflateCallBytes = std::size_t{1} << 30U;  // zlib counts in 32 bits
 // What is announced is believed so far; beyond it memory grows with what comes.
 constexpr std::size_t kReservedBytes = 256 * 1024;
 constexpr std::size_t kTimeoutDigits = 8;
@@ -30,6 +31,10 @@ constexpr std::array<TimeoutUnit, 6> kTimeoutUnits{
 Bytef* input_of(std::string_view bytes) {
   // zlib reads only.
   return reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+}
+
+int window_bits_of(GrpcEncoding encoding) {
+  return encoding == GrpcEncoding::kGzip ? kWindowBits + kGzipFormat : kWindowBits;
 }
 
 std::size_t limit_of(std::int64_t bytes_max) {
@@ -52,12 +57,16 @@ std::array<char, kMessagePrefixBytes> message_prefix(std::size_t message_bytes) 
 
 GrpcEncoding grpc_encoding_of(std::string_view name) {
   if (name.empty() || name == "identity") return GrpcEncoding::kIdentity;
-  return name == "gzip" ? GrpcEncoding::kGzip : GrpcEncoding::kUnknown;
+  if (name == "gzip") return GrpcEncoding::kGzip;
+  return name == "deflate" ? GrpcEncoding::kDeflate : GrpcEncoding::kUnknown;
 }
 
 MessageReader::Result MessageReader::append(std::string_view bytes) {
-  if (result_ == Result::kComplete && !bytes.empty()) result_ = Result::kExcess;
-  if (result_ != Result::kMore || bytes.empty()) return result_;
+  if (bytes.empty()) return result_;
+  if (result_ != Result::kMore) {
+    has_excess_ = true;
+    return result_;
+  }
   if (prefix_count_ < kMessagePrefixBytes) {
     const std::size_t count = std::min(bytes.size(), kMessagePrefixBytes - prefix_count_);
     std::copy_n(bytes.data(), count, prefix_.data() + prefix_count_);
@@ -70,7 +79,8 @@ MessageReader::Result MessageReader::append(std::string_view bytes) {
   const std::size_t count = std::min(bytes.size(), announced_ - message_.size());
   message_.append(bytes.substr(0, count));
   if (message_.size() < announced_) return result_;
-  result_ = count < bytes.size() ? Result::kExcess : finish();
+  has_excess_ = count < bytes.size();
+  result_ = finish();
   return result_;
 }
 
@@ -81,58 +91,61 @@ MessageReader::Result MessageReader::read_prefix() {
     announced_ = announced_ << 8U | static_cast<unsigned char>(prefix_[i]);
   }
   if (announced_ > limit_of(bytes_max_)) return Result::kTooLarge;
-  if (compressed_ && encoding_ != GrpcEncoding::kGzip) return Result::kCompressed;
+  if (compressed_ && encoding_ != GrpcEncoding::kGzip && encoding_ != GrpcEncoding::kDeflate)
+    return Result::kCompressed;
   message_.reserve(std::min(announced_, kReservedBytes));
   return Result::kMore;
 }
 
 MessageReader::Result MessageReader::finish() {
   if (!compressed_) return Result::kComplete;
-  std::string inflated;
-  const GunzipResult result = gunzip(message_, bytes_max_, inflated);
-  message_ = std::move(inflated);
-  if (result == GunzipResult::kTooLarge) return Result::kInflatesTooLarge;
-  return result == GunzipResult::kDone ? Result::kComplete : Result::kNotGzip;
+  std::string whole;
+  const InflateResult result = inflated(message_, encoding_, bytes_max_, whole);
+  message_ = std::move(whole);
+  if (result == InflateResult::kTooLarge) return Result::kInflatesTooLarge;
+  return result == InflateResult::kDone ? Result::kComplete : Result::kBroken;
 }
 
-GunzipResult gunzip(std::string_view bytes, std::int64_t inflated_bytes_max, std::string& inflated) {
+InflateResult inflated(std::string_view bytes, GrpcEncoding encoding, std::int64_t inflated_bytes_max,
+                       std::string& result) {
   z_stream stream{};
-  if (inflateInit2(&stream, kWindowBits + kGzipFormat) != Z_OK) throw std::bad_alloc();
+  if (inflateInit2(&stream, window_bits_of(encoding)) != Z_OK) throw std::bad_alloc();
   stream.next_in = input_of(bytes);
   stream.avail_in = static_cast<uInt>(bytes.size());
   const std::size_t limit = limit_of(inflated_bytes_max);
   int status = Z_OK;
-  inflated.clear();
-  while (status == Z_OK && inflated.size() <= limit) {
-    const std::size_t before = inflated.size();
+  result.clear();
+  while (status == Z_OK && result.size() <= limit) {
+    const std::size_t before = result.size();
     // By halves more, so that a large message is not copied over and over.
-    inflated.resize(before + std::max(kInflateStepBytes, before / 2));
-    stream.next_out = reinterpret_cast<Bytef*>(inflated.data() + before);
-    stream.avail_out = static_cast<uInt>(inflated.size() - before);
+    result.resize(before + std::max(kInflateStepBytes, before / 2));
+    const std::size_t room = std::min(result.size() - before, kInflateCallBytes);
+    stream.next_out = reinterpret_cast<Bytef*>(result.data() + before);
+    stream.avail_out = static_cast<uInt>(room);
     status = inflate(&stream, Z_NO_FLUSH);
-    inflated.resize(inflated.size() - stream.avail_out);
+    result.resize(before + room - stream.avail_out);
   }
   const bool is_whole = status == Z_STREAM_END && stream.avail_in == 0;
   inflateEnd(&stream);
-  if (inflated.size() > limit) return GunzipResult::kTooLarge;
-  return is_whole ? GunzipResult::kDone : GunzipResult::kNotGzip;
+  if (result.size() > limit) return InflateResult::kTooLarge;
+  return is_whole ? InflateResult::kDone : InflateResult::kBroken;
 }
 
-std::string gzip(std::string_view bytes) {
+std::string deflated(std::string_view bytes, GrpcEncoding encoding) {
   z_stream stream{};
-  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kWindowBits + kGzipFormat, kMemoryLevel,
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window_bits_of(encoding), kMemoryLevel,
                    Z_DEFAULT_STRATEGY) != Z_OK) {
     throw std::bad_alloc();
   }
-  std::string deflated(deflateBound(&stream, bytes.size()), '\0');
+  std::string result(deflateBound(&stream, bytes.size()), '\0');
   stream.next_in = input_of(bytes);
   stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(deflated.data());
-  stream.avail_out = static_cast<uInt>(deflated.size());
+  stream.next_out = reinterpret_cast<Bytef*>(result.data());
+  stream.avail_out = static_cast<uInt>(result.size());
   deflate(&stream, Z_FINISH);  // into a buffer of deflateBound(), so that once is enough
-  deflated.resize(deflated.size() - stream.avail_out);
+  result.resize(result.size() - stream.avail_out);
   deflateEnd(&stream);
-  return deflated;
+  return result;
 }
 
 std::optional<DurationNs> parse_grpc_timeout(std::string_view text) {

@@ -1,4 +1,4 @@
-// gRPC's own layer on HTTP/2: messages with a length before them, gzip, timeouts, and texts in headers.
+// gRPC's own layer on HTTP/2: messages with a length before them, compression, timeouts, and texts in headers.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ constexpr std::size_t kMessagePrefixBytes = 5;  // a flag, and the length in net
 
 std::array<char, kMessagePrefixBytes> message_prefix(std::size_t message_bytes);
 
-enum class GrpcEncoding : std::uint8_t { kIdentity, kGzip, kUnknown };
+enum class GrpcEncoding : std::uint8_t { kIdentity, kGzip, kDeflate, kUnknown };
 GrpcEncoding grpc_encoding_of(std::string_view name);
 
 // One message out of a body that comes in pieces.
@@ -26,17 +26,16 @@ GrpcEncoding grpc_encoding_of(std::string_view name);
 // Invariants
 //   - no more memory is taken than `message_bytes_max`, and not before the bytes are there: a peer that announces much
 //     and sends little costs little;
-//   - after the first result but kMore the reader takes nothing more.
+//   - after the first result but kMore the reader takes nothing more, and notes that there was more.
 class MessageReader {
  public:
   enum class Result : std::uint8_t {
     kMore,        // the message is not complete
     kComplete,    // it is: take()
     kTooLarge,    // announced_bytes() is beyond the limit
-    kExcess,      // bytes follow the one message that there may be
     kBadFlag,     // the first byte is neither 0 nor 1
     kCompressed,  // its flag says compressed, the headers do not say how
-    kNotGzip,     // what should be gzip is none
+    kBroken,      // what should be gzip or zlib is none
     kInflatesTooLarge,
   };
 
@@ -47,6 +46,7 @@ class MessageReader {
   Result append(std::string_view bytes);
 
   Result result() const { return result_; }
+  bool has_excess() const { return has_excess_; }  // bytes came behind the one message that there may be
   bool has_begun() const { return prefix_count_ > 0; }
   std::size_t announced_bytes() const { return announced_; }
   std::size_t kept_bytes() const { return message_.size(); }
@@ -63,13 +63,16 @@ class MessageReader {
   std::size_t prefix_count_ = 0;
   std::size_t announced_ = 0;
   bool compressed_ = false;
+  bool has_excess_ = false;
   std::string message_;
 };
 
-enum class GunzipResult : std::uint8_t { kDone, kNotGzip, kTooLarge };
-// Stops at the limit, whatever the rest would inflate to. -1: none.
-GunzipResult gunzip(std::string_view bytes, std::int64_t inflated_bytes_max, std::string& inflated);
-std::string gzip(std::string_view bytes);
+enum class InflateResult : std::uint8_t { kDone, kBroken, kTooLarge };
+// What kGzip or kDeflate (which is zlib's format) made smaller. Stops at the limit, whatever the rest would inflate to;
+// -1: none.
+InflateResult inflated(std::string_view bytes, GrpcEncoding encoding, std::int64_t inflated_bytes_max,
+                       std::string& result);
+std::string deflated(std::string_view bytes, GrpcEncoding encoding);
 
 // "100m", "5S", ...; nothing for what is not a timeout.
 std::optional<DurationNs> parse_grpc_timeout(std::string_view text);
