@@ -49,7 +49,7 @@ void bind_values(py::module_& m) {
   py::class_<net::OutboundBatch>(m, "OutboundBatch", "A batch ready for its worker.")
       .def_property_readonly("batch", [](const net::OutboundBatch& b) { return b.batch.value; })
       .def_property_readonly("worker", [](const net::OutboundBatch& b) { return static_cast<std::uint32_t>(b.worker); })
-      .def_property_readonly("message", [](const net::OutboundBatch& b) { return py::bytes(b.message); })
+      .def_property_readonly("message", [](const net::OutboundBatch& b) { return py::bytes(b.message()); })
       .def_readonly("requests", &net::OutboundBatch::requests)
       .def_readonly("rows", &net::OutboundBatch::rows)
       .def_readonly("size", &net::OutboundBatch::size)
