@@ -49,6 +49,7 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
 
   void run();   // until stop(); what was posted before stop() is run
+  void run_until(const std::function<bool()>& reached);  // looked at after every turn; or until stop()
   void stop();  // for good: a later run() returns at once
 
   void post(Task task) EXCLUDES(mutex_);

@@ -18,6 +18,7 @@ namespace mark::net {
 struct HeaderView {
   std::string_view name;  // lower case
   std::string_view value;
+  bool indexed = true;  // false: a value that hardly comes again, which would only push others out of HPACK's table
 };
 
 enum class StreamId : std::int32_t {};
@@ -31,6 +32,7 @@ enum class Http2Error : std::uint32_t {
   kRefusedStream = 7,
   kCancel = 8,
   kEnhanceYourCalm = 11,
+  kInadequateSecurity = 12,
 };
 
 // Told what the peer does on one stream, in the order of this class: header blocks, data and the end, then on_closed()
@@ -68,7 +70,7 @@ struct Http2Limits {
   std::size_t header_bytes_max = 16 * 1024;     // of one header block, names, values and 32 bytes for each
   std::uint32_t stream_window_bytes = 1 << 20;  // that the peer may send on a stream unasked
   std::uint32_t connection_window_bytes = 8 << 20;
-  std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer: beyond it nothing is read either
+  std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer; beyond it a server reads nothing either
 };
 
 // What a connection counted so far.
@@ -120,7 +122,8 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
   void on_ready(std::uint32_t epoll_events) override;
 
  private:
-  Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, const Http2Limits& limits, Http2Owner& owner);
+  Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, Role role, const Http2Limits& limits,
+                  Http2Owner& owner);
   void read();
   void flush();
   void flush_soon();
@@ -130,6 +133,7 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
 
   EventLoop& loop_;
   std::unique_ptr<Transport> transport_;
+  const Role role_;
   const Http2Limits limits_;
   Http2Owner& owner_;
   std::unique_ptr<Http2Session> session_;

@@ -17,19 +17,19 @@ std::string_view view_of(const std::uint8_t* bytes, std::size_t count) {
   return {reinterpret_cast<const char*>(bytes), count};
 }
 
-nghttp2_nv entry_of(std::string_view name, std::string_view value) {
+nghttp2_nv entry_of(std::string_view name, std::string_view value, bool indexed = true) {
   // nghttp2 copies both.
   return {.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           .value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
           .namelen = name.size(),
           .valuelen = value.size(),
-          .flags = NGHTTP2_NV_FLAG_NONE};
+          .flags = static_cast<std::uint8_t>(indexed ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX)};
 }
 
 std::vector<nghttp2_nv> entries_of(std::span<const HeaderView> headers) {
   std::vector<nghttp2_nv> entries;
   entries.reserve(headers.size());
-  for (const HeaderView& header : headers) entries.push_back(entry_of(header.name, header.value));
+  for (const HeaderView& header : headers) entries.push_back(entry_of(header.name, header.value, header.indexed));
   return entries;
 }
 
@@ -112,10 +112,9 @@ struct Http2Session::Callbacks {
 
   static int on_close(nghttp2_session* /*session*/, std::int32_t id, std::uint32_t error, void* user) {
     Http2Session& self = session_of(user);
-    const auto found = self.streams_.find(id);
-    if (found == self.streams_.end()) return 0;
-    found->second->handler->on_closed(static_cast<Http2Error>(error));
-    self.streams_.erase(found);
+    // Out of the table first: the handler may open another stream.
+    const auto closed = self.streams_.extract(id);
+    if (!closed.empty()) closed.mapped()->handler->on_closed(static_cast<Http2Error>(error));
     return 0;
   }
 

@@ -27,7 +27,7 @@ struct Http2Events {
 // Thread safety: none; belongs to its connection.
 //
 // Invariants
-//   - a stream is in the table from its first header until on_closed() of its handler has returned;
+//   - a stream is in the table from its first header until its handler is told on_closed();
 //   - data of a stream leave in order, and its end only after them.
 class Http2Session {
  public:
