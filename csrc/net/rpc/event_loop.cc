@@ -105,7 +105,9 @@ void EventLoop::cancel(TimerId timer) { timers_.erase(timer); }
 void EventLoop::turn() {
   arm();
   std::array<epoll_event, kEventsPerTurn> events{};
-  const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, -1);
+  // What was deferred before the first turn waits for no event.
+  const int patience_ms = deferred_.empty() && deferred_last_.empty() ? -1 : 0;
+  const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, patience_ms);
   if (count < 0 && errno != EINTR) checked(count, "epoll_wait");
   now_ = steady_now();
   for (int i = 0; i < count; ++i) {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <future>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -55,7 +57,15 @@ class GrpcServer::State final : public FdWatcher {
   }
 
   void stop() {
-    if (!threads_.empty()) first().post([this] { listen_no_more(); });
+    if (!threads_.empty()) {
+      // Waits for it, so that no loop is given a connection after it has closed all.
+      std::promise<void> quiet;
+      first().post([this, &quiet] {
+        listen_no_more();
+        quiet.set_value();
+      });
+      quiet.get_future().wait();
+    }
     for (const auto& loop : loops_) {
       // What other threads have posted is answered before, and written at the end of that turn.
       loop->loop().post([&one = *loop] {
@@ -92,6 +102,7 @@ class GrpcServer::State final : public FdWatcher {
       sum.connections += one.connections.value();
       sum.connections_open += one.connections_open.value();
       sum.connections_hostile += one.connections_hostile.value();
+      sum.connections_too_slow += one.connections_too_slow.value();
       sum.calls += one.calls.value();
       sum.calls_passed_on += one.calls_passed_on.value();
       sum.calls_cancelled += one.calls_cancelled.value();

@@ -67,8 +67,9 @@ struct GrpcServerParams {
 struct GrpcServerCounts {
   std::uint64_t connections = 0;  // accepted ever
   std::uint64_t connections_open = 0;
-  std::uint64_t connections_refused = 0;  // beyond connections_max
-  std::uint64_t connections_hostile = 0;  // closed for a flood, a bomb or a breach of the protocol
+  std::uint64_t connections_refused = 0;   // beyond connections_max
+  std::uint64_t connections_hostile = 0;   // closed for a flood, a bomb or a breach of the protocol
+  std::uint64_t connections_too_slow = 0;  // closed: no handshake, or nothing taken for too long
   std::uint64_t calls = 0;
   std::uint64_t calls_passed_on = 0;
   std::uint64_t calls_cancelled = 0;

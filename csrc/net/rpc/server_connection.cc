@@ -56,7 +56,7 @@ void ServerConnection::look_around(TimeNs now) {
     http2_->go_away();
   }
   if (!is_too_slow(now)) return;
-  server_.counts().connections_hostile.add();
+  server_.counts().connections_too_slow.add();
   close();
   server_.release(*this);
 }

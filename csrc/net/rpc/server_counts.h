@@ -22,6 +22,7 @@ struct ServerThreadCounts {
   ThreadCounter connections;
   ThreadCounter connections_open;
   ThreadCounter connections_hostile;
+  ThreadCounter connections_too_slow;
   ThreadCounter calls;
   ThreadCounter calls_passed_on;
   ThreadCounter calls_cancelled;

@@ -70,8 +70,8 @@ class ServerLoop final : public CallLoop {
   ServerThreadCounts counts_;
   EventLoop loop_;
   CallTable<CallId, ServerCall> calls_;
-  std::list<std::unique_ptr<ServerConnection>> connections_;
   std::vector<ServerCall*> receiving_;  // whose message is on its way
+  std::list<std::unique_ptr<ServerConnection>> connections_;
 };
 
 }  // namespace mark::net
