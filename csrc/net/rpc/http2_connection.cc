@@ -39,9 +39,14 @@ std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::uni
   return made;
 }
 
-Http2Connection::Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, Role role, const Http2Limits& limits,
-                                 Http2Owner& owner)
-    : loop_(loop), transport_(std::move(transport)), role_(role), limits_(limits), owner_(owner), last_read_(loop.now()) {}
+Http2Connection::Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, Role role,
+                                 const Http2Limits& limits, Http2Owner& owner)
+    : loop_(loop),
+      transport_(std::move(transport)),
+      role_(role),
+      limits_(limits),
+      owner_(owner),
+      last_read_(loop.now()) {}
 
 Http2Connection::~Http2Connection() {
   if (!over_) loop_.unwatch(transport_->fd());
@@ -81,12 +86,20 @@ void Http2Connection::reset(StreamId stream, Http2Error error) {
 }
 
 std::size_t Http2Connection::unsent_bytes(StreamId stream) const { return session_->unsent_bytes(stream); }
+std::size_t Http2Connection::unsent_bytes() const { return session_->queued_bytes() + out_.size(); }
+bool Http2Connection::is_hostile() const { return session_->is_hostile(); }
 std::size_t Http2Connection::open_streams() const { return session_->open_streams(); }
 std::uint32_t Http2Connection::peer_streams_max() const { return session_->peer_streams_max(); }
 
 void Http2Connection::go_away() {
   if (over_) return;
   session_->go_away();
+  flush_soon();
+}
+
+void Http2Connection::announce_end() {
+  if (over_) return;
+  session_->announce_end();
   flush_soon();
 }
 

@@ -18,7 +18,8 @@ namespace mark::net {
 struct HeaderView {
   std::string_view name;  // lower case
   std::string_view value;
-  bool indexed = true;  // false: a value that hardly comes again, which would only push others out of HPACK's table
+  bool is_static = false;  // both live as long as the program does: nobody copies them
+  bool indexed = true;     // false: a value that hardly comes again, which would only push others out of HPACK's table
 };
 
 enum class StreamId : std::int32_t {};
@@ -70,6 +71,7 @@ struct Http2Limits {
   std::size_t header_bytes_max = 16 * 1024;     // of one header block, names, values and 32 bytes for each
   std::uint32_t stream_window_bytes = 1 << 20;  // that the peer may send on a stream unasked
   std::uint32_t connection_window_bytes = 8 << 20;
+  std::size_t queued_bytes_max = std::size_t{256} << 20U;  // of answers that wait for windows: beyond it no new streams
   std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer; beyond it a server reads nothing either
 };
 
@@ -108,12 +110,15 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
   void reset(StreamId stream, Http2Error error);
 
   std::size_t unsent_bytes(StreamId stream) const;  // of its data
+  std::size_t unsent_bytes() const;                 // of all streams, and frames that the transport did not take
   std::size_t open_streams() const;
   std::uint32_t peer_streams_max() const;  // that this side may have open at once
   bool is_open() const { return !over_; }
+  bool is_hostile() const;  // it broke the protocol or a limit
 
-  void go_away();  // takes no new streams; the others go on. A client's peer hears why it is quiet
-  void ping();     // to be answered within the owner's patience; see last_read()
+  void go_away();       // takes no new streams; the others go on, and the connection ends with them
+  void announce_end();  // server: asks for no new streams, and takes those that are on their way; go_away() follows
+  void ping();          // to be answered within the owner's patience; see last_read()
   TimeNs last_read() const { return last_read_; }
   void close();  // at once; the handlers are told, the owner is not
   const Http2Counts& counts() const { return counts_; }
