@@ -52,6 +52,10 @@ void EventLoop::run() {
   run_deferred();
 }
 
+void EventLoop::run_until(const std::function<bool()>& reached) {
+  while (!stopped_ && !reached()) turn();
+}
+
 void EventLoop::stop() {
   post([this] { stopped_ = true; });
 }
@@ -105,7 +109,9 @@ void EventLoop::cancel(TimerId timer) { timers_.erase(timer); }
 void EventLoop::turn() {
   arm();
   std::array<epoll_event, kEventsPerTurn> events{};
-  const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, -1);
+  // What was deferred before the first turn waits for no event.
+  const int patience_ms = deferred_.empty() && deferred_last_.empty() ? -1 : 0;
+  const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, patience_ms);
   if (count < 0 && errno != EINTR) checked(count, "epoll_wait");
   now_ = steady_now();
   for (int i = 0; i < count; ++i) {

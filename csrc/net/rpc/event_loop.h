@@ -35,8 +35,7 @@ class FdWatcher {
 // Invariants
 //   - a watcher that was unwatched is not called again, not even for an event of the same turn;
 //   - tasks run in the order in which they were posted; deferred ones after every event, timer and task of their turn,
-//   however
-//     late in it they are deferred;
+//     however late in it they are deferred;
 //   - a task or timer may destroy anything but the loop.
 class EventLoop {
  public:
@@ -49,6 +48,7 @@ class EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
 
   void run();   // until stop(); what was posted before stop() is run
+  void run_until(const std::function<bool()>& reached);  // looked at after every turn; or until stop()
   void stop();  // for good: a later run() returns at once
 
   void post(Task task) EXCLUDES(mutex_);

@@ -58,6 +58,8 @@ struct GrpcServerParams {
   std::int64_t message_bytes_max = 64 << 20;  // of a request, decompressed; -1: no limit
   std::int64_t received_bytes_max = std::int64_t{1} << 30;  // of all requests that are being received, together
   int connections_max = 20'000;
+  DurationNs handshake_max{10'000'000'000};  // from accepting to the peer's SETTINGS
+  DurationNs patience{60'000'000'000};       // with a message that stays away, and a peer that takes nothing
   Http2Limits http2;
   std::shared_ptr<TlsContext> tls;  // null: no TLS
 };
@@ -65,8 +67,9 @@ struct GrpcServerParams {
 struct GrpcServerCounts {
   std::uint64_t connections = 0;  // accepted ever
   std::uint64_t connections_open = 0;
-  std::uint64_t connections_refused = 0;  // beyond connections_max
-  std::uint64_t connections_hostile = 0;  // closed for a flood, a bomb or a breach of the protocol
+  std::uint64_t connections_refused = 0;   // beyond connections_max
+  std::uint64_t connections_hostile = 0;   // closed for a flood, a bomb or a breach of the protocol
+  std::uint64_t connections_too_slow = 0;  // closed: no handshake, or nothing taken for too long
   std::uint64_t calls = 0;
   std::uint64_t calls_passed_on = 0;
   std::uint64_t calls_cancelled = 0;

@@ -25,7 +25,7 @@ std::span<char> read_buffer() {
 
 std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::unique_ptr<Transport> transport, Role role,
                                                        const Http2Limits& limits, Http2Owner& owner) {
-  const std::shared_ptr<Http2Connection> made(new Http2Connection(loop, std::move(transport), limits, owner));
+  const std::shared_ptr<Http2Connection> made(new Http2Connection(loop, std::move(transport), role, limits, owner));
   Http2Connection& self = *made;
   self.session_ = std::make_unique<Http2Session>(
       role, limits,
@@ -39,9 +39,14 @@ std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::uni
   return made;
 }
 
-Http2Connection::Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, const Http2Limits& limits,
-                                 Http2Owner& owner)
-    : loop_(loop), transport_(std::move(transport)), limits_(limits), owner_(owner), last_read_(loop.now()) {}
+Http2Connection::Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, Role role,
+                                 const Http2Limits& limits, Http2Owner& owner)
+    : loop_(loop),
+      transport_(std::move(transport)),
+      role_(role),
+      limits_(limits),
+      owner_(owner),
+      last_read_(loop.now()) {}
 
 Http2Connection::~Http2Connection() {
   if (!over_) loop_.unwatch(transport_->fd());
@@ -81,12 +86,20 @@ void Http2Connection::reset(StreamId stream, Http2Error error) {
 }
 
 std::size_t Http2Connection::unsent_bytes(StreamId stream) const { return session_->unsent_bytes(stream); }
+std::size_t Http2Connection::unsent_bytes() const { return session_->queued_bytes() + out_.size(); }
+bool Http2Connection::is_hostile() const { return session_->is_hostile(); }
 std::size_t Http2Connection::open_streams() const { return session_->open_streams(); }
 std::uint32_t Http2Connection::peer_streams_max() const { return session_->peer_streams_max(); }
 
 void Http2Connection::go_away() {
   if (over_) return;
   session_->go_away();
+  flush_soon();
+}
+
+void Http2Connection::announce_end() {
+  if (over_) return;
+  session_->announce_end();
   flush_soon();
 }
 
@@ -171,8 +184,9 @@ void Http2Connection::flush() {
 }
 
 void Http2Connection::watch_for() {
-  // A peer that reads nothing is not read from either: what it asks for would pile up here.
-  const bool reads = out_.size() < limits_.unsent_bytes_max;
+  // A client that reads nothing is not read from either: what it asks for would pile up here. A server is always read
+  // from: it only answers, and were each side to wait for the other to read, both would wait for ever.
+  const bool reads = role_ == Role::kClient || out_.size() < limits_.unsent_bytes_max;
   const bool writes = !out_.empty() || transport_->wants_write();
   const std::uint32_t wanted =
       (reads ? static_cast<std::uint32_t>(EPOLLIN) : 0U) | (writes ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);

@@ -18,6 +18,8 @@ namespace mark::net {
 struct HeaderView {
   std::string_view name;  // lower case
   std::string_view value;
+  bool is_static = false;  // both live as long as the program does: nobody copies them
+  bool indexed = true;     // false: a value that hardly comes again, which would only push others out of HPACK's table
 };
 
 enum class StreamId : std::int32_t {};
@@ -31,6 +33,7 @@ enum class Http2Error : std::uint32_t {
   kRefusedStream = 7,
   kCancel = 8,
   kEnhanceYourCalm = 11,
+  kInadequateSecurity = 12,
 };
 
 // Told what the peer does on one stream, in the order of this class: header blocks, data and the end, then on_closed()
@@ -68,7 +71,8 @@ struct Http2Limits {
   std::size_t header_bytes_max = 16 * 1024;     // of one header block, names, values and 32 bytes for each
   std::uint32_t stream_window_bytes = 1 << 20;  // that the peer may send on a stream unasked
   std::uint32_t connection_window_bytes = 8 << 20;
-  std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer: beyond it nothing is read either
+  std::size_t queued_bytes_max = std::size_t{256} << 20U;  // of answers that wait for windows: beyond it no new streams
+  std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer; beyond it a server reads nothing either
 };
 
 // What a connection counted so far.
@@ -106,12 +110,15 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
   void reset(StreamId stream, Http2Error error);
 
   std::size_t unsent_bytes(StreamId stream) const;  // of its data
+  std::size_t unsent_bytes() const;                 // of all streams, and frames that the transport did not take
   std::size_t open_streams() const;
   std::uint32_t peer_streams_max() const;  // that this side may have open at once
   bool is_open() const { return !over_; }
+  bool is_hostile() const;  // it broke the protocol or a limit
 
-  void go_away();  // takes no new streams; the others go on. A client's peer hears why it is quiet
-  void ping();     // to be answered within the owner's patience; see last_read()
+  void go_away();       // takes no new streams; the others go on, and the connection ends with them
+  void announce_end();  // server: asks for no new streams, and takes those that are on their way; go_away() follows
+  void ping();          // to be answered within the owner's patience; see last_read()
   TimeNs last_read() const { return last_read_; }
   void close();  // at once; the handlers are told, the owner is not
   const Http2Counts& counts() const { return counts_; }
@@ -120,7 +127,8 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
   void on_ready(std::uint32_t epoll_events) override;
 
  private:
-  Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, const Http2Limits& limits, Http2Owner& owner);
+  Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, Role role, const Http2Limits& limits,
+                  Http2Owner& owner);
   void read();
   void flush();
   void flush_soon();
@@ -130,6 +138,7 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
 
   EventLoop& loop_;
   std::unique_ptr<Transport> transport_;
+  const Role role_;
   const Http2Limits limits_;
   Http2Owner& owner_;
   std::unique_ptr<Http2Session> session_;

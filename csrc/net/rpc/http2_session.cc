@@ -11,25 +11,28 @@ namespace mark::net {
 namespace {
 
 constexpr std::size_t kFrameHeaderBytes = 9;
+constexpr std::uint8_t kStaticFlags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 constexpr std::size_t kHeaderOverheadBytes = 32;  // RFC 9113, section 6.5.2
 
 std::string_view view_of(const std::uint8_t* bytes, std::size_t count) {
   return {reinterpret_cast<const char*>(bytes), count};
 }
 
-nghttp2_nv entry_of(std::string_view name, std::string_view value) {
-  // nghttp2 copies both.
-  return {.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          .value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())),
-          .namelen = name.size(),
-          .valuelen = value.size(),
-          .flags = NGHTTP2_NV_FLAG_NONE};
+nghttp2_nv entry_of(const HeaderView& header) {
+  const auto flags = static_cast<std::uint8_t>((header.is_static ? kStaticFlags : 0U) |
+                                               (header.indexed ? 0U : unsigned{NGHTTP2_NV_FLAG_NO_INDEX}));
+  // nghttp2 copies both, or only reads them.
+  return {.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(header.name.data())),
+          .value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(header.value.data())),
+          .namelen = header.name.size(),
+          .valuelen = header.value.size(),
+          .flags = flags};
 }
 
 std::vector<nghttp2_nv> entries_of(std::span<const HeaderView> headers) {
   std::vector<nghttp2_nv> entries;
   entries.reserve(headers.size());
-  for (const HeaderView& header : headers) entries.push_back(entry_of(header.name, header.value));
+  for (const HeaderView& header : headers) entries.push_back(entry_of(header));
   return entries;
 }
 
@@ -52,7 +55,8 @@ struct Http2Session::Callbacks {
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     const StreamId id{frame->hd.stream_id};
     ++self.counts_.streams;
-    auto handler = self.events_.on_stream(id);
+    const bool is_full = self.queued_bytes_ > self.limits_.queued_bytes_max;
+    auto handler = is_full ? nullptr : self.events_.on_stream(id);
     if (handler == nullptr) {
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
       return 0;
@@ -82,7 +86,10 @@ struct Http2Session::Callbacks {
       case NGHTTP2_DATA:
         if (Stream* const stream = stream_of(session, frame->hd.stream_id)) {
           if (frame->hd.type == NGHTTP2_HEADERS) stream->handler->on_headers_end();
-          if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) stream->handler->on_end();
+          if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+            stream->peer_ended = true;
+            stream->handler->on_end();
+          }
         }
         break;
       case NGHTTP2_SETTINGS:
@@ -114,8 +121,27 @@ struct Http2Session::Callbacks {
     Http2Session& self = session_of(user);
     const auto found = self.streams_.find(id);
     if (found == self.streams_.end()) return 0;
-    found->second->handler->on_closed(static_cast<Http2Error>(error));
-    self.streams_.erase(found);
+    // Out of the table first: the handler may open another stream.
+    const auto closed = self.streams_.extract(found);
+    self.queued_bytes_ -= closed.mapped()->unsent_bytes;
+    closed.mapped()->handler->on_closed(static_cast<Http2Error>(error));
+    return 0;
+  }
+
+  static int on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+      Http2Session& self = session_of(user);
+      self.is_hostile_ = true;
+      if (self.why_.empty()) {
+        self.why_ = std::string("the peer broke the protocol: ") + nghttp2_http2_strerror(frame->goaway.error_code);
+      }
+    }
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    // Answered before the request has ended: what is left of it is not wanted (RFC 9113, section 8.1).
+    const Stream* const stream = stream_of(session, frame->hd.stream_id);
+    if (stream == nullptr || stream->peer_ended || nghttp2_session_check_server_session(session) == 0) return 0;
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
     return 0;
   }
 
@@ -141,9 +167,7 @@ struct Http2Session::Callbacks {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!stream.trailers.empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        std::vector<nghttp2_nv> entries;
-        entries.reserve(stream.trailers.size());
-        for (const auto& [name, value] : stream.trailers) entries.push_back(entry_of(name, value));
+        const std::vector<nghttp2_nv> entries = entries_of(stream.trailers);
         if (nghttp2_submit_trailer(session, id, entries.data(), entries.size()) != 0) {
           return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         }
@@ -161,6 +185,7 @@ struct Http2Session::Callbacks {
     // Without a padding callback nghttp2 pads nothing.
     if (frame->data.padlen != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
     stream.unsent_bytes -= length;
+    self.queued_bytes_ -= length;
     while (length > 0) {
       Piece& next = stream.unsent[stream.first_unsent];
       Piece piece = next.take(length);
@@ -183,6 +208,7 @@ struct Http2Session::Callbacks {
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_send_callback(callbacks, on_send);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
     return callbacks;
@@ -227,6 +253,7 @@ void Http2Session::submit_settings(Http2Connection::Role role) {
 bool Http2Session::receive(std::string_view bytes) {
   const ssize_t result =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (result < 0) is_hostile_ = true;
   return check(result, "the peer broke the protocol");
 }
 
@@ -269,6 +296,7 @@ void Http2Session::send_data(StreamId id, Piece piece) {
   Stream* const stream = find(id);
   if (stream == nullptr || stream->ended || piece.bytes().empty()) return;
   stream->unsent_bytes += piece.bytes().size();
+  queued_bytes_ += piece.bytes().size();
   stream->unsent.push_back(std::move(piece));
   resume(*stream);
 }
@@ -279,9 +307,25 @@ void Http2Session::end_with(StreamId id, std::span<const HeaderView> trailers) {
   Stream* const stream = find(id);
   if (stream == nullptr || stream->ended) return;
   stream->ended = true;
-  stream->trailers.reserve(trailers.size());
-  for (const HeaderView& header : trailers) stream->trailers.emplace_back(header.name, header.value);
+  stream->keep_trailers(trailers);
   resume(*stream);
+}
+
+void Http2Session::Stream::keep_trailers(std::span<const HeaderView> headers) {
+  trailers.assign(headers.begin(), headers.end());
+  std::size_t bytes = 0;
+  for (const HeaderView& header : headers) bytes += header.is_static ? 0 : header.name.size() + header.value.size();
+  trailer_text.reserve(bytes);  // so that views of it stay valid
+  const auto keep = [this](std::string_view& text) {
+    const std::size_t begin = trailer_text.size();
+    trailer_text.append(text);
+    text = std::string_view(trailer_text).substr(begin);
+  };
+  for (HeaderView& header : trailers) {
+    if (header.is_static) continue;
+    keep(header.name);
+    keep(header.value);
+  }
 }
 
 void Http2Session::reset(StreamId id, Http2Error error) {
@@ -295,6 +339,8 @@ void Http2Session::go_away() {
   const std::int32_t last = nghttp2_session_get_last_proc_stream_id(session_);
   check(nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0), "go away");
 }
+
+void Http2Session::announce_end() { check(nghttp2_submit_shutdown_notice(session_), "announce the end"); }
 
 void Http2Session::ping() { check(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr), "ping"); }
 
@@ -310,6 +356,7 @@ std::uint32_t Http2Session::peer_streams_max() const {
 void Http2Session::close_streams(Http2Error error) {
   // A handler may look at other streams, of which none is left then.
   const auto streams = std::exchange(streams_, {});
+  queued_bytes_ = 0;
   for (const auto& entry : streams) entry.second->handler->on_closed(error);
 }
 
@@ -333,6 +380,7 @@ void Http2Session::resume(Stream& stream) {
 
 int Http2Session::fatal(std::string why) {
   why_ = std::move(why);
+  is_hostile_ = true;
   nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
   return NGHTTP2_ERR_CALLBACK_FAILURE;
 }

@@ -27,7 +27,7 @@ struct Http2Events {
 // Thread safety: none; belongs to its connection.
 //
 // Invariants
-//   - a stream is in the table from its first header until on_closed() of its handler has returned;
+//   - a stream is in the table from its first header until its handler is told on_closed();
 //   - data of a stream leave in order, and its end only after them.
 class Http2Session {
  public:
@@ -43,6 +43,7 @@ class Http2Session {
   bool wants_write() const;
   bool is_finished() const;  // neither wants to read nor to write: the connection has come to its end
   const std::string& why() const { return why_; }
+  bool is_hostile() const { return is_hostile_; }
 
   StreamId open(std::span<const HeaderView> headers, std::unique_ptr<StreamHandler> handler, bool ended);
   void send_headers(StreamId stream, std::span<const HeaderView> headers, bool ended);
@@ -51,9 +52,11 @@ class Http2Session {
   void end_with(StreamId stream, std::span<const HeaderView> trailers);
   void reset(StreamId stream, Http2Error error);
   void go_away();
+  void announce_end();
   void ping();
 
   std::size_t unsent_bytes(StreamId stream) const;
+  std::size_t queued_bytes() const { return queued_bytes_; }  // of all streams
   std::size_t open_streams() const { return streams_.size(); }
   std::uint32_t peer_streams_max() const;
 
@@ -67,10 +70,14 @@ class Http2Session {
     std::vector<Piece> unsent;
     std::size_t first_unsent = 0;  // those before it have left
     std::size_t unsent_bytes = 0;
-    std::vector<std::pair<std::string, std::string>> trailers;
+    std::vector<HeaderView> trailers;
+    std::string trailer_text;  // what those of them view that are not static
     std::size_t header_bytes = 0;
     bool ended = false;     // no data follow
     bool deferred = false;  // nghttp2 waits for more data
+    bool peer_ended = false;
+
+    void keep_trailers(std::span<const HeaderView> headers);
   };
   struct Callbacks;
   friend struct Callbacks;
@@ -89,7 +96,9 @@ class Http2Session {
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
   OutBuffer* out_ = nullptr;  // while frames are produced
   std::size_t out_bytes_max_ = 0;
+  std::size_t queued_bytes_ = 0;
   std::string why_;
+  bool is_hostile_ = false;
 };
 
 }  // namespace mark::net

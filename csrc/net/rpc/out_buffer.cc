@@ -2,6 +2,7 @@
 
 #include <array>
 #include <span>
+#include <utility>
 
 namespace mark::net {
 
@@ -12,13 +13,19 @@ constexpr std::size_t kCopiedMax = 4096;
 constexpr std::size_t kSegmentBytes = 64 * 1024;
 constexpr std::size_t kPiecesPerWrite = 64;
 
+// Memory of a segment that was written, for the next one: of the thread, as it would be too much for each of thousands
+// of connections that are idle.
+std::string& spare() {
+  thread_local std::string memory;
+  return memory;
+}
+
 }  // namespace
 
 void OutBuffer::append(std::string_view bytes) {
   if (bytes.empty()) return;
   if (segments_.empty() || segments_.back().copied.empty() || segments_.back().copied.size() >= kSegmentBytes) {
-    segments_.push_back({.copied = std::move(spare_), .kept = {}});
-    spare_.clear();
+    segments_.push_back({.copied = std::exchange(spare(), {}), .kept = {}});
   }
   segments_.back().copied.append(bytes);
   size_ += bytes.size();
@@ -55,9 +62,9 @@ void OutBuffer::written(std::size_t count) {
   while (!segments_.empty() && count >= segments_.front().bytes().size()) {
     count -= segments_.front().bytes().size();
     std::string& memory = segments_.front().copied;
-    if (memory.capacity() > spare_.capacity() && memory.capacity() <= 2 * kSegmentBytes) {
-      spare_ = std::move(memory);
-      spare_.clear();
+    if (memory.capacity() > spare().capacity() && memory.capacity() <= 2 * kSegmentBytes) {
+      spare() = std::move(memory);
+      spare().clear();
     }
     segments_.pop_front();
   }

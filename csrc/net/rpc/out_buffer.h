@@ -38,7 +38,6 @@ class OutBuffer {
   void written(std::size_t count);
 
   std::deque<Segment> segments_;
-  std::string spare_;              // memory of a segment that was written, for the next one
   std::size_t first_written_ = 0;  // of the first segment
   std::size_t size_ = 0;
 };

@@ -1,0 +1,199 @@
+#include "net/rpc/server_call.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+namespace mark::net {
+
+namespace {
+
+// So much is put into one piece with its prefix: moving it costs less than a piece of its own.
+constexpr std::size_t kMovedMax = 4096;
+constexpr std::string_view kGrpcType = "application/grpc";
+constexpr std::string_view kAcceptedEncodings = "identity, deflate, gzip";
+
+constexpr std::array<HeaderView, 3> kResponseHeaders{
+    {{":status", "200", true}, {"content-type", kGrpcType, true}, {"grpc-accept-encoding", kAcceptedEncodings, true}}};
+constexpr std::array<HeaderView, 1> kOkTrailers{{{"grpc-status", "0", true}}};
+
+bool is_grpc_type(std::string_view value) {
+  if (!value.starts_with(kGrpcType)) return false;
+  value.remove_prefix(kGrpcType.size());
+  return value.empty() || value.front() == '+' || value.front() == ';';
+}
+
+}  // namespace
+
+ServerCall::ServerCall(ServerConnection& connection, StreamId stream)
+    : server_(connection.server()),
+      http2_(connection.http2()),
+      stream_(stream),
+      reader_(server_.shared().params.message_bytes_max),
+      came_(server_.loop().now()) {
+  server_.add_receiving(*this);
+}
+
+ServerCall::~ServerCall() {
+  forget_receiving();
+  leave();
+}
+
+void ServerCall::on_header(std::string_view name, std::string_view value) {
+  if (state_ != State::kHeaders) return;  // trailers of a request say nothing
+  if (name == ":path") {
+    handler_ = server_.shared().handler_of(value);
+  } else if (name == ":method") {
+    is_post_ = value == "POST";
+  } else if (name == "content-type") {
+    is_grpc_ = is_grpc_type(value);
+  } else if (name == "grpc-timeout") {
+    const auto timeout = parse_grpc_timeout(value);
+    is_timeout_broken_ = !timeout.has_value();
+    const TimeNs now = server_.loop().now();
+    if (timeout && *timeout < TimeNs::max() - now) deadline_ = now + *timeout;
+  } else if (name == "grpc-encoding") {
+    const GrpcEncoding encoding = grpc_encoding_of(value);
+    if (encoding == GrpcEncoding::kUnknown) unknown_encoding_ = value;
+    reader_.expect(encoding);
+  }
+}
+
+void ServerCall::on_headers_end() {
+  if (state_ != State::kHeaders) return;
+  state_ = State::kReceiving;
+  server_.counts().calls.add();
+  if (!is_post_) return refuse("405");
+  if (!is_grpc_) return refuse("415");
+  if (handler_ == nullptr) return fail({StatusCode::kUnimplemented, "Method not found!", {}});
+  if (is_timeout_broken_) return fail({StatusCode::kInternal, "Error parsing 'grpc-timeout' metadata", {}});
+  if (deadline_ && *deadline_ <= server_.loop().now()) fail({StatusCode::kDeadlineExceeded, "Deadline Exceeded", {}});
+}
+
+void ServerCall::on_data(std::string_view bytes) {
+  if (state_ != State::kReceiving) return;
+  const MessageReader::Result result = reader_.append(bytes);
+  if (result == MessageReader::Result::kMore) return note_receiving(bytes.size());
+  forget_receiving();
+  if (result != MessageReader::Result::kComplete) return refuse_message(result);
+  hand_over();
+}
+
+void ServerCall::on_end() {
+  if (state_ != State::kReceiving) return;
+  fail(reader_.has_begun()
+           ? GrpcStatus{StatusCode::kInternal, "the request ended within its message", {}}
+           : GrpcStatus{StatusCode::kUnimplemented, "the request has no message, where there must be one", {}});
+}
+
+void ServerCall::on_closed(Http2Error /*error*/) {
+  forget_receiving();
+  if (state_ == State::kHandedOver) {
+    leave();
+    server_.counts().calls_cancelled.add();
+    handler_->on_cancelled(server_, id_);
+  }
+  state_ = State::kOver;
+}
+
+void ServerCall::hand_over() {
+  if (server_.shared().draining.load(std::memory_order_relaxed)) {
+    return fail({StatusCode::kUnavailable, "the server stops; send to another one", {}});
+  }
+  state_ = State::kHandedOver;
+  id_ = server_.calls().add(*this);
+  handler_->on_call(server_, {.id = id_, .message = reader_.take(), .deadline = deadline_});
+}
+
+void ServerCall::reply(std::string message) {
+  leave();
+  state_ = State::kOver;
+  const auto prefix = message_prefix(message.size());
+  const std::string_view prefix_bytes(prefix.data(), prefix.size());
+  http2_.send_headers(stream_, kResponseHeaders, false);
+  if (message.size() <= kMovedMax) {
+    http2_.send_data(stream_, Piece(message.insert(0, prefix_bytes)));
+  } else {
+    http2_.send_data(stream_, Piece(std::string(prefix_bytes)));
+    http2_.send_data(stream_, Piece(std::move(message)));
+  }
+  http2_.end_with(stream_, kOkTrailers);
+}
+
+void ServerCall::fail(const GrpcStatus& status) {
+  leave();
+  state_ = State::kOver;
+  forget_receiving();
+  reader_.take();
+  const std::string code = std::to_string(static_cast<int>(status.code));
+  const std::string message = percent_encoded(status.message);
+  std::vector<HeaderView> headers(kResponseHeaders.begin(), kResponseHeaders.end());
+  headers.push_back({"grpc-status", code});
+  if (!message.empty()) headers.push_back({"grpc-message", message});
+  for (const auto& [name, value] : status.metadata) headers.push_back({name, value});
+  http2_.send_headers(stream_, headers, true);
+}
+
+void ServerCall::refuse(std::string_view http_status) {
+  state_ = State::kOver;
+  forget_receiving();
+  const std::array<HeaderView, 2> headers{{{":status", http_status}, {"content-length", "0"}}};
+  http2_.send_headers(stream_, headers, true);
+}
+
+void ServerCall::refuse_message(MessageReader::Result result) {
+  using Result = MessageReader::Result;
+  switch (result) {
+    case Result::kTooLarge:
+      server_.counts().messages_refused.add();
+      return fail({StatusCode::kResourceExhausted,
+                   "SERVER: Received message larger than max (" + std::to_string(reader_.announced_bytes()) + " vs. " +
+                       std::to_string(server_.shared().params.message_bytes_max) + ")",
+                   {}});
+    case Result::kInflatesTooLarge:
+      server_.counts().messages_refused.add();
+      return fail({StatusCode::kResourceExhausted, "Decompressed message larger than max", {}});
+    case Result::kCompressed:
+      if (!unknown_encoding_.empty()) {
+        return fail({StatusCode::kUnimplemented,
+                     "grpc-encoding: '" + unknown_encoding_ + "' is not one of " + std::string(kAcceptedEncodings),
+                     {}});
+      }
+      return fail({StatusCode::kInternal, "Compression bit set but no encoding configured", {}});
+    case Result::kBroken:
+      return fail({StatusCode::kInternal, "Decompression failed due to zlib error", {}});
+    default:
+      return fail({StatusCode::kInternal, "the first byte of a message is neither 0 nor 1", {}});
+  }
+}
+
+void ServerCall::note_receiving(std::size_t bytes) {
+  came_ = server_.loop().now();
+  noted_bytes_ += bytes;
+  std::atomic<std::int64_t>& all = server_.shared().receiving_bytes;
+  const auto added = static_cast<std::int64_t>(bytes);
+  if (all.fetch_add(added, std::memory_order_relaxed) + added <= server_.shared().params.received_bytes_max) return;
+  server_.counts().messages_refused.add();
+  fail({StatusCode::kResourceExhausted, "the server receives too many bytes at once; try again later", {}});
+}
+
+void ServerCall::forget_receiving() {
+  if (!is_receiving_) return;
+  is_receiving_ = false;
+  server_.remove_receiving(*this);
+  if (noted_bytes_ == 0) return;
+  server_.shared().receiving_bytes.fetch_sub(static_cast<std::int64_t>(std::exchange(noted_bytes_, 0)),
+                                             std::memory_order_relaxed);
+}
+
+void ServerCall::look_around(TimeNs now) {
+  if (now - came_ < server_.shared().params.patience) return;
+  fail({StatusCode::kDeadlineExceeded, "the request's message did not come", {}});
+}
+
+void ServerCall::leave() {
+  if (state_ == State::kHandedOver) server_.calls().remove(id_);
+}
+
+}  // namespace mark::net

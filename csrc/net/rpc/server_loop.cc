@@ -1,0 +1,81 @@
+#include "net/rpc/server_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "net/rpc/server_call.h"
+#include "net/rpc/server_connection.h"
+
+namespace mark::net {
+
+UnaryHandler* ServerShared::handler_of(std::string_view path) const {
+  // There are one or two.
+  for (const auto& [known, handler] : methods) {
+    if (known == path) return handler;
+  }
+  return nullptr;
+}
+
+ServerLoop::ServerLoop(ServerShared& shared) : shared_(shared) {}
+
+ServerLoop::~ServerLoop() = default;
+
+void ServerLoop::reply(CallId call, std::string message) {
+  if (ServerCall* const found = calls_.find(call)) found->reply(std::move(message));
+}
+
+void ServerLoop::fail(CallId call, const GrpcStatus& status) {
+  if (ServerCall* const found = calls_.find(call)) found->fail(status);
+}
+
+void ServerLoop::adopt(int fd) {
+  auto connection = std::make_unique<ServerConnection>(*this, make_socket_transport(fd));
+  if (shared_.draining.load(std::memory_order_relaxed)) connection->drain();
+  connections_.push_front(std::move(connection));
+  connections_.front()->place = connections_.begin();
+}
+
+void ServerLoop::release(ServerConnection& connection) {
+  // Kept to the end of the turn: the caller may be one of its own methods.
+  const std::shared_ptr<ServerConnection> kept(std::move(*connection.place));
+  connections_.erase(connection.place);
+  loop_.defer([kept] {});
+}
+
+void ServerLoop::drain() {
+  for (const auto& connection : connections_) connection->drain();
+}
+
+void ServerLoop::close_all() {
+  for (const auto& connection : connections_) connection->close();
+  connections_.clear();
+}
+
+void ServerLoop::add_receiving(ServerCall& call) {
+  call.receiving_place = receiving_.size();
+  receiving_.push_back(&call);
+}
+
+void ServerLoop::remove_receiving(ServerCall& call) {
+  receiving_.back()->receiving_place = call.receiving_place;
+  std::swap(receiving_[call.receiving_place], receiving_.back());
+  receiving_.pop_back();
+}
+
+void ServerLoop::watch_patience() {
+  const DurationNs shortest = std::min(shared_.params.patience, shared_.params.handshake_max);
+  const DurationNs pause = std::clamp(shortest / 10, DurationNs{1'000'000}, DurationNs{1'000'000'000});
+  loop_.call_at(loop_.now() + pause, [this] {
+    look_around();
+    watch_patience();
+  });
+}
+
+void ServerLoop::look_around() {
+  const TimeNs now = loop_.now();
+  // Those that are told that it is over leave the lists.
+  for (std::size_t i = receiving_.size(); i > 0; --i) receiving_[i - 1]->look_around(now);
+  for (auto next = connections_.begin(); next != connections_.end();) (*next++)->look_around(now);
+}
+
+}  // namespace mark::net

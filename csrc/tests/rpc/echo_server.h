@@ -1,0 +1,81 @@
+// A server for tests: echoes, fails when it is asked to, and keeps calls back until it is told.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "http2_client.h"
+#include "net/rpc/grpc_server.h"
+
+namespace mark::net {
+
+// Answers "fail" with a status, keeps "wait" until answer_all(), echoes all else.
+class EchoHandler final : public UnaryHandler {
+ public:
+  void on_call(CallLoop& calls, UnaryCall call) override {
+    if (call.message == "fail") {
+      calls.fail(call.id, {StatusCode::kNotFound, "100% f\xc3\xbcr \n nothing", {{"more", "detail"}}});
+      return;
+    }
+    if (call.message != "wait") {
+      calls.reply(call.id, std::move(call.message));
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back({&calls, call.id});
+    deadline_ = call.deadline;
+    changed_.notify_all();
+  }
+  void on_cancelled(CallLoop& /*calls*/, CallId call) override {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(waiting_, [&](const auto& one) { return one.second == call; });
+    ++cancelled_;
+    changed_.notify_all();
+  }
+
+  bool wait_for(std::size_t waiting, int cancelled) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kTestPatience,
+                             [&] { return waiting_.size() == waiting && cancelled_ == cancelled; });
+  }
+  void answer_all() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [calls, id] : std::exchange(waiting_, {})) {
+      calls->loop().post([calls = calls, id = id] { calls->reply(id, "late"); });
+    }
+  }
+  std::optional<TimeNs> deadline() {
+    const std::lock_guard lock(mutex_);
+    return deadline_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::pair<CallLoop*, CallId>> waiting_;
+  std::optional<TimeNs> deadline_;
+  int cancelled_ = 0;
+};
+
+inline GrpcServerParams echo_params(const std::string& address = "127.0.0.1:0", int threads = 1) {
+  GrpcServerParams params;
+  params.address = address;
+  params.threads = threads;
+  return params;
+}
+
+struct EchoServer {
+  explicit EchoServer(GrpcServerParams params = echo_params()) : server(std::move(params)) {
+    server.handle(std::string(kEchoPath), handler);
+    server.start();
+  }
+
+  EchoHandler handler;
+  GrpcServer server;
+};
+
+}  // namespace mark::net
