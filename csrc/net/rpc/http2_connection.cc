@@ -25,7 +25,7 @@ std::span<char> read_buffer() {
 
 std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::unique_ptr<Transport> transport, Role role,
                                                        const Http2Limits& limits, Http2Owner& owner) {
-  const std::shared_ptr<Http2Connection> made(new Http2Connection(loop, std::move(transport), limits, owner));
+  const std::shared_ptr<Http2Connection> made(new Http2Connection(loop, std::move(transport), role, limits, owner));
   Http2Connection& self = *made;
   self.session_ = std::make_unique<Http2Session>(
       role, limits,
@@ -39,9 +39,14 @@ std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::uni
   return made;
 }
 
-Http2Connection::Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, const Http2Limits& limits,
-                                 Http2Owner& owner)
-    : loop_(loop), transport_(std::move(transport)), limits_(limits), owner_(owner), last_read_(loop.now()) {}
+Http2Connection::Http2Connection(EventLoop& loop, std::unique_ptr<Transport> transport, Role role,
+                                 const Http2Limits& limits, Http2Owner& owner)
+    : loop_(loop),
+      transport_(std::move(transport)),
+      role_(role),
+      limits_(limits),
+      owner_(owner),
+      last_read_(loop.now()) {}
 
 Http2Connection::~Http2Connection() {
   if (!over_) loop_.unwatch(transport_->fd());
@@ -77,6 +82,13 @@ void Http2Connection::end_with(StreamId stream, std::span<const HeaderView> trai
 
 void Http2Connection::reset(StreamId stream, Http2Error error) {
   session_->reset(stream, error);
+  flush_soon();
+}
+
+void Http2Connection::hold(StreamId stream) { session_->hold(stream); }
+
+void Http2Connection::consume(StreamId stream, std::size_t bytes) {
+  session_->consume(stream, bytes);
   flush_soon();
 }
 
@@ -179,8 +191,9 @@ void Http2Connection::flush() {
 }
 
 void Http2Connection::watch_for() {
-  // A peer that reads nothing is not read from either: what it asks for would pile up here.
-  const bool reads = out_.size() < limits_.unsent_bytes_max;
+  // A client that reads nothing is not read from either: what it asks for would pile up here. A server is always read
+  // from: it only answers, and were each side to wait for the other to read, both would wait for ever.
+  const bool reads = role_ == Role::kClient || out_.size() < limits_.unsent_bytes_max;
   const bool writes = !out_.empty() || transport_->wants_write();
   const std::uint32_t wanted =
       (reads ? static_cast<std::uint32_t>(EPOLLIN) : 0U) | (writes ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
