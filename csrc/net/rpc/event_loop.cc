@@ -52,6 +52,10 @@ void EventLoop::run() {
   run_deferred();
 }
 
+void EventLoop::run_until(const std::function<bool()>& reached) {
+  while (!stopped_ && !reached()) turn();
+}
+
 void EventLoop::stop() {
   post([this] { stopped_ = true; });
 }

@@ -10,8 +10,8 @@
 
 #include "mark/types.h"
 #include "net/rpc/event_loop.h"
-#include "net/rpc/grpc_status.h"
 #include "net/rpc/out_buffer.h"
+#include "net/rpc/response_reader.h"
 
 namespace mark::net {
 
@@ -25,24 +25,24 @@ struct GrpcChannelParams {
   std::int64_t message_bytes_max = -1;  // of a response; -1: no limit
   DurationNs reconnect_first{50'000'000};
   DurationNs reconnect_max{1'000'000'000};
-  DurationNs ping_after{10'000'000'000};  // of silence while calls wait; as long again, and the connection is dead
-};
-
-struct CallResult {
-  GrpcStatus status;
-  std::string message;  // when OK
+  DurationNs connect_max{20'000'000'000};  // until the peer has shown that it speaks HTTP/2
+  DurationNs ping_after{10'000'000'000};   // of silence while calls wait; as long again, and the connection is dead
 };
 
 // Thread safety: none; belongs to its event loop.
 //
 // Invariants
-//   - each call ends in exactly one result, never from within call(), unless cancel() or close() came first;
-//   - a call while there is no connection ends UNAVAILABLE at once, saying why the last attempt failed.
+//   - each call ends in exactly one result, never from within call(), unless cancel() or close() came first; `done` may
+//     call anything, and destroy the channel;
+//   - calls wait, in order, while the first attempt to connect is under way, or the one that replaces a good
+//     connection, and while the peer takes no more streams at once; once an attempt has failed, they end UNAVAILABLE
+//     at once, saying why, until one succeeds;
+//   - a call that reached the peer is never sent twice.
 class GrpcChannel {
  public:
   using Done = std::function<void(CallResult)>;
 
-  GrpcChannel(EventLoop& loop, GrpcChannelParams params);  // begins to connect
+  GrpcChannel(EventLoop& loop, GrpcChannelParams params);  // begins to connect; throws std::invalid_argument
   ~GrpcChannel();
   GrpcChannel(const GrpcChannel&) = delete;
   GrpcChannel& operator=(const GrpcChannel&) = delete;
@@ -60,7 +60,7 @@ class GrpcChannel {
 
  private:
   class State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace mark::net

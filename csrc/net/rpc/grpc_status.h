@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,8 @@ enum class StatusCode : std::uint8_t {
   kDataLoss = 15,
   kUnauthenticated = 16,
 };
+
+std::string_view status_name(StatusCode code);  // "UNAVAILABLE"
 
 struct GrpcStatus {
   StatusCode code = StatusCode::kOk;

@@ -19,6 +19,7 @@ struct HeaderView {
   std::string_view name;  // lower case
   std::string_view value;
   bool is_static = false;  // both live as long as the program does: nobody copies them
+  bool indexed = true;     // false: a value that hardly comes again, which would only push others out of HPACK's table
 };
 
 enum class StreamId : std::int32_t {};
@@ -32,6 +33,7 @@ enum class Http2Error : std::uint32_t {
   kRefusedStream = 7,
   kCancel = 8,
   kEnhanceYourCalm = 11,
+  kInadequateSecurity = 12,
 };
 
 // Told what the peer does on one stream, in the order of this class: header blocks, data and the end, then on_closed()
@@ -71,7 +73,7 @@ struct Http2Limits {
   std::uint32_t stream_window_bytes = 1 << 20;  // that the peer may send on a stream unasked
   std::uint32_t connection_window_bytes = 8 << 20;
   std::size_t queued_bytes_max = std::size_t{256} << 20U;  // of answers that wait for windows: beyond it no new streams
-  std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer: beyond it nothing is read either
+  std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer; beyond it a server reads nothing either
 };
 
 // What a connection counted so far.

@@ -19,12 +19,14 @@ std::string_view view_of(const std::uint8_t* bytes, std::size_t count) {
 }
 
 nghttp2_nv entry_of(const HeaderView& header) {
+  const auto flags = static_cast<std::uint8_t>((header.is_static ? kStaticFlags : 0U) |
+                                               (header.indexed ? 0U : unsigned{NGHTTP2_NV_FLAG_NO_INDEX}));
   // nghttp2 copies both, or only reads them.
   return {.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(header.name.data())),
           .value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(header.value.data())),
           .namelen = header.name.size(),
           .valuelen = header.value.size(),
-          .flags = header.is_static ? kStaticFlags : static_cast<std::uint8_t>(NGHTTP2_NV_FLAG_NONE)};
+          .flags = flags};
 }
 
 std::vector<nghttp2_nv> entries_of(std::span<const HeaderView> headers) {

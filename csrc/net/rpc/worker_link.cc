@@ -1,0 +1,135 @@
+#include "net/rpc/worker_link.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "net/wire.h"
+
+namespace mark::net {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view kModelInfer = "/inference.GRPCInferenceService/ModelInfer";
+constexpr std::string_view kModelReady = "/inference.GRPCInferenceService/ModelReady";
+
+// A worker that is unknown to the kernel for a moment (its socket is not bound yet, it restarts) is probed again soon.
+constexpr DurationNs kProbeFirst = 50ms;
+constexpr DurationNs kProbeMax = 1s;
+constexpr DurationNs kProbeTimeout = 2s;
+
+std::string ready_request(const WorkerLinkParams& params) {
+  constexpr std::uint32_t kName = 1;
+  constexpr std::uint32_t kVersion = 2;
+  std::string message;
+  WireWriter writer(message);
+  writer.text(kName, params.model);
+  writer.text(kVersion, params.version);
+  return message;
+}
+
+// Nothing when it is no ModelReadyResponse.
+std::optional<bool> is_ready(std::string_view response) {
+  constexpr std::uint32_t kReady = 1;
+  bool ready = false;
+  WireReader reader(response);
+  while (const auto field = reader.next()) {
+    if (field->number == kReady && field->type == WireType::kVarint) ready = field->value != 0;
+  }
+  return reader.ok() ? std::optional(ready) : std::nullopt;
+}
+
+std::string words_of(const GrpcStatus& status) { return std::string(status_name(status.code)) + ": " + status.message; }
+
+// Statuses that say nothing about the batch: the worker, or the way to it, is at fault.
+bool is_of_the_link(StatusCode code) {
+  return code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded || code == StatusCode::kCancelled ||
+         code == StatusCode::kAborted;
+}
+
+}  // namespace
+
+WorkerLink::WorkerLink(EventLoop& loop, WorkerLinkParams params)
+    : loop_(loop),
+      params_(std::move(params)),
+      channel_(loop, {.address = params_.address, .tls = params_.tls}),
+      pause_(kProbeFirst) {}
+
+WorkerLink::~WorkerLink() { close(); }
+
+void WorkerLink::close() {
+  if (timer_) loop_.cancel(*timer_);
+  timer_.reset();
+  ready_ = nullptr;
+  batches_in_flight_ = 0;
+  channel_.close();
+}
+
+void WorkerLink::send(const OutboundBatch& batch, DurationNs timeout, Done done) {
+  ++batches_in_flight_;
+  std::vector<Piece> message;
+  message.emplace_back(batch.message);
+  channel_.call(kModelInfer, std::move(message), steady_now() + timeout,
+                [this, done = std::move(done)](CallResult result) {
+                  --batches_in_flight_;
+                  done(result_of(std::move(result)));
+                });
+}
+
+BatchResult WorkerLink::result_of(CallResult result) const {
+  using Kind = BatchResult::Kind;
+  GrpcStatus& status = result.status;
+  if (status.code == StatusCode::kOk) return {.kind = Kind::kAnswered, .text = std::move(result.message)};
+  if (is_of_the_link(status.code)) {
+    return {.kind = status.code == StatusCode::kDeadlineExceeded ? Kind::kHung : Kind::kLinkFailed,
+            .text = "worker " + params_.address + ": " + words_of(status)};
+  }
+  return {.kind = Kind::kModelError, .text = status.message.empty() ? words_of(status) : std::move(status.message)};
+}
+
+void WorkerLink::when_ready(std::function<void()> ready) {
+  ready_ = std::move(ready);
+  if (timer_) loop_.cancel(*timer_);
+  timer_.reset();
+  pause_ = kProbeFirst;
+  if (!probing_) probe();
+}
+
+void WorkerLink::probe() {
+  probing_ = true;
+  std::vector<Piece> message;
+  message.emplace_back(ready_request(params_));
+  channel_.call(kModelReady, std::move(message), steady_now() + kProbeTimeout, [this](const CallResult& result) {
+    probing_ = false;
+    probed(result);
+  });
+}
+
+void WorkerLink::probed(const CallResult& result) {
+  if (result.status.code != StatusCode::kOk) {
+    last_probe_ = words_of(result.status);
+    return probe_again();
+  }
+  const std::optional<bool> ready = is_ready(result.message);
+  if (!ready) {
+    last_probe_ = "its answer is not of the Open Inference Protocol";
+    return probe_again();
+  }
+  last_probe_ = *ready ? "ready" : "it answers that it is not ready";
+  if (!*ready) return probe_again();
+  // It may destroy this.
+  if (const auto told = std::exchange(ready_, nullptr)) told();
+}
+
+void WorkerLink::probe_again() {
+  timer_ = loop_.call_at(steady_now() + pause_, [this] {
+    timer_.reset();
+    probe();
+  });
+  pause_ = std::min(kProbeMax, 2 * pause_);
+}
+
+}  // namespace mark::net
