@@ -5,12 +5,20 @@
 #include <system_error>
 #include <utility>
 
+#include "net/rpc/tls_context.h"
+
 namespace mark::net {
 
 namespace {
 
 std::string seconds_of(DurationNs duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()) + " ms";
+}
+
+std::string authority_of(const GrpcChannelParams& params, const PeerAddress& address) {
+  const std::string peer_name = params.tls ? params.tls->peer_name() : "";
+  if (!peer_name.empty()) return peer_name;
+  return address.is_unix ? "localhost" : params.address;
 }
 
 }  // namespace
@@ -20,7 +28,7 @@ ChannelConnection::ChannelConnection(EventLoop& loop, const GrpcChannelParams& p
       params_(params),
       address_(parse_peer_address(params.address)),
       events_(std::move(events)),
-      authority_(address_.is_unix ? "localhost" : params.address),
+      authority_(authority_of(params, address_)),
       pause_(params.reconnect_first) {}
 
 ChannelConnection::~ChannelConnection() { close(); }
@@ -37,6 +45,7 @@ void ChannelConnection::close() {
 
 void ChannelConnection::retrust(std::shared_ptr<TlsContext> tls) {
   params_.tls = std::move(tls);
+  authority_ = authority_of(params_, address_);
   if (link_ && link_->is_ready()) {
     link_->retire();
     on_link_retired(*link_);
@@ -60,7 +69,10 @@ void ChannelConnection::connect() {
 
 void ChannelConnection::connected(int fd) {
   try {
-    link_ = std::make_unique<ChannelLink>(loop_, make_socket_transport(fd), params_.ping_after,
+    std::unique_ptr<Transport> transport = make_socket_transport(fd);
+    if (params_.tls)
+      transport = params_.tls->secure(std::move(transport), address_.is_unix ? "localhost" : address_.host);
+    link_ = std::make_unique<ChannelLink>(loop_, std::move(transport), params_.ping_after,
                                           static_cast<ChannelLinkOwner&>(*this));
   } catch (const std::system_error& error) {
     failed(error.what());

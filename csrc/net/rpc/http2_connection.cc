@@ -85,6 +85,13 @@ void Http2Connection::reset(StreamId stream, Http2Error error) {
   flush_soon();
 }
 
+void Http2Connection::hold(StreamId stream) { session_->hold(stream); }
+
+void Http2Connection::consume(StreamId stream, std::size_t bytes) {
+  session_->consume(stream, bytes);
+  flush_soon();
+}
+
 std::size_t Http2Connection::unsent_bytes(StreamId stream) const { return session_->unsent_bytes(stream); }
 std::size_t Http2Connection::unsent_bytes() const { return session_->queued_bytes() + out_.size(); }
 bool Http2Connection::is_hostile() const { return session_->is_hostile(); }
@@ -187,7 +194,7 @@ void Http2Connection::watch_for() {
   // A client that reads nothing is not read from either: what it asks for would pile up here. A server is always read
   // from: it only answers, and were each side to wait for the other to read, both would wait for ever.
   const bool reads = role_ == Role::kClient || out_.size() < limits_.unsent_bytes_max;
-  const bool writes = !out_.empty() || transport_->wants_write();
+  const bool writes = (!out_.empty() && !transport_->writes_after_read()) || transport_->wants_write();
   const std::uint32_t wanted =
       (reads ? static_cast<std::uint32_t>(EPOLLIN) : 0U) | (writes ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
   if (wanted == watched_) return;

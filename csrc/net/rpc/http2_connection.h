@@ -43,8 +43,9 @@ class StreamHandler {
   virtual ~StreamHandler() = default;
   virtual void on_header(std::string_view name, std::string_view value) = 0;
   virtual void on_headers_end() = 0;                 // of a header block; the second one are trailers
-  virtual void on_data(std::string_view bytes) = 0;  // its flow-control window is opened again by itself
+  virtual void on_data(std::string_view bytes) = 0;  // its flow-control window is opened again by itself, or see hold()
   virtual void on_end() = 0;                         // the peer sends no more
+  virtual void on_sent(std::size_t /*bytes*/) {}     // so much of the stream's own data has left for the transport
   virtual void on_closed(Http2Error error) = 0;      // kNone: both sides ended it
 };
 
@@ -108,6 +109,11 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
   void end(StreamId stream);                                             // after the data
   void end_with(StreamId stream, std::span<const HeaderView> trailers);  // after the data
   void reset(StreamId stream, Http2Error error);
+
+  // From now on the peer may send on the stream only as far as its data is consumed: nothing more than a window waits
+  // for whoever cannot take it yet.
+  void hold(StreamId stream);
+  void consume(StreamId stream, std::size_t bytes);
 
   std::size_t unsent_bytes(StreamId stream) const;  // of its data
   std::size_t unsent_bytes() const;                 // of all streams, and frames that the transport did not take

@@ -113,7 +113,13 @@ struct Http2Session::Callbacks {
 
   static int on_data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t id, const std::uint8_t* bytes,
                      std::size_t count, void* /*user*/) {
-    if (Stream* const stream = stream_of(session, id)) stream->handler->on_data(view_of(bytes, count));
+    Stream* const stream = stream_of(session, id);
+    // A stream that is held does not hold up the others.
+    if (nghttp2_session_consume_connection(session, count) != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if ((stream == nullptr || !stream->held) && nghttp2_session_consume_stream(session, id, count) != 0) {
+      return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    if (stream != nullptr) stream->handler->on_data(view_of(bytes, count));
     return 0;
   }
 
@@ -184,6 +190,7 @@ struct Http2Session::Callbacks {
     self.out_->append(view_of(frame_header, kFrameHeaderBytes));
     // Without a padding callback nghttp2 pads nothing.
     if (frame->data.padlen != 0) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    const std::size_t sent = length;
     stream.unsent_bytes -= length;
     self.queued_bytes_ -= length;
     while (length > 0) {
@@ -197,6 +204,7 @@ struct Http2Session::Callbacks {
       stream.unsent.clear();
       stream.first_unsent = 0;
     }
+    stream.handler->on_sent(sent);
     return 0;
   }
 
@@ -223,6 +231,7 @@ Http2Session::Http2Session(Http2Connection::Role role, const Http2Limits& limits
   int result = nghttp2_option_new(&option);
   if (result == 0) {
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_no_auto_window_update(option, 1);
     // Until its SETTINGS come, a server is taken to allow what RFC 9113 recommends.
     nghttp2_option_set_peer_max_concurrent_streams(option, 100);
     result = role == Http2Connection::Role::kServer ? nghttp2_session_server_new2(&session_, callbacks, this, option)
@@ -333,6 +342,15 @@ void Http2Session::reset(StreamId id, Http2Error error) {
   check(nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, static_cast<std::int32_t>(id),
                                   static_cast<std::uint32_t>(error)),
         "reset");
+}
+
+void Http2Session::hold(StreamId id) {
+  if (Stream* const stream = find(id)) stream->held = true;
+}
+
+void Http2Session::consume(StreamId id, std::size_t bytes) {
+  if (find(id) == nullptr) return;
+  check(nghttp2_session_consume_stream(session_, static_cast<std::int32_t>(id), bytes), "consume");
 }
 
 void Http2Session::go_away() {

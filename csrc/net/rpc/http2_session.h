@@ -51,6 +51,8 @@ class Http2Session {
   void end(StreamId stream);
   void end_with(StreamId stream, std::span<const HeaderView> trailers);
   void reset(StreamId stream, Http2Error error);
+  void hold(StreamId stream);
+  void consume(StreamId stream, std::size_t bytes);
   void go_away();
   void announce_end();
   void ping();
@@ -76,6 +78,7 @@ class Http2Session {
     bool ended = false;     // no data follow
     bool deferred = false;  // nghttp2 waits for more data
     bool peer_ended = false;
+    bool held = false;  // its window opens only as its data is consumed
 
     void keep_trailers(std::span<const HeaderView> headers);
   };

@@ -5,6 +5,7 @@
 
 #include "net/rpc/server_call.h"
 #include "net/rpc/server_connection.h"
+#include "net/rpc/tls_context.h"
 
 namespace mark::net {
 
@@ -16,7 +17,8 @@ UnaryHandler* ServerShared::handler_of(std::string_view path) const {
   return nullptr;
 }
 
-ServerLoop::ServerLoop(ServerShared& shared) : shared_(shared) {}
+ServerLoop::ServerLoop(ServerShared& shared)
+    : shared_(shared), backend_(loop_, shared.params.pass_on_to, shared.params.http2) {}
 
 ServerLoop::~ServerLoop() = default;
 
@@ -29,7 +31,9 @@ void ServerLoop::fail(CallId call, const GrpcStatus& status) {
 }
 
 void ServerLoop::adopt(int fd) {
-  auto connection = std::make_unique<ServerConnection>(*this, make_socket_transport(fd));
+  std::unique_ptr<Transport> transport = make_socket_transport(fd);
+  if (shared_.params.tls) transport = shared_.params.tls->secure(std::move(transport), "");
+  auto connection = std::make_unique<ServerConnection>(*this, std::move(transport));
   if (shared_.draining.load(std::memory_order_relaxed)) connection->drain();
   connections_.push_front(std::move(connection));
   connections_.front()->place = connections_.begin();
@@ -49,6 +53,7 @@ void ServerLoop::drain() {
 void ServerLoop::close_all() {
   for (const auto& connection : connections_) connection->close();
   connections_.clear();
+  backend_.close();
 }
 
 void ServerLoop::add_receiving(ServerCall& call) {

@@ -30,6 +30,8 @@ class Transport {
   virtual IoResult write(std::span<const iovec> pieces) = 0;
   // Whether the next read or write needs the socket to be writable, or readable: a TLS handshake has its own wishes.
   virtual bool wants_write() const { return false; }
+  // Whether a write would have to wait for the peer's bytes first, however writable the socket is.
+  virtual bool writes_after_read() const { return false; }
   // Bytes that were received and not read yet, of which the socket knows nothing.
   virtual bool has_buffered() const { return false; }
   virtual std::string_view last_error() const = 0;  // why it is closed; empty when the peer just ended it
