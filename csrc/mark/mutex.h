@@ -34,6 +34,14 @@ class ConditionVariable {
  public:
   void notify_all() { changed_.notify_all(); }
 
+  // Releases the mutex while it waits, and holds it again when it returns; the predicate holds then.
+  template <class Predicate>
+  void wait(Mutex& mutex, Predicate predicate) REQUIRES(mutex) {
+    std::unique_lock<std::mutex> held(mutex.mutex_, std::adopt_lock);
+    changed_.wait(held, predicate);
+    held.release();  // the caller's MutexLock unlocks
+  }
+
   // Releases the mutex while it waits, and holds it again when it returns what the predicate said last.
   template <class Predicate>
   bool wait_for(Mutex& mutex, std::chrono::nanoseconds timeout, Predicate predicate) REQUIRES(mutex) {

@@ -38,6 +38,7 @@ class GrpcServer::State final : public FdWatcher {
   State& operator=(const State&) = delete;
 
   void handle(std::string path, UnaryHandler& handler) { shared_.methods.emplace_back(std::move(path), &handler); }
+  int threads() const { return static_cast<int>(loops_.size()); }
   ServerLoop& loop(int thread) { return *loops_.at(static_cast<std::size_t>(thread)); }
   const std::string& address() const { return listener_.address(); }
 
@@ -169,6 +170,7 @@ class GrpcServer::State final : public FdWatcher {
 GrpcServer::GrpcServer(GrpcServerParams params) : state_(std::make_unique<State>(std::move(params))) {}
 GrpcServer::~GrpcServer() = default;
 void GrpcServer::handle(std::string path, UnaryHandler& handler) { state_->handle(std::move(path), handler); }
+int GrpcServer::threads() const { return state_->threads(); }
 CallLoop& GrpcServer::call_loop(int thread) { return state_->loop(thread); }
 const std::string& GrpcServer::address() const { return state_->address(); }
 void GrpcServer::start() { state_->start(); }

@@ -88,6 +88,7 @@ class GrpcServer {
   GrpcServer& operator=(const GrpcServer&) = delete;
 
   void handle(std::string path, UnaryHandler& handler);  // before start(); "/inference.GRPCInferenceService/ModelInfer"
+  int threads() const;
   CallLoop& call_loop(int thread);
   const std::string& address() const;  // that it is bound to
   void start();
