@@ -47,9 +47,9 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  void run();   // until stop(); what was posted before stop() is run
+  void run();                                            // until stop(); what was posted before stop() is run
   void run_until(const std::function<bool()>& reached);  // looked at after every turn; or until stop()
-  void stop();  // for good: a later run() returns at once
+  void stop();                                           // for good: a later run() returns at once
 
   void post(Task task) EXCLUDES(mutex_);
   void defer(Task task);       // to the end of this turn: where the work of many events can be done at once
