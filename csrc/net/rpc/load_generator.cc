@@ -46,6 +46,7 @@ LoadOutcome LoadGenerator::run_open(std::span<const std::int64_t> instants_ns) {
   if (!std::is_sorted(instants_ns.begin(), instants_ns.end())) throw std::invalid_argument("instants must increase");
   begin();
   instants_ns_ = instants_ns;
+  outcome_.due_ns.reserve(instants_ns.size());
   outcome_.latency_ns.reserve(instants_ns.size());
   outcome_.lag_ns.reserve(instants_ns.size());
   outcome_.ending.reserve(instants_ns.size());
@@ -115,7 +116,6 @@ void LoadGenerator::send_more() {
   while (!stopped_ && in_flight_ < in_flight_wanted_) {
     const TimeNs now = steady_now();
     if (now >= sends_until_) return;
-    due_at_.push_back(now);
     send(now);
   }
 }
@@ -123,6 +123,7 @@ void LoadGenerator::send_more() {
 void LoadGenerator::send(TimeNs due) {
   const std::size_t request = outcome_.ending.size();
   const TimeNs now = steady_now();
+  outcome_.due_ns.push_back((due - begun_).count());
   outcome_.latency_ns.push_back(0);
   outcome_.lag_ns.push_back((now - due).count());
   due_.store(request + 1, std::memory_order_relaxed);
@@ -144,17 +145,13 @@ void LoadGenerator::on_result(std::size_t request, CallResult result) {
   --in_flight_;
   last_end_ = now;
   ended_.store(ended_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  outcome_.latency_ns[request] = (now - due_of(request)).count();
+  outcome_.latency_ns[request] = (now - begun_).count() - outcome_.due_ns[request];
   const bool answered = result.status.code == StatusCode::kOk;
   outcome_.ending[request] = answered ? kAnswered : ending_of(std::move(result.status));
   if (answered && params_.keep_every > 0 && request % params_.keep_every == 0) {
     outcome_.kept.emplace_back(request, std::move(result.message));
   }
   if (is_closed_loop_) send_more();
-}
-
-TimeNs LoadGenerator::due_of(std::size_t request) const {
-  return is_closed_loop_ ? due_at_[request] : begun_ + DurationNs{instants_ns_[request]};
 }
 
 std::uint16_t LoadGenerator::ending_of(GrpcStatus status) {

@@ -39,6 +39,7 @@ struct LoadOutcome {
   };
   std::vector<Ending> endings;
   std::vector<std::uint16_t> ending;  // index into `endings`
+  std::vector<std::int64_t> due_ns;   // when it was to be sent, from the beginning
   std::vector<std::int64_t>
       latency_ns;                    // from the instant at which it was to be sent to its end; 0: not sent, or given up
   std::vector<std::int64_t> lag_ns;  // from that instant to the send
@@ -77,7 +78,6 @@ class LoadGenerator {
   void send_more();
   void send(TimeNs due);
   void on_result(std::size_t request, CallResult result);
-  TimeNs due_of(std::size_t request) const;
   std::uint16_t ending_of(GrpcStatus status);
   std::uint16_t add_ending(LoadOutcome::Ending ending);
   bool is_over() const;
@@ -95,7 +95,6 @@ class LoadGenerator {
   bool stopped_ = false;
   bool given_up_ = false;
   std::size_t in_flight_ = 0;
-  std::vector<TimeNs> due_at_;  // closed loop
   LoadOutcome outcome_;
   std::map<std::pair<StatusCode, std::string>, std::uint16_t> known_endings_;
   std::atomic<std::size_t> due_ = 0;
