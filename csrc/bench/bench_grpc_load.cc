@@ -2,6 +2,8 @@
 //
 // usage: bench_grpc_load ADDRESS open RATE_PER_S SECONDS [CONNECTIONS [BYTES]]
 //        bench_grpc_load ADDRESS closed IN_FLIGHT SECONDS [CONNECTIONS [BYTES]]
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -23,17 +25,28 @@ double quantile_us(std::vector<std::int64_t>& values, double share) {
   return static_cast<double>(*at) / 1e3;
 }
 
+double cpu_us() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto us_of = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
+  };
+  return us_of(used.ru_utime) + us_of(used.ru_stime);
+}
+
 int report(LoadOutcome& outcome, double seconds) {
+  const double cpu_us_per_request = cpu_us() / static_cast<double>(std::max<std::size_t>(outcome.ending.size(), 1));
   std::size_t answered = 0;
   for (const std::uint16_t ending : outcome.ending) {
     answered += outcome.endings[ending].kind == LoadOutcome::Ending::Kind::kAnswered ? 1U : 0U;
   }
   std::printf(
       "{\"requests\": %zu, \"answered\": %zu, \"answered_per_s\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-      "\"lag_p50_us\": %.1f, \"lag_p99_us\": %.1f, \"lag_max_us\": %.1f, \"duration_s\": %.3f}\n",
+      "\"lag_p50_us\": %.1f, \"lag_p99_us\": %.1f, \"lag_max_us\": %.1f, \"duration_s\": %.3f, \"cpu_us_per_request\": "
+      "%.2f}\n",
       outcome.ending.size(), answered, static_cast<double>(answered) / std::max(seconds, 1e-9),
       quantile_us(outcome.latency_ns, 0.5), quantile_us(outcome.latency_ns, 0.99), quantile_us(outcome.lag_ns, 0.5),
-      quantile_us(outcome.lag_ns, 0.99), quantile_us(outcome.lag_ns, 1.0), seconds);
+      quantile_us(outcome.lag_ns, 0.99), quantile_us(outcome.lag_ns, 1.0), seconds, cpu_us_per_request);
   return answered == outcome.ending.size() ? 0 : 1;
 }
 

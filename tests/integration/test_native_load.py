@@ -21,7 +21,6 @@ from mark.cli.load_run import LoadClient
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import ConfigError, Overloaded
 from mark.protocol.service import make_server
-from mark.workload import native_load
 from mark.workload.native_load import NativeLoad
 from mark.workload.report import CANCELLED, NOT_SENT, OK
 
@@ -126,7 +125,7 @@ async def test_a_closed_loop_sends_when_an_answer_comes(address: str) -> None:
 
 async def test_stop_ends_what_has_no_answer(service: Service, address: str) -> None:
     run = NativeLoad(address, [b"never"])
-    running = asyncio.create_task(run.run(np.arange(1000) * 0.01))
+    running = asyncio.create_task(run.run(np.linspace(0, 10, 1000)))
     await service.three_arrived.wait()
 
     run.stop(grace_s=0.0)
@@ -138,7 +137,7 @@ async def test_stop_ends_what_has_no_answer(service: Service, address: str) -> N
 
 async def test_a_cancelled_run_leaves_no_thread_behind(service: Service, address: str) -> None:
     run = NativeLoad(address, [b"never"])
-    running = asyncio.create_task(run.run(np.arange(1000) * 0.01))
+    running = asyncio.create_task(run.run(np.linspace(0, 10, 1000)))
     await service.three_arrived.wait()
 
     running.cancel()
@@ -203,7 +202,7 @@ def test_options_that_do_not_go_together(options: dict[str, Any], words: str) ->
 
 
 def test_without_the_native_data_plane_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_load._core, "native_available", False)
+    monkeypatch.setattr(_core, "native_available", False)
 
     with pytest.raises(ConfigError, match="--client native: this mark was built without its native data plane"):
         load("127.0.0.1:1", "doubler", client=LoadClient.NATIVE)
