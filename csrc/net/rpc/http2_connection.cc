@@ -32,7 +32,7 @@ std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::uni
       Http2Events{.on_stream = [&self](StreamId id) { return self.owner_.on_stream(self, id); },
                   .on_settings = [&self] { self.owner_.on_settings(self); },
                   .on_go_away = [&self] { self.owner_.on_go_away(self); }},
-      self.counts_);
+      self.counts_, loop.now());
   self.watched_ = EPOLLIN;
   loop.watch(self.transport_->fd(), EPOLLIN, self);
   self.flush_soon();
@@ -85,6 +85,13 @@ void Http2Connection::reset(StreamId stream, Http2Error error) {
   flush_soon();
 }
 
+void Http2Connection::hold(StreamId stream) { session_->hold(stream); }
+
+void Http2Connection::consume(StreamId stream, std::size_t bytes) {
+  session_->consume(stream, bytes);
+  flush_soon();
+}
+
 std::size_t Http2Connection::unsent_bytes(StreamId stream) const { return session_->unsent_bytes(stream); }
 std::size_t Http2Connection::unsent_bytes() const { return session_->queued_bytes() + out_.size(); }
 bool Http2Connection::is_hostile() const { return session_->is_hostile(); }
@@ -132,7 +139,7 @@ void Http2Connection::read() {
     if (result.status == IoStatus::kWouldBlock) break;
     counts_.bytes_read += result.bytes;
     last_read_ = loop_.now();
-    if (!session_->receive({buffer.data(), result.bytes})) {
+    if (!session_->receive({buffer.data(), result.bytes}, loop_.now())) {
       const std::string why = session_->why();
       flush();  // the peer is told why
       if (!over_) fail(why);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "net/rpc/event_loop.h"
+#include "net/rpc/flood_guard.h"
 #include "net/rpc/out_buffer.h"
 #include "net/rpc/transport.h"
 
@@ -43,8 +44,9 @@ class StreamHandler {
   virtual ~StreamHandler() = default;
   virtual void on_header(std::string_view name, std::string_view value) = 0;
   virtual void on_headers_end() = 0;                 // of a header block; the second one are trailers
-  virtual void on_data(std::string_view bytes) = 0;  // its flow-control window is opened again by itself
+  virtual void on_data(std::string_view bytes) = 0;  // its flow-control window is opened again by itself, or see hold()
   virtual void on_end() = 0;                         // the peer sends no more
+  virtual void on_sent(std::size_t /*bytes*/) {}     // so much of the stream's own data has left for the transport
   virtual void on_closed(Http2Error error) = 0;      // kNone: both sides ended it
 };
 
@@ -69,10 +71,12 @@ class Http2Owner {
 struct Http2Limits {
   std::uint32_t streams_max = 1024;             // that the peer may have open at once
   std::size_t header_bytes_max = 16 * 1024;     // of one header block, names, values and 32 bytes for each
+  std::size_t headers_max = 256;                // of one header block
   std::uint32_t stream_window_bytes = 1 << 20;  // that the peer may send on a stream unasked
   std::uint32_t connection_window_bytes = 8 << 20;
   std::size_t queued_bytes_max = std::size_t{256} << 20U;  // of answers that wait for windows: beyond it no new streams
   std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer; beyond it a server reads nothing either
+  FloodLimits flood;                       // of a client
 };
 
 // What a connection counted so far.
@@ -108,6 +112,11 @@ class Http2Connection final : public FdWatcher, public std::enable_shared_from_t
   void end(StreamId stream);                                             // after the data
   void end_with(StreamId stream, std::span<const HeaderView> trailers);  // after the data
   void reset(StreamId stream, Http2Error error);
+
+  // From now on the peer may send on the stream only as far as its data is consumed: nothing more than a window waits
+  // for whoever cannot take it yet.
+  void hold(StreamId stream);
+  void consume(StreamId stream, std::size_t bytes);
 
   std::size_t unsent_bytes(StreamId stream) const;  // of its data
   std::size_t unsent_bytes() const;                 // of all streams, and frames that the transport did not take

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -42,8 +43,12 @@ ServerCall::~ServerCall() {
 
 void ServerCall::on_header(std::string_view name, std::string_view value) {
   if (state_ != State::kHeaders) return;  // trailers of a request say nothing
+  const bool may_pass = handler_ == nullptr && server_.backend().exists();
   if (name == ":path") {
     handler_ = server_.shared().handler_of(value);
+    if (handler_ == nullptr) path_ = value;
+  } else if (name == ":authority") {
+    if (may_pass) authority_ = value;
   } else if (name == ":method") {
     is_post_ = value == "POST";
   } else if (name == "content-type") {
@@ -58,6 +63,7 @@ void ServerCall::on_header(std::string_view name, std::string_view value) {
     if (encoding == GrpcEncoding::kUnknown) unknown_encoding_ = value;
     reader_.expect(encoding);
   }
+  if (may_pass && !name.starts_with(':')) headers_.emplace_back(name, value);
 }
 
 void ServerCall::on_headers_end() {
@@ -66,12 +72,14 @@ void ServerCall::on_headers_end() {
   server_.counts().calls.add();
   if (!is_post_) return refuse("405");
   if (!is_grpc_) return refuse("415");
+  if (handler_ == nullptr && server_.backend().exists()) return pass_on();
   if (handler_ == nullptr) return fail({StatusCode::kUnimplemented, "Method not found!", {}});
   if (is_timeout_broken_) return fail({StatusCode::kInternal, "Error parsing 'grpc-timeout' metadata", {}});
   if (deadline_ && *deadline_ <= server_.loop().now()) fail({StatusCode::kDeadlineExceeded, "Deadline Exceeded", {}});
 }
 
 void ServerCall::on_data(std::string_view bytes) {
+  if (state_ == State::kPassedOn) return passed_->on_front_data(bytes);
   if (state_ != State::kReceiving) return;
   const MessageReader::Result result = reader_.append(bytes);
   if (result == MessageReader::Result::kMore) return note_receiving(bytes.size());
@@ -81,14 +89,20 @@ void ServerCall::on_data(std::string_view bytes) {
 }
 
 void ServerCall::on_end() {
+  if (state_ == State::kPassedOn) return passed_->on_front_end();
   if (state_ != State::kReceiving) return;
   fail(reader_.has_begun()
            ? GrpcStatus{StatusCode::kInternal, "the request ended within its message", {}}
            : GrpcStatus{StatusCode::kUnimplemented, "the request has no message, where there must be one", {}});
 }
 
+void ServerCall::on_sent(std::size_t bytes) {
+  if (state_ == State::kPassedOn) passed_->on_front_sent(bytes);
+}
+
 void ServerCall::on_closed(Http2Error /*error*/) {
   forget_receiving();
+  if (state_ == State::kPassedOn) passed_->on_front_closed();
   if (state_ == State::kHandedOver) {
     leave();
     server_.counts().calls_cancelled.add();
@@ -104,6 +118,18 @@ void ServerCall::hand_over() {
   state_ = State::kHandedOver;
   id_ = server_.calls().add(*this);
   handler_->on_call(server_, {.id = id_, .message = reader_.take(), .deadline = deadline_});
+}
+
+void ServerCall::pass_on() {
+  state_ = State::kPassedOn;
+  forget_receiving();
+  server_.counts().calls_passed_on.add();
+  OwnedHeaders headers{{":method", "POST"}, {":scheme", "http"}, {":path", std::move(path_)}};
+  if (!authority_.empty()) headers.emplace_back(":authority", std::move(authority_));
+  headers.insert(headers.end(), std::make_move_iterator(headers_.begin()), std::make_move_iterator(headers_.end()));
+  headers_.clear();
+  passed_ = std::make_shared<PassedCall>(server_, http2_, stream_);
+  passed_->start(headers);
 }
 
 void ServerCall::reply(std::string message) {

@@ -1,13 +1,16 @@
 // One unary call: its request until it is handed over, its answer.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "net/rpc/grpc_framing.h"
 #include "net/rpc/grpc_server.h"
+#include "net/rpc/passed_call.h"
 #include "net/rpc/server_connection.h"
 
 namespace mark::net {
@@ -28,6 +31,7 @@ class ServerCall final : public StreamHandler {
   void on_headers_end() override;
   void on_data(std::string_view bytes) override;
   void on_end() override;
+  void on_sent(std::size_t bytes) override;
   void on_closed(Http2Error error) override;
 
   void reply(std::string message);
@@ -37,11 +41,12 @@ class ServerCall final : public StreamHandler {
   std::size_t receiving_place = 0;  // in the loop's list
 
  private:
-  enum class State : std::uint8_t { kHeaders, kReceiving, kHandedOver, kOver };
+  enum class State : std::uint8_t { kHeaders, kReceiving, kHandedOver, kPassedOn, kOver };
 
   void refuse(std::string_view http_status);
   void refuse_message(MessageReader::Result result);
   void hand_over();
+  void pass_on();
   void note_receiving(std::size_t bytes);
   void forget_receiving();
   void leave();
@@ -58,6 +63,10 @@ class ServerCall final : public StreamHandler {
   CallId id_;
   std::optional<TimeNs> deadline_;
   std::string unknown_encoding_;
+  std::string path_;  // of a call to pass on, as all that follows
+  std::string authority_;
+  OwnedHeaders headers_;
+  std::shared_ptr<PassedCall> passed_;
   MessageReader reader_;
   std::size_t noted_bytes_ = 0;
   TimeNs came_;  // when its last bytes came

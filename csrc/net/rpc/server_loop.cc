@@ -17,7 +17,8 @@ UnaryHandler* ServerShared::handler_of(std::string_view path) const {
   return nullptr;
 }
 
-ServerLoop::ServerLoop(ServerShared& shared) : shared_(shared) {}
+ServerLoop::ServerLoop(ServerShared& shared)
+    : shared_(shared), backend_(loop_, shared.params.pass_on_to, shared.params.http2) {}
 
 ServerLoop::~ServerLoop() = default;
 
@@ -52,6 +53,7 @@ void ServerLoop::drain() {
 void ServerLoop::close_all() {
   for (const auto& connection : connections_) connection->close();
   connections_.clear();
+  backend_.close();
 }
 
 void ServerLoop::add_receiving(ServerCall& call) {

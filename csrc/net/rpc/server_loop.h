@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/rpc/backend.h"
 #include "net/rpc/call_table.h"
 #include "net/rpc/grpc_server.h"
 #include "net/rpc/server_counts.h"
@@ -58,6 +59,7 @@ class ServerLoop final : public CallLoop {
   ServerShared& shared() { return shared_; }
   ServerThreadCounts& counts() { return counts_; }
   const ServerThreadCounts& counts() const { return counts_; }
+  Backend& backend() { return backend_; }
   CallTable<CallId, ServerCall>& calls() { return calls_; }
   void add_receiving(ServerCall& call);
   void remove_receiving(ServerCall& call);
@@ -69,6 +71,7 @@ class ServerLoop final : public CallLoop {
   ServerShared& shared_;
   ServerThreadCounts counts_;
   EventLoop loop_;
+  Backend backend_;
   CallTable<CallId, ServerCall> calls_;
   std::vector<ServerCall*> receiving_;  // whose message is on its way
   std::list<std::unique_ptr<ServerConnection>> connections_;
