@@ -16,4 +16,10 @@ PYBIND11_MODULE(_core, m) {
   bind_simulation(m);
   bind_planning(m);
   bind_timer(m);
+#ifdef MARK_HAS_NATIVE
+  m.attr("native_available") = true;
+  bind_load(m);
+#else
+  m.attr("native_available") = false;
+#endif
 }

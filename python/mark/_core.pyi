@@ -9,6 +9,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 assertions_enabled: bool
+native_available: bool  # whether the native data plane was built
 
 _Contents = Buffer | npt.NDArray[Any]
 
@@ -682,3 +683,46 @@ class Simulation:
 def count_arrivals(
     seed: int, ends_ns: npt.NDArray[np.int64], rates_per_s: npt.NDArray[np.float64], window_ns: int
 ) -> npt.NDArray[np.uint64]: ...
+
+# --- load: bind_load.cc; only where native_available
+
+class LoadEnding(enum.Enum):
+    ANSWERED = 0
+    FAILED = 1
+    CANCELLED = 2
+    NOT_SENT = 3
+
+class LoadOutcome:
+    """What became of the requests, in the order in which they fell due; each array can be taken once."""
+
+    @property
+    def endings(self) -> list[tuple[LoadEnding, int, str, list[tuple[str, str]]]]: ...
+    @property
+    def kept(self) -> list[tuple[int, bytes]]: ...
+    @property
+    def duration_ns(self) -> int: ...
+    def take_ending(self) -> npt.NDArray[np.uint16]: ...
+    def take_due_ns(self) -> npt.NDArray[np.int64]: ...
+    def take_latency_ns(self) -> npt.NDArray[np.int64]: ...
+    def take_lag_ns(self) -> npt.NDArray[np.int64]: ...
+
+class LoadGenerator:
+    """Calls ModelInfer from the thread that runs it, without Python. It runs once; stop() is for other threads."""
+
+    def __init__(
+        self,
+        address: str,
+        requests: list[bytes],
+        *,
+        connections: int = 1,
+        timeout_ns: int | None = None,
+        in_flight_max: int = 20_000,
+        keep_every: int = 0,
+    ) -> None: ...
+    def run_open(self, instants_ns: npt.NDArray[np.int64]) -> LoadOutcome: ...
+    def run_closed(self, in_flight: int, duration_ns: int) -> LoadOutcome: ...
+    def stop(self, grace_ns: int) -> None: ...
+    @property
+    def due(self) -> int: ...
+    @property
+    def ended(self) -> int: ...

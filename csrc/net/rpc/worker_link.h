@@ -15,7 +15,7 @@ struct WorkerLinkParams {
   std::string address;  // "host:port" or "unix:/path"
   std::string model;
   std::string version;
-  std::shared_ptr<TlsContext> tls;  // null: no TLS
+  std::shared_ptr<TlsContext> tls = nullptr;  // null: no TLS
 };
 
 // A channel to one worker, ours or any server of the Open Inference Protocol.
