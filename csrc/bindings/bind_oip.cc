@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bindings/bindings.h"
+#include "bindings/tensor_buffers.h"
 #include "mark/latency_profile.h"
 #include "net/batch_message.h"
 #include "net/oip_message.h"
@@ -13,13 +14,6 @@ namespace net = mark::net;
 namespace {
 
 using TensorTuple = std::tuple<std::string, std::string, std::vector<std::int64_t>>;
-using BufferTuple = std::tuple<std::string, std::string, std::vector<std::int64_t>, py::buffer>;
-
-net::Datatype datatype_or_throw(const std::string& name) {
-  const auto datatype = net::datatype_of(name);
-  if (!datatype) throw py::value_error("unknown datatype '" + name + "'; the protocol knows BOOL, FP32, BYTES ...");
-  return *datatype;
-}
 
 std::vector<net::TensorSpec> specs_of(const std::vector<TensorTuple>& tensors) {
   std::vector<net::TensorSpec> specs;
@@ -35,40 +29,17 @@ net::ModelSignature make_signature(std::string name, std::string version, const 
   return signature;
 }
 
-// Tensors with the buffers that hold their contents, kept alive while the message is written.
-class Buffers {
- public:
-  explicit Buffers(const std::vector<BufferTuple>& tensors) : tensors_(tensors) {
-    infos_.reserve(tensors.size());
-    for (const auto& [name, datatype, shape, buffer] : tensors_) {
-      infos_.push_back(buffer.request());
-      const py::buffer_info& info = infos_.back();
-      if (PyBuffer_IsContiguous(info.view(), 'C') == 0) {
-        throw py::value_error("tensor '" + name + "' must be contiguous in memory, row-major");
-      }
-      const auto bytes = static_cast<std::size_t>(info.size * info.itemsize);
-      views_.push_back({name, datatype_or_throw(datatype), shape, {static_cast<const char*>(info.ptr), bytes}});
-    }
-  }
-  const std::vector<net::TensorView>& views() const { return views_; }
-
- private:
-  const std::vector<BufferTuple>& tensors_;
-  std::vector<py::buffer_info> infos_;
-  std::vector<net::TensorView> views_;
-};
-
 py::bytes write_request(const std::string& model_name, const std::string& model_version, const std::string& request_id,
                         const std::vector<BufferTuple>& inputs, const std::vector<std::string>& outputs,
                         std::uint64_t priority) {
-  const Buffers buffers(inputs);
+  const TensorBuffers buffers(inputs);
   return {net::write_infer_request({model_name, model_version, request_id, priority}, buffers.views(),
                                    {outputs.begin(), outputs.end()})};
 }
 
 py::bytes write_response(const std::string& model_name, const std::string& model_version, const std::string& request_id,
                          const std::vector<BufferTuple>& outputs) {
-  const Buffers buffers(outputs);
+  const TensorBuffers buffers(outputs);
   return {net::write_infer_response({model_name, model_version, request_id}, buffers.views())};
 }
 

@@ -25,4 +25,5 @@ void bind_burst(py::module_& m);
 void bind_simulation(py::module_& m);
 void bind_planning(py::module_& m);
 void bind_timer(py::module_& m);
-void bind_load(py::module_& m);  // where the native data plane was built
+void bind_load(py::module_& m);
+void bind_model_server(py::module_& m);  // where the native data plane was built

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_core, m) {
 #ifdef MARK_HAS_NATIVE
   m.attr("native_available") = true;
   bind_load(m);
+  bind_model_server(m);
 #else
   m.attr("native_available") = false;
 #endif

@@ -65,6 +65,9 @@ class _Files:
     key: bytes = field(repr=False)
     authorities: bytes
 
+    def identity(self) -> TlsIdentity:
+        return TlsIdentity(self.certificate, self.key, self.authorities, peer_name="")
+
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.authorities)
 
@@ -101,15 +104,28 @@ class TlsFolder:
             self._first.configuration(), self._fetch, require_client_authentication=True
         )
 
+    def identity(self) -> TlsIdentity:
+        """What was read when it was made."""
+        return self._first.identity()
+
+    def replaced(self) -> TlsIdentity | None:
+        """What replaces the files that were read last; None when nothing does."""
+        files = self._reread()
+        return None if files is None else files.identity()
+
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """What replaces the present files, None when nothing does: gRPC asks this at every new connection."""
+        """As `replaced`: gRPC asks this at every new connection."""
+        files = self._reread()
+        return None if files is None else files.configuration()
+
+    def _reread(self) -> _Files | None:
         with self._lock:
             try:
                 stamp = self._stamp()
                 if stamp in {self._used, self._refused}:
                     return None
                 self._refused = stamp  # until it has been read
-                return self._read().configuration()
+                return self._read()
             except ConfigError as error:
                 if str(error) != self._told:
                     _log.warning("what was read before stays in use: %s", error)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mark._core import native_available
 from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.domain.device import CPU, Device, device_of
 from mark.errors import ConfigError, MarkError
@@ -21,12 +22,15 @@ from mark.worker.ending import Ending
 from mark.worker.loading import load_warm
 
 if TYPE_CHECKING:
-    import grpc
-
+    from mark.protocol.tls import TlsFolder
     from mark.worker.runtimes import Model
+    from mark.worker.serving import Serving
     from mark.worker.throttle import Throttle
 
-__all__ = ["WorkerOptions", "main", "run_worker"]
+__all__ = ["DEFAULT_INGRESS", "INGRESSES", "WorkerOptions", "main", "run_worker"]
+
+INGRESSES = ("native", "grpcio")
+DEFAULT_INGRESS = "native" if native_available else "grpcio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class WorkerOptions:
         grace_s: how long a stopping worker finishes what it has accepted; a batch that takes longer ends with it.
         tls_folder: its certificate, key and authorities, see `TlsFolder`; clients must show a certificate of these.
             None for connections without TLS.
+        ingress: what speaks HTTP/2: "native", or "grpcio" where that was not built.
     """
 
     artifact: ModelArtifact
@@ -57,6 +62,7 @@ class WorkerOptions:
     baseline_share: float = 1.0
     credits_s: float | None = None
     tls_folder: Path | None = None
+    ingress: str = DEFAULT_INGRESS
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -66,31 +72,30 @@ def run_worker(options: WorkerOptions) -> None:
         ModelLoadError: the model does not load.
         ConfigError: the address is in use, a file of the TLS folder is bad, or an option makes no sense.
     """
+    if options.ingress == "native" and not native_available:
+        raise ConfigError(
+            "native was built without: install nghttp2 with its headers and build again, or say --ingress grpcio"
+        )
     ending = Ending(options.address, options.grace_s)
     if options.exit_with_parent:
         ending.watch_parent()
     try:
-        credentials = _credentials(options)
+        tls = _tls(options)
         model = load_warm(options.artifact, options.threads, options.device)
-        asyncio.run(_serve(options, model, credentials, ending))
+        asyncio.run(_serve(options, model, tls, ending))
     finally:
         ending.remove_files()
 
 
-def _credentials(options: WorkerOptions) -> grpc.ServerCredentials | None:
+def _tls(options: WorkerOptions) -> TlsFolder | None:
     if options.tls_folder is None:
         return None
     from mark.protocol.tls import TlsFolder
 
-    return TlsFolder(options.tls_folder).server_credentials()
+    return TlsFolder(options.tls_folder)
 
 
-async def _serve(
-    options: WorkerOptions, model: Model, credentials: grpc.ServerCredentials | None, ending: Ending
-) -> None:
-    from mark.protocol.service import make_server
-    from mark.worker.servicer import WorkerService
-
+async def _serve(options: WorkerOptions, model: Model, tls: TlsFolder | None, ending: Ending) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -101,20 +106,25 @@ async def _serve(
     ending.serve(stop_soon)
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ending.begin)
+    serving = _serving(options, model, tls)
     try:
-        service = WorkerService(options.artifact.signature, model, _throttle(options))
+        address = await serving.start()
+        ending.bound(*serving.files)
+        if not _announce(options.artifact.signature.name, address):
+            ending.orphan()
+        await stop.wait()
+    finally:
+        await serving.stop(options.grace_s)
+
+
+def _serving(options: WorkerOptions, model: Model, tls: TlsFolder | None) -> Serving:
+    from mark.worker.serving import GrpcioServing, NativeServing
+
+    kind = NativeServing if options.ingress == "native" else GrpcioServing
+    try:
+        return kind(options.artifact.signature, model, _throttle(options), options.address, tls)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    # Batches may be larger than one client's message, so the worker sets no limit of its own.
-    server, address = await make_server(options.address, service, message_bytes_max=-1, credentials=credentials)
-    ending.bound()
-    await server.start()
-    if not _announce(options.artifact.signature.name, address):
-        ending.orphan()
-    await stop.wait()
-    service.drain()
-    await server.stop(options.grace_s)
-    service.close()
 
 
 def _throttle(options: WorkerOptions) -> Throttle:
@@ -154,6 +164,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--exit-with-parent", action="store_true")
     parser.add_argument("--grace-s", type=float, default=5.0, help="how long a stopping worker may finish its batch")
     parser.add_argument("--tls-folder", type=Path, default=None, help="certificate.pem, key.pem and authorities.pem")
+    parser.add_argument("--ingress", choices=INGRESSES, default=DEFAULT_INGRESS, help="what speaks HTTP/2")
     options = parser.parse_args(arguments)
     try:
         artifact = artifact_from_json(options.artifact)
@@ -174,6 +185,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
         baseline_share=options.baseline_share,
         credits_s=options.credits_s,
         tls_folder=options.tls_folder,
+        ingress=options.ingress,
     )
 
 

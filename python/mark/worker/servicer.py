@@ -31,7 +31,7 @@ class WorkerService:
 
     def __init__(self, signature: ModelSignature, model: Model, throttle: Throttle) -> None:
         self._signature = signature
-        self._inference = Inference(signature, model)
+        self.inference = Inference(signature, model)
         self._throttle = throttle
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mark-model")
@@ -73,7 +73,7 @@ class WorkerService:
         """Run one batch; one whose caller gave up while it waited its turn is not computed."""
         if self._draining:
             raise Unavailable("the worker stops; send to another one")
-        parsed = self._inference.parse(request)
+        parsed = self.inference.parse(request)
         async with self._turn:
             remaining_s = context.time_remaining()
             if remaining_s is not None and remaining_s <= 0:
@@ -89,7 +89,7 @@ class WorkerService:
     def _run(self, request: InferRequest) -> bytes:
         began = CpuUse.now()
         try:
-            return self._inference.compute(request)
+            return self.inference.compute(request)
         finally:
             ended = CpuUse.now()
             self._closing.wait(self._throttle.idle_s(ended - began, ended.wall_s))
