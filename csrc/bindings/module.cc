@@ -16,4 +16,6 @@ PYBIND11_MODULE(_core, m) {
   bind_simulation(m);
   bind_planning(m);
   bind_timer(m);
+  bind_request_end(m);
+  bind_native(m);
 }
