@@ -27,8 +27,8 @@ class ModelBatch {
   // Of the requests one after the other: the one copy on their way to the model.
   py::bytes raw(std::size_t input) const {
     const net::JoinedTensor tensor = joined(input);
-    auto bytes = py::reinterpret_steal<py::bytes>(
-        PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(tensor.bytes)));
+    auto bytes =
+        py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(tensor.bytes)));
     if (!bytes) throw py::error_already_set();
     net::gather(tensor, input, requests_, PyBytes_AS_STRING(bytes.ptr()));
     return bytes;
@@ -132,6 +132,5 @@ void bind_model_server(py::module_& m) {
       .def("fileno", [](const Served& s) { return s.server->notices().fd(); })
       .def("all_answered", &all_answered)
       .def("take", &take)
-      .def(
-          "statistics", [](const Served& s) { return s.server->statistics(); }, released);
+      .def("statistics", [](const Served& s) { return s.server->statistics(); }, released);
 }

@@ -38,4 +38,3 @@ class TensorBuffers {
   std::vector<py::buffer_info> infos_;
   std::vector<mark::net::TensorView> views_;
 };
-
