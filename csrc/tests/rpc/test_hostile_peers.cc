@@ -201,17 +201,19 @@ TEST_CASE("who takes nothing is cut off") {
     EchoServer echo(impatient());
     RawClient client(echo.server.address());
     client.reads = false;
-    const std::string large(1 << 20, 'x');
-    std::string bytes = opening() + frame(kSettings, 0, 0, std::string("\0\4\x7f\xff\xff\xff", 6)) +
-                        frame(kWindowUpdate, 0, 0, number(0x7fff0000));
-    for (int i = 0; i < 30; ++i) {
-      bytes += frame(kHeaders, kEndHeaders, stream_of(i), call_block());
-      const std::string body = framed(large);
+    client.send(opening() + frame(kSettings, 0, 0, std::string("\0\4\x7f\xff\xff\xff", 6)) +
+                frame(kWindowUpdate, 0, 0, number(0x7fff0000)));
+    // More than all buffers of the kernel between the two hold.
+    const std::string body = framed(std::string(1 << 20, 'x'));
+    bool is_taken = true;
+    for (int i = 0; i < 1'000 && is_taken; ++i) {
+      std::string bytes = frame(kHeaders, kEndHeaders, stream_of(i), call_block());
       for (std::size_t at = 0; at < body.size(); at += 16'384) {
         bytes += frame(kData, at + 16'384 >= body.size() ? kEndStream : 0, stream_of(i), body.substr(at, 16'384));
       }
+      is_taken = client.send(bytes);
     }
-    client.send(bytes);
+    CHECK_FALSE(is_taken);
     client.wait_for_end();
     CHECK(echo.server.counts().connections_too_slow == 1);
   }
