@@ -201,19 +201,11 @@ TEST_CASE("who takes nothing is cut off") {
     EchoServer echo(impatient());
     RawClient client(echo.server.address());
     client.reads = false;
-    const std::string large(1 << 20, 'x');
-    std::string bytes = opening() + frame(kSettings, 0, 0, std::string("\0\4\x7f\xff\xff\xff", 6)) +
-                        frame(kWindowUpdate, 0, 0, number(0x7fff0000));
-    for (int i = 0; i < 30; ++i) {
-      bytes += frame(kHeaders, kEndHeaders, stream_of(i), call_block());
-      const std::string body = framed(large);
-      for (std::size_t at = 0; at < body.size(); at += 16'384) {
-        bytes += frame(kData, at + 16'384 >= body.size() ? kEndStream : 0, stream_of(i), body.substr(at, 16'384));
-      }
-    }
-    client.send(bytes);
-    client.wait_for_end();
-    CHECK(echo.server.counts().connections_too_slow == 1);
+    client.send(opening() + frame(kSettings, 0, 0, std::string("\0\4\x7f\xff\xff\xff", 6)) +
+                frame(kWindowUpdate, 0, 0, number(0x7fff0000)));
+    // More than all buffers of the kernel between the two hold.
+    client.send(repeated(100, [](int i) { return call(stream_of(i), "large"); }));
+    CHECK(comes_true([&] { return echo.server.counts().connections_too_slow == 1; }));
   }
   SUBCASE("because it opens no window") {
     EchoServer echo(impatient());
@@ -222,6 +214,17 @@ TEST_CASE("who takes nothing is cut off") {
     CHECK(client.wait_for_end());
     CHECK(echo.server.counts().connections_too_slow == 1);
   }
+}
+
+TEST_CASE("answers that nobody takes have a limit: beyond it new streams are refused") {
+  GrpcServerParams params = echo_params();
+  params.http2.queued_bytes_max = 10 << 20;
+  EchoServer echo(params);
+  RawClient client(echo.server.address());
+  client.send(std::string(kPreface) + frame(kSettings, 0, 0, std::string("\0\4\0\0\0\0", 6)));
+  CHECK(client.send(repeated(12, [](int i) { return call(stream_of(i), "large"); })));
+  CHECK(client.wait_for(frame(kRstStream, 0, 23, number(7))));
+  CHECK(client.received.find(frame(kRstStream, 0, 19, number(7))) == std::string::npos);
 }
 
 TEST_CASE("no more streams at once than the limit") {
