@@ -17,14 +17,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.peers.environments import Environment, EnvironmentMissing, default_folder, environment_of
-from bench.peers.load import H2load, Load, LoadFailed
+from bench.peers.load import ClosedLoad, H2load, LoadFailed, PacedLoad
 from bench.peers.measuring import Extent, figures_of, p99_at, say, serving
+from bench.peers.open_loop import OpenLoop
 from bench.peers.processes import NotServing
-from bench.peers.results import Results, page_of, tables_of
+from bench.peers.results import SHARE_OF_CAPACITY, Results, page_of, tables_of
 from bench.peers.subjects import ROOT, SUBJECTS, Subject
 from bench.peers.wires import WrongAnswer
 
-_SHARE_OF_CAPACITY = 0.8
 _PAGE = ROOT / "docs" / "peers.md"
 
 
@@ -33,7 +33,8 @@ class Bench:
     """What is measured, by what, where, for how long, and the ingress that mark is told to use."""
 
     subjects: Sequence[Subject]
-    load: Load
+    closed: ClosedLoad
+    open: PacedLoad
     core: int
     extent: Extent
     ingress: str | None
@@ -53,17 +54,17 @@ def main(arguments: Sequence[str]) -> int:
     command = f"python -m bench.peers {shlex.join(arguments)}".strip()
     results = Results(command, time.strftime("%Y-%m-%d", time.gmtime()), _machine())
     try:
-        load = H2load(cores[1])
+        loads = H2load(cores[1]), OpenLoop(cores[1], options.environments)
     except LoadFailed as error:
         say(str(error))
         return 1
     environments = dict(_installed(chosen, options.environments, results))
     chosen = [subject for subject in chosen if subject.name in environments]
-    bench = Bench(chosen, load, cores[0], Extent(options.seconds, min(2, options.seconds)), options.ingress)
+    bench = Bench(chosen, *loads, cores[0], Extent(options.seconds, min(2, options.seconds)), options.ingress)
     try:
         for number in range(options.rounds):
             say(f"round {number + 1} of {options.rounds}")
-            _round(bench, environments, results)
+            _round(number, bench, environments, results)
     except KeyboardInterrupt:
         say("interrupted: nothing is written")
         return 130
@@ -106,20 +107,21 @@ def _installed(chosen: Iterable[Subject], folder: Path, results: Results) -> Ite
         yield subject.name, environment
 
 
-def _round(bench: Bench, environments: dict[str, Environment | None], results: Results) -> None:
+def _round(number: int, bench: Bench, environments: dict[str, Environment | None], results: Results) -> None:
     """All servers, one after the other; mark's worker is the first, so that its capacity sets the rate of all."""
     rate_per_s: float | None = None
     for subject in bench.subjects:
         try:
             with serving(subject, bench.core, environments[subject.name], bench.ingress) as served:
-                figures = figures_of(served, bench.load, bench.extent)
-                if rate_per_s is None:
-                    rate_per_s = round(_SHARE_OF_CAPACITY * figures.rate_per_s)
-                figures.paced_ms[rate_per_s] = p99_at(served, bench.load, rate_per_s, bench.extent)
+                figures = figures_of(served, bench.closed, bench.extent)
+                own_per_s = round(SHARE_OF_CAPACITY * figures.rate_per_s)
+                rate_per_s = rate_per_s or own_per_s
+                figures.near_full_ms = p99_at(served.target, bench.open, own_per_s, bench.extent)
+                figures.paced_ms[rate_per_s] = p99_at(served.target, bench.open, rate_per_s, bench.extent)
         except (NotServing, WrongAnswer, LoadFailed, ConnectionError) as error:
             _leave_out(results, subject.name, error)
             continue
-        results.rounds.setdefault(subject.name, []).append(figures)
+        results.rounds.setdefault(subject.name, {})[number] = figures
         say(f"{subject.name}: {figures}")
 
 

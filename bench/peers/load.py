@@ -1,4 +1,4 @@
-"""The load: h2load of nghttp2 today, for gRPC and HTTP/1.1 alike, behind an interface that another can take."""
+"""What a load is asked for and tells, and nghttp2's h2load, which sends over gRPC and HTTP/1.1 alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from bench.peers.wires import Wire
 
-__all__ = ["H2load", "Load", "LoadFailed", "Loaded", "Target", "latencies_ms_of", "loaded_of"]
+__all__ = ["ClosedLoad", "H2load", "LoadFailed", "Loaded", "PacedLoad", "Target", "latencies_ms_of", "loaded_of"]
 
 
 class LoadFailed(Exception):
@@ -46,11 +46,13 @@ class Loaded:
         requests: that were answered, all of them well.
         duration_s: of the load.
         latencies_ms: sorted; empty where they were not asked for.
+        asked: how many were sent, of a load that does not wait for answers.
     """
 
     requests: int
     duration_s: float
     latencies_ms: Sequence[float] = ()
+    asked: int = 0
 
     @property
     def rate_per_s(self) -> float:
@@ -62,8 +64,8 @@ class Loaded:
         return float(np.quantile(self.latencies_ms, q))
 
 
-class Load(Protocol):
-    """Sends one request again and again."""
+class ClosedLoad(Protocol):
+    """Sends one request again and again, as fast as it is answered."""
 
     def closed(self, target: Target, in_flight: int, duration_s: int, *, latencies: bool = False) -> Loaded:
         """Always `in_flight` requests at once.
@@ -73,11 +75,15 @@ class Load(Protocol):
         """
         ...
 
+
+class PacedLoad(Protocol):
+    """Sends one request again and again, at a rate."""
+
     def paced(self, target: Target, rate_per_s: float, duration_s: int) -> Loaded:
-        """At a rate that does not depend on the answers, as far as the load can; with latencies.
+        """At a rate that does not depend on the answers; with the latencies of those that were answered well.
 
         Raises:
-            LoadFailed: one was not answered, or not well.
+            LoadFailed: it could not be sent.
         """
         ...
 
@@ -98,26 +104,14 @@ class H2load:
     def closed(self, target: Target, in_flight: int, duration_s: int, *, latencies: bool = False) -> Loaded:
         """Always `in_flight` requests at once; spread over as many connections as suits the wire."""
         connections = min(in_flight, target.wire.connections)
-        return self._run(target, [], connections, in_flight // connections, (duration_s, latencies))
+        return self._run(target, connections, in_flight // connections, (duration_s, latencies))
 
-    def paced(self, target: Target, rate_per_s: float, duration_s: int) -> Loaded:
-        """At a rate, as long as no more than 64 connections and 4,096 streams are in flight.
-
-        Each connection sends at its own pace: within a hundredth of a second, not as a Poisson process does.
-        """
-        connections = max(1, min(64, round(rate_per_s / 20)))
-        streams = 64 if target.wire.is_grpc else 1
-        pace = ["--rps", str(max(1, round(rate_per_s / connections)))]
-        return self._run(target, pace, connections, streams, (duration_s, True))
-
-    def _run(
-        self, target: Target, extra: list[str], connections: int, streams: int, extent: tuple[int, bool]
-    ) -> Loaded:
+    def _run(self, target: Target, connections: int, streams: int, extent: tuple[int, bool]) -> Loaded:
         duration_s, latencies = extent
         with tempfile.TemporaryDirectory(prefix="mark-peers-") as folder:
             data, log = Path(folder) / "request", Path(folder) / "log"
             data.write_bytes(target.wire.payload)
-            command = [*self._command, *extra, "-D", str(duration_s), "-c", str(connections), "-m", str(streams)]
+            command = [*self._command, "-D", str(duration_s), "-c", str(connections), "-m", str(streams)]
             command += ["-d", str(data), *([] if target.wire.is_grpc else ["--h1"])]
             command += [f"--log-file={log}"] * latencies
             for name, value in target.wire.headers.items():

@@ -12,9 +12,10 @@ import numpy as np
 import psutil
 import pytest
 from bench.peers.environments import EnvironmentMissing, environment_of
-from bench.peers.load import Loaded, LoadFailed, latencies_ms_of, loaded_of
-from bench.peers.measuring import Figures
+from bench.peers.load import Loaded, LoadFailed, Target, latencies_ms_of, loaded_of
+from bench.peers.measuring import Extent, Figures, p99_at
 from bench.peers.mlp import FEATURES, Mlp, mark_model, request_row
+from bench.peers.open_loop import open_loaded_of
 from bench.peers.processes import NotServing, ServerProcesses, free_port
 from bench.peers.results import Results, paced_table, page_of, ratio, ratios_table, servers_table
 from bench.peers.subjects import SUBJECTS
@@ -111,9 +112,11 @@ def results() -> Results:
     found = Results("python -m bench.peers", "2026-01-01", "a machine")
     for name, factor in (("mark worker", 4.0), ("mark router", 2.0), ("mosec", 1.0)):
         found.versions[name], found.wires[name] = "1.0", "HTTP"
-        found.rounds[name] = [
-            Figures(factor * speed, 10 / factor, 1.0, 2.0, {3.0: 1.5 if factor > 1 else None}) for speed in (1, 2, 9)
-        ]
+        paced_ms = {3.0: 1.5 if factor > 1 else None}
+        found.rounds[name] = {
+            number: Figures(factor * speed, 10 / factor, 1.0, 2.0, 1.25, paced_ms)
+            for number, speed in enumerate((1, 2, 9))
+        }
     found.left_out["triton"] = "no wheel"
     return found
 
@@ -121,6 +124,9 @@ def results() -> Results:
 def test_ratios_are_those_of_a_round() -> None:
     found = results()
     found.rounds["mosec"][2].rate_per_s = 1000.0
+    assert ratio(found, "mark worker", "mosec", lambda figures: figures.rate_per_s) == 4
+    del found.rounds["mosec"][0]
+    found.rounds["mosec"][2].rate_per_s = 9.0
     assert ratio(found, "mark worker", "mosec", lambda figures: figures.rate_per_s) == 4
     assert ratio(found, "mark worker", "triton", lambda figures: figures.rate_per_s) is None
 
@@ -132,7 +138,39 @@ def test_tables_say_who_is_better_by_how_much() -> None:
 
 
 def test_a_server_that_does_not_keep_up_has_no_p99() -> None:
-    assert [row[2] for row in paced_table(results()).rows] == ["1.50", "1.50", "does not keep up"]
+    assert [row[2:] for row in paced_table(results()).rows] == [
+        ("1.25", "3.00", "1.50"), ("1.25", "3.00", "1.50"), ("1.25", "3.00", "does not keep up")
+    ]  # fmt: skip
+
+
+def test_a_report_of_the_open_loop_is_read() -> None:
+    loaded = open_loaded_of("5 3 1\n1500.0\n500.0\n700.5\n", 2)
+    assert (loaded.asked, loaded.requests, loaded.latencies_ms) == (5, 3, [0.5, 0.7005, 1.5])
+
+
+class Answers:
+    """A paced load that went as it is told."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def paced(self, target: Target, rate_per_s: float, duration_s: int) -> Loaded:
+        return self.loaded
+
+
+@pytest.mark.parametrize(
+    ("loaded", "p99_ms"),
+    [
+        (Loaded(2, 1, [3.0, 3.0], asked=2), 3.0),
+        (Loaded(1, 1, [3.0], asked=2), None),
+        (Loaded(2, 1, [3.0, 900.0], asked=2), None),
+        (Loaded(0, 1, [], asked=2), None),
+    ],
+    ids=["all answered", "one refused", "further and further behind", "none answered"],
+)
+def test_what_is_refused_or_waits_ever_longer_is_not_kept_up_with(loaded: Loaded, p99_ms: float | None) -> None:
+    target = Target("127.0.0.1:1", OIP, OIP.path, None)
+    assert p99_at(target, Answers(loaded), 10, Extent(duration_s=1)) == p99_ms
 
 
 def test_a_page_names_what_was_left_out_and_the_command() -> None:
