@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.peers.environments import Environment, EnvironmentMissing, default_folder, environment_of
 from bench.peers.load import ClosedLoad, H2load, LoadFailed, PacedLoad
-from bench.peers.measuring import Extent, figures_of, p99_at, say, serving
+from bench.peers.measuring import Extent, Serving, figures_of, p99_at, say, serving
 from bench.peers.open_loop import OpenLoop
 from bench.peers.processes import NotServing
 from bench.peers.results import SHARE_OF_CAPACITY, Results, page_of, tables_of
@@ -116,13 +116,25 @@ def _round(number: int, bench: Bench, environments: dict[str, Environment | None
                 figures = figures_of(served, bench.closed, bench.extent)
                 own_per_s = round(SHARE_OF_CAPACITY * figures.rate_per_s)
                 rate_per_s = rate_per_s or own_per_s
-                figures.near_full_ms = p99_at(served.target, bench.open, own_per_s, bench.extent)
-                figures.paced_ms[rate_per_s] = p99_at(served.target, bench.open, rate_per_s, bench.extent)
+                figures.near_full_ms = _paced(served, bench, own_per_s, results)
+                figures.paced_ms[rate_per_s] = _paced(served, bench, rate_per_s, results)
         except (NotServing, WrongAnswer, LoadFailed, ConnectionError) as error:
             _leave_out(results, subject.name, error)
             continue
         results.rounds.setdefault(subject.name, {})[number] = figures
         say(f"{subject.name}: {figures}")
+
+
+def _paced(served: Serving, bench: Bench, rate_per_s: float, results: Results) -> float | None:
+    served.check()  # it has worked off what the load before this left behind
+    try:
+        return p99_at(served.target, bench.open, rate_per_s, bench.extent)
+    except LoadFailed as error:
+        # Some servers close connections under too much load: no reason to drop what else was measured of them.
+        note = f"at {rate_per_s:,.0f} requests/s: {error}"
+        results.notes.append(f"{served.name} {note}")
+        say(f"{served.name} {note}")
+        return None
 
 
 def _leave_out(results: Results, name: str, error: Exception) -> None:

@@ -29,6 +29,7 @@ class Results:
         wires: how each was asked.
         rounds: figures by subject and number of the round.
         left_out: why a subject has no figures, or not of every round.
+        notes: what went wrong under an open-loop load.
         packages: all versions of each peer's environment.
     """
 
@@ -39,6 +40,7 @@ class Results:
     wires: dict[str, str] = field(default_factory=dict)
     rounds: dict[str, dict[int, Figures]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     packages: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def as_json(self) -> str:
@@ -105,6 +107,7 @@ def paced_table(results: Results) -> Table:
         "Requests come at Poisson instants, whether or not others are answered, and wait from the instant at which "
         "they are due. A server does not keep up if one request in a hundred waits for more than 3 % of the time that "
         "the load lasts, or if one is refused or not answered at all.",
+        *results.notes,
     ]
     columns = ("server", "80 % of its own requests/s", "p99 ms", "the same requests/s for all", "p99 ms")
     return Table("p99 under an open-loop load", columns, rows, sentences)
@@ -157,7 +160,9 @@ rows, and gets the same row in each request: as an OIP message where it speaks t
 where that is its own. All its processes run on one core, the load on another; what is measured is {rounds} of a few
 seconds for each server, one server after the other, started anew in each. One answer before and one after is compared
 with the model run offline, and of gRPC the bytes of all answers are counted, since h2load takes a failed call for a
-success. "mark worker" is `mark worker` alone; "mark router" is `mark serve` with one worker, both on the same one core.
+success. mosec, LitServe and Ray Serve hold a batch open for 1 ms, the least that mosec can be told; Triton not at
+all; BentoML as long as it reckons itself. "mark worker" is `mark worker` alone; "mark router" is `mark serve` with one
+worker, both on the same one core.
 """
 
 
