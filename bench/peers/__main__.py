@@ -6,7 +6,6 @@ import argparse
 import os
 import platform
 import re
-import shlex
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from bench.peers.results import SHARE_OF_CAPACITY, Results, page_of, tables_of
 from bench.peers.subjects import ROOT, SUBJECTS, Subject
 from bench.peers.wires import WrongAnswer
 
+_BUSY_MIN = 0.3
 _PAGE = ROOT / "docs" / "peers.md"
 
 
@@ -51,17 +51,16 @@ def main(arguments: Sequence[str]) -> int:
     if len(cores) < 2:
         say("two cores are needed: one for the server, one for the load")
         return 1
-    command = f"python -m bench.peers {shlex.join(arguments)}".strip()
-    results = Results(command, time.strftime("%Y-%m-%d", time.gmtime()), _machine())
+    results = Results(_command(options), time.strftime("%Y-%m-%d", time.gmtime()), _machine())
     try:
         loads = H2load(cores[1]), OpenLoop(cores[1], options.environments)
     except LoadFailed as error:
         say(str(error))
         return 1
-    environments = dict(_installed(chosen, options.environments, results))
-    chosen = [subject for subject in chosen if subject.name in environments]
-    bench = Bench(chosen, *loads, cores[0], Extent(options.seconds, min(2, options.seconds)), options.ingress)
     try:
+        environments = dict(_installed(chosen, options.environments, results))
+        installed = [subject for subject in chosen if subject.name in environments]
+        bench = Bench(installed, *loads, cores[0], Extent(options.seconds, min(2, options.seconds)), options.ingress)
         for number in range(options.rounds):
             say(f"round {number + 1} of {options.rounds}")
             _round(number, bench, environments, results)
@@ -89,6 +88,16 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     if options.rounds < 1 or options.seconds < 1:
         parser.error("--rounds and --seconds are 1 or more")
     return options
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What makes the same figures elsewhere: without the places of files."""
+    words = ["python", "-m", "bench.peers", "--rounds", str(options.rounds), "--seconds", str(options.seconds)]
+    if len(options.only) < len(SUBJECTS):
+        words += ["--only", ",".join(options.only)]
+    if options.ingress:
+        words += ["--ingress", options.ingress]
+    return " ".join([*words, "--page"])
 
 
 def _installed(chosen: Iterable[Subject], folder: Path, results: Results) -> Iterable[tuple[str, Environment | None]]:
@@ -163,7 +172,10 @@ def _machine() -> str:
     with suppress(OSError):
         found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
         model = found[1] if found else model
-    return f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()}"
+    busy = os.getloadavg()[0]
+    # Whoever reads the figures must know if the machine was not theirs alone.
+    others = f"; before the first server, {busy:.1f} other processes ran on average" if busy >= _BUSY_MIN else ""
+    return f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()}{others}"
 
 
 if __name__ == "__main__":

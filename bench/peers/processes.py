@@ -92,6 +92,18 @@ class ServerProcesses:
         Raises:
             NotServing: something of it cannot be killed.
         """
+        try:
+            self._end(grace_s)
+        except BaseException:  # a second Ctrl-C cuts the grace short, and nothing else
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        for process in self.all():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _end(self, grace_s: float) -> None:
         for signum, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILL_S)):
             deadline_s = time.monotonic() + wait_s
             if signum == signal.SIGTERM and self._first.poll() is None:
@@ -103,9 +115,7 @@ class ServerProcesses:
                     self._first.wait()
                     return
                 if signum == signal.SIGKILL:
-                    for process in left:
-                        with contextlib.suppress(psutil.NoSuchProcess):
-                            process.kill()
+                    self._kill()
                 psutil.wait_procs(left, timeout=0.2)
         raise NotServing(f"processes cannot be ended: {[process.pid for process in self.all()]}")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import psutil
 import pytest
+from bench.peers.__main__ import main
 from bench.peers.environments import EnvironmentMissing, environment_of
 from bench.peers.load import Loaded, LoadFailed, Target, latencies_ms_of, loaded_of
 from bench.peers.measuring import Extent, Figures, p99_at
@@ -192,6 +195,35 @@ def test_every_peer_pins_its_versions() -> None:
 def test_an_environment_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match="mosec is not there"):
         environment_of("mosec", tmp_path, make=False)
+
+
+def test_a_peer_that_cannot_be_installed_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_network(peer: str, folder: Path) -> NoReturn:
+        raise EnvironmentMissing("pip: no network")
+
+    monkeypatch.setattr("bench.peers.__main__.environment_of", no_network)
+    monkeypatch.setattr("bench.peers.__main__.H2load", lambda core: None)
+    monkeypatch.setattr("bench.peers.__main__.OpenLoop", lambda core, folder: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    figures = tmp_path / "figures.json"
+
+    assert main(["--only", "mosec", "--rounds", "1", "--json", str(figures)]) == 1
+
+    out, err = capsys.readouterr()
+    assert "mosec is left out: pip: no network" in err
+    assert "mosec is left out, or some of its rounds are: pip: no network" in out
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert found["left_out"] == {"mosec": "pip: no network"}
+    assert found["command"] == "python -m bench.peers --rounds 1 --seconds 8 --only mosec --page"
+
+
+def test_a_server_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "mosec,nginx"])
+    assert "nginx is none of mark-worker, mark-router, mosec" in capsys.readouterr().err
 
 
 # A server that leaves a daemon behind, deaf to SIGTERM and with a session and a parent of its own.
