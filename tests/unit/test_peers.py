@@ -15,7 +15,7 @@ import psutil
 import pytest
 from bench.peers.__main__ import main
 from bench.peers.environments import EnvironmentMissing, environment_of
-from bench.peers.load import Loaded, LoadFailed, Target, latencies_ms_of, loaded_of
+from bench.peers.load import Loaded, LoadFailed, NothingSent, Target, latencies_ms_of, loaded_of
 from bench.peers.measuring import Extent, Figures, p99_at
 from bench.peers.mlp import FEATURES, Mlp, mark_model, request_row
 from bench.peers.open_loop import open_loaded_of
@@ -58,10 +58,15 @@ def test_bytes_are_not_looked_at_where_answers_differ_in_length() -> None:
     assert loaded_of(report(data=17), 3, None, 64).requests == 6000
 
 
-@pytest.mark.parametrize("bad", [{"succeeded": 5999}, {"failed": 1}, {"errored": 1}, {"done": 0, "succeeded": 0}])
+@pytest.mark.parametrize("bad", [{"succeeded": 5999}, {"failed": 1}, {"errored": 1}])
 def test_an_answer_that_is_an_error_fails_the_load(bad: dict[str, int]) -> None:
     with pytest.raises(LoadFailed, match="not every request"):
         loaded_of(report(**bad), 3, None, 64)
+
+
+def test_a_load_that_made_no_connection_is_told_apart_since_it_may_be_tried_again() -> None:
+    with pytest.raises(NothingSent, match="no request was sent"):
+        loaded_of(report(done=0, succeeded=0, data=0), 3, 100, 64)
 
 
 def test_a_report_of_another_kind_is_refused() -> None:
