@@ -75,7 +75,7 @@ class AwsParts:
 
 
 class AwsCloud:
-    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale` and `SecuresLinks`.
+    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `LedByOne` and `SecuresLinks`.
 
     What runs is what the tags say: a router that comes after another takes its lease, finishes the launches that it
     began, and goes on with its instances. See docs/decisions/0021-ec2-by-tags-tokens-and-a-lease.md.
@@ -205,6 +205,10 @@ class AwsCloud:
         with state.lock:
             state.lock.wait_for(lambda: state.changes > since or state.closed, timeout_s)
             return state.changes
+
+    def check_leads(self) -> None:
+        """Return only while the lease is held; see `mark.ports.LedByOne`."""
+        self._lease.check()
 
     def link_tls(self) -> TlsIdentity:
         """What the router shows to workers; see `mark.ports.SecuresLinks`."""
