@@ -62,9 +62,9 @@ def aws_settings(aws: FakeAws, offerings: Sequence[AwsOffering] | None = None, r
     return AwsSettings("test", "us-east-1", tuple(chosen), endpoint_url=aws.endpoint_url, rhythm=rhythm)
 
 
-def lay_ground(settings: AwsSettings) -> None:
+def lay_ground(settings: AwsSettings, session: AwsSession | None = None) -> None:
     """What `mark aws bootstrap` makes, as far as the driver needs it."""
-    session = AwsSession(settings)
+    session = AwsSession(settings) if session is None else session
     session.client("s3").create_bucket(Bucket=settings.bucket(session.account))
     session.client("sqs").create_queue(QueueName=settings.queue)
     ec2 = session.client("ec2")

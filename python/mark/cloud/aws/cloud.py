@@ -15,6 +15,7 @@ from mark.cloud.aws.intents import Intents
 from mark.cloud.aws.launch_template import LaunchTemplates, UserData
 from mark.cloud.aws.lease import Lease
 from mark.cloud.aws.notices import News, Notice, NoticeKind, NoticeQueue
+from mark.cloud.aws.pace import Pace
 from mark.cloud.aws.places import Places
 from mark.cloud.aws.price_book import ListedPrices, PriceBook
 from mark.cloud.aws.prober import Prober
@@ -119,7 +120,8 @@ class AwsCloud:
         self._watcher = Rounds("watch", self._watch, gap_s=min(_GAP_S, rhythm.describe_soon_s))
         self._probes = Rounds("probe", self._probe)
         self._notices = Rounds("notices", self._receive)
-        self._renewals = Rounds("lease", self._renew, pause_s=min(1.0, rhythm.lease_s / 6))
+        # Not slower after failures than in peace: what could not be renewed runs out.
+        self._renewals = Rounds("lease", self._renew, Pace(min(1.0, rhythm.lease_s / 6), rhythm.lease_s / 3))
         self._prices = Rounds("prices", self._refresh_prices)
         self._links = Rounds("certificates", self._refresh_links)
         self._rounds = (

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from mark.cloud.aws.errors import code_of, translated
+from mark.cloud.aws.errors import AWS_ERRORS, code_of, translated
 from mark.cloud.aws.function_package import DIRECT_BYTES_MAX, HANDLER, FunctionPackage
 from mark.cloud.aws.session import AwsSession, Client
 from mark.cloud.aws.settings import AwsSettings
@@ -86,7 +85,7 @@ def delete_function(session: AwsSession, settings: AwsSettings, model: str) -> N
         found = client.get_function(FunctionName=name)
         _check_owned(name, found, settings)
         client.delete_function(FunctionName=name)
-    except (ClientError, BotoCoreError) as error:
+    except AWS_ERRORS as error:
         if code_of(error) != "ResourceNotFoundException":
             raise translated(error, f"deleting function {name}") from error
 
@@ -162,7 +161,7 @@ class _Deploying:
     def _get(self) -> Any:
         try:
             return self._client.get_function(FunctionName=self._name)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if code_of(error) == "ResourceNotFoundException":
                 return None
             raise self._failed("looking for it", error) from error
@@ -177,7 +176,7 @@ class _Deploying:
             try:
                 self._client.create_function(FunctionName=self._name, Code=code, Tags=tags, **wanted, **how)
                 return
-            except (ClientError, BotoCoreError) as error:
+            except AWS_ERRORS as error:
                 if code_of(error) == "ResourceConflictException":
                     return  # another one made it meanwhile, or the answer to the first try was lost
                 if _NO_ROLE_YET not in str(error) or waited_s >= _ROLE_MAX_S:
@@ -228,7 +227,7 @@ class _Deploying:
         self._check_leads()
         try:
             self._client.put_function_concurrency(FunctionName=self._name, ReservedConcurrentExecutions=wanted)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if "UnreservedConcurrentExecution" in str(error):
                 raise QuotaExceeded(
                     f"function {self._name}: the account cannot reserve {wanted} functions at once; lower "
@@ -255,7 +254,7 @@ class _Deploying:
     def _do(self, what: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except (ClientError, BotoCoreError, OSError) as error:
+        except (*AWS_ERRORS, OSError) as error:
             raise self._failed(what, error) from error
 
     def _failed(self, what: str, error: Exception) -> CloudError:

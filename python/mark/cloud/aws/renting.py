@@ -185,6 +185,7 @@ class Renting:
                 found[token] = self._state.fleet.of_token(token) or why
 
     def _order(self, offering: AwsOffering, artifact: ModelArtifact, tokens: tuple[str, ...], role: str) -> Order:
+        self._lease.check()  # before what a launch needs is made, too
         name, state = offering.offering.name, self._state
         subnets = self._places.subnets()
         every = pools_of(offering, subnets)

@@ -64,7 +64,7 @@ class StandbyKeeper:
             rented = {each.machine for each in standbys.all if each.phase is Phase.RENTED}
             chosen = [machine for machine in machines if machine not in rented]
             for machine in chosen:
-                standbys.gone(machine)
+                standbys.gone(machine, self._state.present_ns())
         try:
             self._giving_back.terminate(chosen)
         except CloudError as error:

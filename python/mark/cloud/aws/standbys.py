@@ -105,7 +105,7 @@ class Standbys:
         self._boot_max_s = boot_max_s
         self._pause_s = pause_s
         self._standbys: dict[str, Standby] = {}
-        self._gone: set[str] = set()
+        self._gone_ns: dict[str, int] = {}  # machine -> since when
         self._failures: dict[Key, int] = {}
         self._not_before_ns: dict[Key, int] = {}
 
@@ -204,25 +204,29 @@ class Standbys:
             self._standbys[machine].credits_s, self._standbys[machine].counted_ns = 0.0, now_ns
         return moved
 
-    def gone(self, machine: str) -> None:
+    def gone(self, machine: str, now_ns: int) -> None:
         """It is terminated, whatever EC2 lists for a while."""
         self._standbys.pop(machine, None)
-        self._gone.add(machine)
+        self._gone_ns[machine] = now_ns
 
     def not_gone(self, machine: str) -> None:
         """It could not be terminated: it is taken up again when EC2 lists it next."""
-        self._gone.discard(machine)
+        self._gone_ns.pop(machine, None)
 
     def see(self, machines: Iterable[Machine], now_ns: int, adoptable: Callable[[Machine], bool]) -> list[str]:
-        """Take note of what EC2 lists; those that no configuration asks for are returned, to be let go."""
+        """Take note of what EC2 lists; those that no configuration asks for, or that should be gone, are returned."""
         listed = {each.id: each for each in machines if each.is_standby}
         for standby in self.all:
             self._look(standby, listed.get(standby.machine), now_ns)
         orphans = []
         for machine in listed.values():
-            if machine.id in self._standbys or machine.id in self._gone or machine.is_ended:
+            if machine.id in self._standbys or machine.is_ended:
                 continue
-            if adoptable(machine) and self._wanted_of((machine.offering, machine.model)) > 0:
+            gone_ns = self._gone_ns.get(machine.id)
+            if gone_ns is not None:
+                if now_ns - gone_ns > _UNLISTED_S * _NS:
+                    orphans.append(machine.id)
+            elif adoptable(machine) and self._wanted_of((machine.offering, machine.model)) > 0:
                 self._adopt(machine, now_ns)
             else:
                 orphans.append(machine.id)
@@ -277,7 +281,7 @@ class Standbys:
     def _look(self, standby: Standby, machine: Machine | None, now_ns: int) -> None:
         if machine is None:
             if now_ns - standby.listed_ns > _UNLISTED_S * _NS:
-                self.gone(standby.machine)
+                self.gone(standby.machine, now_ns)
             return
         standby.listed_ns = now_ns
         standby.address = machine.address if machine.state == "running" else ""
@@ -285,7 +289,7 @@ class Standbys:
         if machine.is_ended:
             if standby.phase is Phase.PREPARING and not standby.loaded:  # one that never loads would be tried for ever
                 self._failed(standby.key, now_ns)
-            self.gone(standby.machine)
+            self.gone(standby.machine, now_ns)
         elif standby.phase is Phase.STOPPING and machine.state == "stopped":
             self._enter(standby, Phase.STOPPED, now_ns)
         elif standby.phase in {Phase.STOPPING, Phase.STOPPED} and machine.is_up and is_settled:

@@ -126,7 +126,7 @@ class Watching:
             for identity, machine in machines.items():
                 state.fleet.given_back(identity, detail, state.present_ns())
                 if machine is not None and state.standbys.is_one(machine):
-                    state.standbys.gone(machine)
+                    state.standbys.gone(machine, state.present_ns())
             state.announce()
 
     def _leave_pools(self, machines: Sequence[Machine]) -> None:
