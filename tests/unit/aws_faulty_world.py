@@ -26,7 +26,7 @@ from mark.cloud.aws.models import ModelStore
 from mark.cloud.aws.prices import PresentPrices
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
-from mark.cloud.aws.standbys import Phase, Standby
+from mark.cloud.aws.standby import Phase, Standby
 from mark.domain.artifact import ModelArtifact
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError

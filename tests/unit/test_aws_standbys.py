@@ -10,7 +10,8 @@ from unit.aws_machines import POOL, clock_ns, machine
 from mark.cloud.aws import tags
 from mark.cloud.aws.machines import Machine
 from mark.cloud.aws.settings import AwsOffering
-from mark.cloud.aws.standbys import Phase, Standbys, StandbySteps
+from mark.cloud.aws.standby import Phase, StandbySteps
+from mark.cloud.aws.standbys import Standbys
 from mark.domain.offering import Market, Offering
 
 S = 10**9

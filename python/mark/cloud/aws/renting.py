@@ -18,7 +18,7 @@ from mark.cloud.aws.places import Places
 from mark.cloud.aws.pools import Pool, pools_of
 from mark.cloud.aws.session import Client
 from mark.cloud.aws.settings import AwsOffering
-from mark.cloud.aws.standbys import Standby
+from mark.cloud.aws.standby import Standby
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance
 from mark.domain.offering import Market

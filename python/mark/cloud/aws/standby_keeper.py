@@ -13,7 +13,7 @@ from mark.cloud.aws.giving_back import GivingBack
 from mark.cloud.aws.lease import Lease
 from mark.cloud.aws.renting import Renting
 from mark.cloud.aws.session import Client
-from mark.cloud.aws.standbys import Phase
+from mark.cloud.aws.standby import Phase
 from mark.errors import CloudError
 
 __all__ = ["StandbyKeeper"]
