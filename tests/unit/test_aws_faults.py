@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -327,5 +328,27 @@ def test_a_template_that_somebody_deleted_is_made_again(aws: Aws) -> None:
         trial.attempt()
         assert trial.call.done()
         assert aws.calls["ec2:CreateLaunchTemplate"] == made + 1
+    finally:
+        trial.close()
+
+
+def test_a_launch_that_ec2_has_not_answered_for_half_a_day_is_not_made_again(aws: Aws) -> None:
+    trial = Trial(aws, "CreateFleet: instances", "+InternalError")
+    try:
+        trial.begin()
+        trial.attempt()
+        buying = trial.world.cloud._buying
+        (intent,) = buying._unanswered.values()
+        buying._unanswered[intent.key] = replace(
+            intent, began_at_s=intent.began_at_s - 13 * 3600
+        )  # a token of yesterday
+        trial.mend()
+        asked = trial.calls
+
+        trial.world.look()
+
+        assert trial.calls == asked  # EC2 forgets tokens after a day, and would sell once more
+        assert not trial.world.keys("intents/")
+        assert len(trial.world.cloud.list_instances()) == 3  # by their tags
     finally:
         trial.close()
