@@ -72,9 +72,9 @@ def _deploy(
     config: Config,
     settings: ServerlessConfig,
     artifact: ModelArtifact,
-    pace: tuple[Callable[[float], None], Callable[[], None]],
+    between: tuple[Callable[[float], None], Callable[[], None]],
 ) -> None:
-    """Deploy; blocks.
+    """Deploy; blocks. `between` its steps it sleeps, and checks that it leads.
 
     The zip that is made here has the model in it. One that is given, and an image, may have it, too; they fetch it from
     the cluster's bucket otherwise, so that a new model needs no new image.
@@ -91,7 +91,7 @@ def _deploy(
             concurrency_max=settings.concurrency_max,
             threads=settings.threads,
         )
-        deploy_function(session, aws, deployment, *pace)
+        deploy_function(session, aws, deployment, *between)
 
     if settings.image is not None:
         put(settings.image, _in_bucket(session, aws, artifact))

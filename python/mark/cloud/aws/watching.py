@@ -145,7 +145,7 @@ class Watching:
     def _end_orphans(self, orphans: Sequence[str]) -> None:
         if not orphans:
             return
-        _log.warning("terminating what the configuration does not ask for: %s", ", ".join(orphans))
+        _log.warning("terminating what should not run: %s", ", ".join(orphans))
         try:
             self._giving_back.terminate(orphans)
         except CloudError as error:
