@@ -76,8 +76,8 @@ def make_server(ingress: str, tmp_path: Path) -> Iterator[Callable[[str], Server
 
 
 @pytest.fixture(autouse=True)
-def known_difference(request: pytest.FixtureRequest, ingress: str) -> None:
+def known_difference(request: pytest.FixtureRequest) -> None:
     """What grpcio is known to do otherwise is expected to fail with it, and with nothing else."""
     mark = request.node.get_closest_marker("differs")
-    if mark is not None and ingress == "grpcio":
+    if mark is not None and request.getfixturevalue("ingress") == "grpcio":
         request.applymarker(pytest.mark.xfail(reason=GRPCIO[mark.args[0]], strict=True))

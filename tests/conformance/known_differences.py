@@ -22,7 +22,8 @@ GRPCIO = {
     "malformed request": "gRPC's C core answers requests that HTTP/2 says are malformed",
     "connection error": "gRPC's C core overlooks frames that HTTP/2 says end the connection",
     "goaway on error": "gRPC's C core closes a connection without a GOAWAY that says why",
-    "floods": "gRPC's C core bounds what a connection costs at a time, not how often, and closes none for it",
+    "floods": "gRPC's C core goes on with a connection that floods it with SETTINGS, resets or bombs of headers: what "
+    "each costs is bounded, how often is not",
     "worker takes any size": "a worker with grpcio sets no limit on a message, compressed or not; the router that "
     "sends to it has one",
     "cancels newcomers": "a server of grpcio that stops answers CANCELLED to a call that reaches it, which mark's "

@@ -12,7 +12,8 @@ import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 from conformance.clients import CLIENTS, NO_LIMITS
 from conformance.expected import Rows, answer_to, request_of, row
-from conformance.raw_http2 import RawConnection, length_prefixed, request_headers
+from conformance.raw_frames import length_prefixed, request_headers
+from conformance.raw_http2 import RawConnection
 from conformance.servers import MESSAGE_BYTES_MAX, Server
 from hyperframe.frame import SettingsFrame
 from tritonclient.grpc import service_pb2

@@ -10,7 +10,8 @@ import grpc
 import grpc.aio
 import pytest
 from conformance.expected import answer_to, request_of, row, sleeping
-from conformance.raw_http2 import RawConnection, data_frames, length_prefixed, request_headers
+from conformance.raw_frames import data_frames, length_prefixed, request_headers
+from conformance.raw_http2 import RawConnection
 from conformance.servers import Server, until
 from hyperframe.frame import RstStreamFrame
 
@@ -166,9 +167,12 @@ async def test_asyncios_cancellation_is_understood(server: Server) -> None:
     async with grpc.aio.insecure_channel(server.address) as channel:
         call = channel.unary_unary(MODEL_INFER)
         await call(request_of(ROW), timeout=10)
+        before = server.naps
         running = call(request_of(sleeping(NAP_S)), timeout=10)
+        while server.naps == before:
+            await asyncio.sleep(0.005)
         waiting = [call(request_of(sleeping(9.0)), timeout=10) for _ in range(5)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # sent, and it does not matter whether received
         for each in waiting:
             each.cancel()
 

@@ -11,7 +11,8 @@ import grpc
 import pytest
 from conformance.expected import answer_to, request_of, row, sleeping
 from conformance.known_differences import excused
-from conformance.raw_http2 import Answer, RawConnection
+from conformance.raw_frames import Answer
+from conformance.raw_http2 import RawConnection
 from conformance.servers import Server, until
 
 from mark.protocol.messages import MODEL_INFER

@@ -7,15 +7,8 @@ import gzip
 import pytest
 from conformance.expected import answer_to, request_of, row
 from conformance.known_differences import differs
-from conformance.raw_http2 import (
-    Answer,
-    Headers,
-    RawConnection,
-    continued,
-    data_frames,
-    length_prefixed,
-    request_headers,
-)
+from conformance.raw_frames import Answer, Headers, continued, data_frames, length_prefixed, request_headers
+from conformance.raw_http2 import RawConnection
 from conformance.servers import MESSAGE_BYTES_MAX, Server
 from hyperframe.frame import HeadersFrame, SettingsFrame
 

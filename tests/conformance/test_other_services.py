@@ -5,7 +5,8 @@ from __future__ import annotations
 import grpc
 import pytest
 from conformance.expected import answer_to, request_of, row
-from conformance.raw_http2 import RawConnection, data_frames, length_prefixed, request_headers
+from conformance.raw_frames import data_frames, length_prefixed, request_headers
+from conformance.raw_http2 import RawConnection
 from conformance.servers import Server
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conformance.expected import FAILS, SIGNATURE, answer_to, request_of, row, sleeping
 from conformance.known_differences import differs
-from conformance.raw_http2 import RawConnection, data_frames, length_prefixed, request_headers
+from conformance.raw_frames import data_frames, length_prefixed, request_headers
+from conformance.raw_http2 import RawConnection
 from conformance.servers import MESSAGE_BYTES_MAX, Server, until
 from hyperframe.frame import RstStreamFrame
 
