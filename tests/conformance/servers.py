@@ -141,14 +141,14 @@ def serve_router(ingress: str, folder: Path, *settings: str) -> Server:
     return Server("router", ingress, router.address, router.process, folder, router.stop)
 
 
-def serve_worker(ingress: str, folder: Path) -> Server:
+def serve_worker(ingress: str, folder: Path, address: str = "127.0.0.1:0") -> Server:
     """Start a worker that no router knows."""
     chosen = ["--ingress", ingress] if CHOOSES else []
     tensors = ["--input", "x:FP32:-1,-1", "--output", "y:FP32:-1,-1", "--rows-max", "8"]
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "mark", "worker", "conformance_model:make", "--runtime", "python"),
-            *("--name", "doubler", *tensors, "--address", "127.0.0.1:0", *chosen),
+            *("--name", "doubler", *tensors, "--address", address, *chosen),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -159,7 +159,6 @@ def serve_worker(ingress: str, folder: Path) -> Server:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert " at " in line, "the worker did not start; it has said why on stderr"
-    address = line.strip().rpartition(" at ")[2]
 
     def stop() -> int:
         if process.poll() is None:
@@ -167,4 +166,4 @@ def serve_worker(ingress: str, folder: Path) -> Server:
         process.communicate(timeout=15)
         return process.returncode
 
-    return Server("worker", ingress, address, process, folder, stop)
+    return Server("worker", ingress, line.strip().rpartition(" at ")[2], process, folder, stop)

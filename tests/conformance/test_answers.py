@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -14,7 +15,7 @@ from conformance.clients import CLIENTS, NO_LIMITS
 from conformance.expected import Rows, answer_to, request_of, row
 from conformance.raw_frames import length_prefixed, request_headers
 from conformance.raw_http2 import RawConnection
-from conformance.servers import MESSAGE_BYTES_MAX, Server
+from conformance.servers import MESSAGE_BYTES_MAX, Server, serve_worker
 from hyperframe.frame import SettingsFrame
 from tritonclient.grpc import service_pb2
 
@@ -136,6 +137,16 @@ def test_many_threads_of_one_channel_each_get_their_own(server: Server) -> None:
             return bool(call(request_of(rows, str(number)), timeout=20) == answer_to(rows, str(number)))
 
         assert all(pool.map(ask, range(300)))
+
+
+def test_a_worker_answers_on_a_unix_socket(ingress: str, tmp_path: Path) -> None:
+    worker = serve_worker(ingress, tmp_path, f"unix:{tmp_path / 'socket'}")
+    try:
+        for client in ("grpcio", "grpcio asyncio", "raw"):
+            assert CLIENTS[client](worker.address, request_of(ROWS["eight rows"])) == answer_to(ROWS["eight rows"])
+    finally:
+        assert worker.stop() == 0
+    assert not (tmp_path / "socket").exists()
 
 
 def whole(message_bytes: int) -> Rows:

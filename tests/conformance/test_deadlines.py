@@ -169,8 +169,7 @@ async def test_asyncios_cancellation_is_understood(server: Server) -> None:
         await call(request_of(ROW), timeout=10)
         before = server.naps
         running = call(request_of(sleeping(NAP_S)), timeout=10)
-        while server.naps == before:
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(until, lambda: server.naps > before)
         waiting = [call(request_of(sleeping(9.0)), timeout=10) for _ in range(5)]
         await asyncio.sleep(0.05)  # sent, and it does not matter whether received
         for each in waiting:

@@ -14,6 +14,7 @@ from conformance.known_differences import excused
 from conformance.raw_frames import Answer
 from conformance.raw_http2 import RawConnection
 from conformance.servers import Server, until
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mark.protocol.messages import MODEL_INFER
 
@@ -83,3 +84,16 @@ def test_grpcios_client_sees_a_drain_as_unavailable(
     assert code is grpc.StatusCode.UNAVAILABLE or (
         code is grpc.StatusCode.CANCELLED and excused(ingress, "cancels newcomers")
     )
+
+
+def test_a_watch_hears_of_a_drain(make_server: Callable[[str], Server]) -> None:
+    router = make_server("router")
+    with grpc.insecure_channel(router.address) as channel, RawConnection(router.address) as connection:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=10)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        running = connection.begin(MODEL_INFER, request_of(sleeping(1.2)))
+        until(lambda: router.naps == 1)
+        router.process.send_signal(signal.SIGTERM)
+
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert connection.answer(running).messages == [answer_to(sleeping(1.2))]

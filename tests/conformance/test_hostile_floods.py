@@ -29,6 +29,7 @@ from hyperframe.frame import (
 from mark.protocol.messages import MODEL_INFER
 
 ROW = row(1.0, 2.0)
+WATCH = "/grpc.health.v1.Health/Watch"
 HEADERS, CONTINUATION = 1, 9
 CANCEL = 8
 EXHAUSTED = 8
@@ -207,8 +208,10 @@ def test_cancelled_calls_by_the_thousand_leave_nothing(router: Server) -> None:
     with unharmed(router):
         for _ in range(20):
             with RawConnection(router.address) as connection:
-                for _ in range(100):
-                    stream = connection.begin(MODEL_INFER, request_of(ROW))
+                for number in range(100):
+                    # A watch never ends by itself.
+                    path, message = (WATCH, b"") if number % 2 else (MODEL_INFER, request_of(ROW))
+                    stream = connection.begin(path, message)
                     connection.send(RstStreamFrame(stream, error_code=CANCEL))
                 connection.until_pong()
         until(lambda: router.model_status().in_flight == 0)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+
 import grpc
 import pytest
 from conformance.expected import answer_to, request_of, row
-from conformance.raw_frames import data_frames, length_prefixed, request_headers
+from conformance.raw_frames import Answer, data_frames, length_prefixed, request_headers
 from conformance.raw_http2 import RawConnection
 from conformance.servers import Server
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from hyperframe.frame import DataFrame
 
 from mark import Client, __version__
 from mark.protocol import messages
@@ -98,6 +103,54 @@ def test_reflection_describes_the_services(server: Server) -> None:
     assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= services
     assert ("mark.v1.Control" in services) == (server.kind == "router")
     assert described.service[0].name == "GRPCInferenceService"
+
+
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+DESCRIBE = reflection_pb2.ServerReflectionRequest(file_containing_symbol="inference.GRPCInferenceService")
+
+
+@pytest.mark.parametrize(("window", "frame_bytes"), [(65_535, 16_384), (100, 1)])
+def test_a_stream_both_ways_goes_on_until_its_client_ends_it(server: Server, window: int, frame_bytes: int) -> None:
+    with RawConnection(server.address, {4: window}) as connection:
+        stream = connection.open(request_headers(REFLECTION))
+        found = []
+        for number in (1, 2, 3):
+            body = length_prefixed(DESCRIBE.SerializeToString())
+            connection.send(*data_frames(stream, body, frame_bytes, end_stream=False))
+            while not whole_messages(connection.answers.setdefault(stream, Answer()), number):
+                connection.read_some(0.01)
+            found.append(reflection_pb2.ServerReflectionResponse.FromString(connection.answers[stream].messages[-1]))
+            assert stream not in connection.ended
+        connection.send(DataFrame(stream, flags=["END_STREAM"]))
+
+        assert connection.answer(stream).status == OK
+    assert all(each.file_descriptor_response.file_descriptor_proto for each in found)
+    assert found[0] == found[1] == found[2]
+
+
+def whole_messages(answer: Answer, number: int) -> bool:
+    try:
+        return len(answer.messages) == number
+    except (AssertionError, struct.error):
+        return False  # the last one is under way
+
+
+def test_other_methods_take_zipped_messages_too(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        stream = connection.open(request_headers(CHECK, [("grpc-encoding", "gzip")]))
+        connection.send_body(stream, length_prefixed(gzip.compress(INFERENCE), compressed=True))
+
+        assert connection.answer(stream).messages == [SERVING]
+
+
+@pytest.mark.parametrize("frame_bytes", [1, 16_384])
+def test_other_methods_are_called_in_frames_of_any_size(server: Server, frame_bytes: int) -> None:
+    with RawConnection(server.address) as connection:
+        for _ in range(50):
+            stream = connection.open(request_headers(CHECK))
+            connection.send(*data_frames(stream, length_prefixed(INFERENCE), frame_bytes))
+
+            assert connection.answer(stream).messages == [SERVING]
 
 
 def test_the_status_is_told_on_the_same_connection(router: Server) -> None:
