@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from conformance.raw_frames import PREFACE, Answer, Headers, length_prefixed, request_headers
@@ -30,7 +32,7 @@ __all__ = ["RawConnection", "connect"]
 _WINDOW_BEGIN = 65_535
 
 
-def connect(address: str, timeout_s: float = 10.0, receive_bytes: int | None = None) -> socket.socket:
+def connect(address: str, timeout_s: float = 10.0) -> socket.socket:
     """A connected socket without Nagle's delay, so that each send is a segment of its own."""
     if address.startswith("unix:"):
         opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -39,8 +41,6 @@ def connect(address: str, timeout_s: float = 10.0, receive_bytes: int | None = N
         return opened
     host, _, port = address.rpartition(":")
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if receive_bytes is not None:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     opened.settimeout(timeout_s)
     opened.connect((host, int(port)))
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -56,6 +56,7 @@ class RawConnection:
         greets: whether the preface and the first SETTINGS are sent at once.
         refills: whether received DATA is given back to the windows.
         timeout_s: how long any read may take.
+        tls: what wraps the socket, if anything does.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class RawConnection:
         greets: bool = True,
         refills: bool = True,
         timeout_s: float = 10.0,
+        tls: Callable[[socket.socket], socket.socket] | None = None,
     ) -> None:
-        self.socket = connect(address, timeout_s)
+        plain = connect(address, timeout_s)
+        self.socket = plain if tls is None else tls(plain)
         self.encoder = Encoder()
         self.refills = refills
         self.timeout_s = timeout_s
@@ -229,7 +232,7 @@ class RawConnection:
             self.socket.settimeout(left)
             try:
                 received = self.socket.recv(1 << 18)
-            except (ConnectionError, BrokenPipeError):
+            except (ConnectionError, ssl.SSLError):
                 received = b""
             self.socket.settimeout(self.timeout_s)
             self.closed = not received

@@ -141,9 +141,11 @@ def serve_router(ingress: str, folder: Path, *settings: str) -> Server:
     return Server("router", ingress, router.address, router.process, folder, router.stop)
 
 
-def serve_worker(ingress: str, folder: Path, address: str = "127.0.0.1:0") -> Server:
+def serve_worker(ingress: str, folder: Path, address: str = "127.0.0.1:0", *, tls_folder: Path | None = None) -> Server:
     """Start a worker that no router knows."""
     chosen = ["--ingress", ingress] if CHOOSES else []
+    if tls_folder is not None:
+        chosen += ["--tls-folder", str(tls_folder)]
     tensors = ["--input", "x:FP32:-1,-1", "--output", "y:FP32:-1,-1", "--rows-max", "8"]
     process = subprocess.Popen(
         [

@@ -206,6 +206,17 @@ def test_a_call_without_a_whole_message_is_refused(server: Server, sent: str) ->
     assert answer.status in {INVALID, UNIMPLEMENTED, INTERNAL}
 
 
+def test_a_message_is_as_long_as_its_prefix_says(server: Server) -> None:
+    message = request_of(ROW)
+    with RawConnection(server.address) as connection:
+        for length in (0, 1, len(message) - 1):
+            stream = connection.open(request_headers(MODEL_INFER))
+            connection.send(*data_frames(stream, length_prefixed(message, length=length), 16_384))
+
+            assert connection.answer(stream).status in {INVALID, NOT_FOUND, UNIMPLEMENTED, INTERNAL}
+        assert connection.call(MODEL_INFER, message).messages == [answer_to(ROW)]
+
+
 def test_more_than_one_message_is_answered_once_or_refused(server: Server) -> None:
     body = length_prefixed(request_of(ROW))
     with RawConnection(server.address) as connection:
