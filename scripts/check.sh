@@ -84,7 +84,8 @@ check_lint() {
 
 check_unit() {
   step 'C++ tests, with assertions' cpp_tests dev
-  step 'pytest: codebase, unit, properties, contract' pytest --ignore tests/integration --ignore tests/agreement --ignore tests/conformance
+  step 'pytest: codebase, unit, properties, contract' \
+    pytest --ignore tests/integration --ignore tests/agreement --ignore tests/conformance
 }
 
 check_integration() {

@@ -164,7 +164,7 @@ def test_a_message_of_64_mib_passes_both_ways(server: Server, client: str) -> No
         with grpc.insecure_channel(server.address, options=NO_LIMITS) as channel:
             answer = bytes(channel.unary_unary(MODEL_INFER)(message, timeout=30))
     else:
-        with RawConnection(server.address, {4: 1 << 24}, timeout_s=30) as connection:
+        with RawConnection(server.address, {SettingsFrame.INITIAL_WINDOW_SIZE: 1 << 24}, timeout_s=30) as connection:
             stream = connection.open(request_headers(MODEL_INFER))
             connection.send_body(stream, length_prefixed(message))
             (answer,) = connection.answer(stream).messages

@@ -39,7 +39,8 @@ UNKNOWN_FRAMES = [
 
 
 def assert_answered(answer: Answer, body: bytes = ANSWER) -> None:
-    assert (answer.status, answer.reset, answer.went_away) == (0, None, False), answer
+    # An answer may come before its request has ended; NO_ERROR then says that no more of it is wanted.
+    assert (answer.status, answer.reset or 0, answer.went_away) == (0, 0, False), answer
     assert answer.body == body
 
 
@@ -61,13 +62,11 @@ def test_a_body_may_come_in_frames_of_any_size(server: Server, frame_bytes: int)
 
 def test_a_body_may_be_cut_anywhere(server: Server) -> None:
     with RawConnection(server.address) as connection:
-        streams = []
         for cut in range(len(BODY) + 1):  # 0 and the end: an empty frame before and after
-            streams.append(connection.open(request_headers(MODEL_INFER)))
-            connection.send(*data_frames(streams[-1], BODY[:cut], 16_384, end_stream=False))
-            connection.send(*data_frames(streams[-1], BODY[cut:], 16_384))
+            stream = connection.open(request_headers(MODEL_INFER))
+            connection.send(*data_frames(stream, BODY[:cut], 16_384, end_stream=False))
+            connection.send(*data_frames(stream, BODY[cut:], 16_384))
 
-        for stream in streams:
             assert_answered(connection.answer(stream))
 
 
@@ -116,22 +115,19 @@ def test_padding_counts_in_the_windows(server: Server) -> None:
             assert_answered(connection.answer(stream))
 
 
-def test_headers_may_be_split_anywhere(server: Server) -> None:
+@pytest.mark.parametrize("huffman", [True, False])
+def test_headers_may_be_split_anywhere(server: Server, huffman: bool) -> None:
     with RawConnection(server.address) as connection:
-        streams = []
-        for cut in range(400):
+        connection.encoder.header_table_size = 0  # so that the block stays as long as it is
+        cut, block = 0, b"unknown yet"
+        while cut <= len(block):
             stream = connection.new_stream()
-            # The same bytes each time: nothing is put into the dynamic table.
-            connection.encoder.header_table_size = 0
-            block = connection.block(request_headers(MODEL_INFER, [("x-key", "value")]), huffman=bool(cut % 2))
-            if cut > len(block):
-                break
+            block = connection.block(request_headers(MODEL_INFER, [("x-key", "value")]), huffman=huffman)
             connection.send(*continued(stream, block, [cut]), *data_frames(stream, BODY, 16_384))
-            streams.append(stream)
-        assert len(streams) > 50
 
-        for stream in streams:
             assert_answered(connection.answer(stream))
+            cut += 1
+        assert cut > 50
 
 
 def test_headers_may_come_a_byte_a_frame(server: Server) -> None:

@@ -22,7 +22,7 @@ OK, DEADLINE, EXHAUSTED, UNIMPLEMENTED, INTERNAL = 0, 4, 8, 12, 13
 
 
 def assert_answered(answer: Answer) -> None:
-    assert (answer.status, answer.reset, answer.went_away) == (OK, None, False), answer
+    assert (answer.status, answer.reset or 0, answer.went_away) == (OK, 0, False), answer
     assert answer.body == ANSWER
 
 
@@ -302,7 +302,7 @@ def test_headers_beyond_a_limit_are_refused_or_ignored(server: Server) -> None:
     with RawConnection(server.address, timeout_s=20) as connection:
         connection.until_pong()
         limit = connection.peer_settings.get(SettingsFrame.MAX_HEADER_LIST_SIZE, 16_384)
-        for size in (limit // 2, limit, 2 * limit):
+        for size in (limit // 4, limit, 2 * limit):
             stream = connection.new_stream()
             block = connection.block(request_headers(MODEL_INFER, [("x-long", "v" * size)]), huffman=False)
             if not connection.sends(

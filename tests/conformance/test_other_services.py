@@ -14,7 +14,7 @@ from conformance.servers import Server
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from hyperframe.frame import DataFrame
+from hyperframe.frame import DataFrame, SettingsFrame
 
 from mark import Client, __version__
 from mark.protocol import messages
@@ -68,7 +68,7 @@ def test_a_watch_speaks_at_once_and_stays_open(server: Server) -> None:
 
 
 def test_a_watch_by_bytes_and_by_tiny_windows(server: Server) -> None:
-    with RawConnection(server.address, {4: 1}) as connection:
+    with RawConnection(server.address, {SettingsFrame.INITIAL_WINDOW_SIZE: 1}) as connection:
         stream = connection.open(request_headers(WATCH))
         connection.send(*data_frames(stream, length_prefixed(INFERENCE), 1))
         whole = length_prefixed(SERVING)
@@ -111,7 +111,7 @@ DESCRIBE = reflection_pb2.ServerReflectionRequest(file_containing_symbol="infere
 
 @pytest.mark.parametrize(("window", "frame_bytes"), [(65_535, 16_384), (100, 1)])
 def test_a_stream_both_ways_goes_on_until_its_client_ends_it(server: Server, window: int, frame_bytes: int) -> None:
-    with RawConnection(server.address, {4: window}) as connection:
+    with RawConnection(server.address, {SettingsFrame.INITIAL_WINDOW_SIZE: window}) as connection:
         stream = connection.open(request_headers(REFLECTION))
         found = []
         for number in (1, 2, 3):

@@ -109,9 +109,7 @@ def environment(folder: Path, name: str = "doubler_model", module: str = MODEL_M
     return {**os.environ, "PYTHONPATH": path}
 
 
-def start_router(
-    config: str, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
-) -> RouterProcess:
+def start_router(config: str, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> RouterProcess:
     """Start `mark serve` and wait until it says where it serves; raises AssertionError with its stderr if it ends."""
     file = folder / "mark.yaml"
     file.write_text(config, encoding="utf-8")
