@@ -74,6 +74,20 @@ models:
 """
 
 
+# `mark worker`, but that it ends with the tests, however they end: when its stdin does.
+_WORKER = """\
+import os, runpy, signal, sys, threading
+
+def end_with_parent():
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+sys.argv[0] = "mark"
+runpy.run_module("mark", run_name="__main__", alter_sys=True)
+"""
+
+
 def _environment(folder: Path) -> dict[str, str]:
     return environment(folder, "conformance_model", MODEL_MODULE)
 
@@ -149,10 +163,10 @@ def serve_worker(ingress: str, folder: Path, address: str = "127.0.0.1:0", *, tl
     tensors = ["--input", "x:FP32:-1,-1", "--output", "y:FP32:-1,-1", "--rows-max", "8"]
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "mark", "worker", "conformance_model:make", "--runtime", "python"),
+            *(sys.executable, "-c", _WORKER, "worker", "conformance_model:make", "--runtime", "python"),
             *("--name", "doubler", *tensors, "--address", address, *chosen),
         ],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=_environment(folder),
