@@ -58,6 +58,19 @@ def test_a_deadline_passes_in_the_queue(server: Server) -> None:
     assert rest.messages == [answer_to(sleeping(NAP_S))]
 
 
+@pytest.mark.parametrize("sent", [0, 3, 20])
+def test_a_deadline_passes_while_the_message_is_under_way(server: Server, sent: int) -> None:
+    with RawConnection(server.address) as connection:
+        began = time.monotonic()
+        stream = connection.open(request_headers(MODEL_INFER, [("grpc-timeout", "100m")]))
+        connection.send(*data_frames(stream, length_prefixed(request_of(ROW))[:sent], 16_384, end_stream=False))
+        answer = connection.answer(stream)
+
+        assert answer.status == DEADLINE or answer.reset == CANCEL
+        assert 0.09 < time.monotonic() - began < 2
+        assert connection.call(MODEL_INFER, request_of(ROW)).messages == [answer_to(ROW)]
+
+
 def test_a_clients_deadline_counts_as_expired(router: Server) -> None:
     before = router.model_status()
     with RawConnection(router.address) as connection:

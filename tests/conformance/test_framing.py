@@ -15,6 +15,7 @@ from conformance.servers import Server
 from hyperframe.frame import (
     DataFrame,
     Frame,
+    GoAwayFrame,
     HeadersFrame,
     PingFrame,
     PriorityFrame,
@@ -78,6 +79,24 @@ def test_the_end_may_come_in_an_empty_frame_much_later(server: Server) -> None:
         connection.send(DataFrame(stream), DataFrame(stream), DataFrame(stream, flags=["END_STREAM"]))
 
         assert_answered(connection.answer(stream))
+
+
+def test_trailers_of_a_request_are_ignored(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        stream = connection.open(request_headers(MODEL_INFER))
+        trailers = HeadersFrame(stream, connection.block([("x-end", "v")]), flags=["END_HEADERS", "END_STREAM"])
+        connection.send(*data_frames(stream, BODY, 16_384, end_stream=False), trailers)
+
+        assert_answered(connection.answer(stream))
+
+
+def test_a_client_that_goes_away_is_still_answered(server: Server) -> None:
+    with RawConnection(server.address) as connection:
+        streams = [connection.begin(MODEL_INFER, request_of(ROW)) for _ in range(5)]
+        connection.send(GoAwayFrame(0, last_stream_id=0, error_code=0))
+
+        for stream in streams:
+            assert_answered(connection.answer(stream))
 
 
 @differs("padding")

@@ -59,6 +59,15 @@ def test_what_is_wrong_with_a_message_is_the_codecs_word(server: Server, name: s
     assert after.messages == [answer_to(ROW)]
 
 
+def test_a_priority_that_there_is_not_is_refused_by_name(router: Server) -> None:
+    message = write_infer_request("doubler", "", "", [("x", "FP32", ROW.shape, ROW)], [], priority=9)
+    with RawConnection(router.address) as connection:
+        answer = connection.call(MODEL_INFER, message)
+
+    assert answer.status == INVALID
+    assert answer.details.startswith("parameters['priority']: ")
+
+
 UNKNOWN = {"model": ("tripler", ""), "version": ("doubler", "9"), "nothing": ("", "")}
 
 
