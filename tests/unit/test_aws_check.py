@@ -79,8 +79,27 @@ def test_an_action_that_is_not_allowed_is_noticed(aws: FakeAws, action: str) -> 
         aws.allow(None)
 
     assert f"permission {action}" in {each.what for each in found if each.verdict is not Verdict.WELL}
+    refused = [each for each in found if each.verdict is Verdict.MISSING]
+    assert {each.mend for each in refused} <= {"mark aws policy CONFIG, and give it to who runs the router"}
     if action != "ec2:DescribeImages":  # without the image, no launch can be tried
         assert f"permission {action}" in missing(found)
+
+
+def test_that_the_image_s_parameter_may_not_be_read_is_noticed_and_mended_by_the_policy(aws: FakeAws) -> None:
+    by_parameter = replace(SETTINGS, image=AwsSettings("shop", "us-east-1").image)
+    session = AwsSession(by_parameter)
+    document = policy("router", by_parameter, session.account)
+    aws.allow(document)
+    try:
+        assert missing(list(permissions_of(by_parameter, session))) == set()
+        statements = [each for each in document["Statement"] if each["Action"] != ["ssm:GetParameter"]]
+        aws.allow({**document, "Statement": statements})
+        found = by_name(list(permissions_of(by_parameter, session)))
+    finally:
+        aws.allow(None)
+
+    refused = found["permission ssm:GetParameter"]
+    assert (refused.verdict, refused.mend[:24]) == (Verdict.MISSING, "mark aws policy CONFIG, ")
 
 
 def test_bootstrap_and_teardown_need_no_more_than_the_admin_s_policy(aws: FakeAws) -> None:
