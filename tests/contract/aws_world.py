@@ -27,7 +27,16 @@ from mark.domain.offering import Market
 from mark.live.clock import SteadyClock
 from mark.testing.aws import FakeAws, FakeAwsParams
 
-__all__ = ["QUICK", "aws_cloud", "aws_settings", "interrupt_aws", "lay_ground", "router_session", "running_aws", "tiny_user_data"]
+__all__ = [
+    "QUICK",
+    "aws_cloud",
+    "aws_settings",
+    "interrupt_aws",
+    "lay_ground",
+    "router_session",
+    "running_aws",
+    "tiny_user_data",
+]
 
 QUICK = Rhythm(
     describe_s=0.2, describe_soon_s=0.1, probe_s=0.05, lease_s=3.0, orphan_after_s=0.5, unavailable_s=0.5,

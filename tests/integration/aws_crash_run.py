@@ -68,7 +68,10 @@ class Controllers:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "integration.aws_controller", aws.endpoint_url, str(PORT)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, **aws.environment, "AWS_ACCESS_KEY_ID": ROUTER_KEY, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ, **aws.environment, "AWS_ACCESS_KEY_ID": ROUTER_KEY,
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
         )  # fmt: skip
         self._settled = threading.Event()
         self._ended = threading.Event()

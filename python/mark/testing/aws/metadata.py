@@ -9,8 +9,8 @@ import threading
 from datetime import datetime, timezone
 
 from mark.testing.aws.computers import role_key
-from mark.testing.aws.identities import role_of_profile
 from mark.testing.aws.ec2_state import ACCOUNT
+from mark.testing.aws.identities import role_of_profile
 from mark.testing.aws.machine import Machine
 from mark.testing.aws.machines import Machines
 from mark.testing.aws.wire import Answer, AwsError, Environ
