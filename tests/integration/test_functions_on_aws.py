@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -74,7 +75,13 @@ def config(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Con
     settings = aws_settings(config)
     session = AwsSession(settings)
     session.client("iam").create_role(RoleName=settings.function_role, AssumeRolePolicyDocument=TRUST)
+    session.client("iam").put_role_policy(
+        RoleName=settings.function_role,
+        PolicyName="mark",
+        PolicyDocument=json.dumps(policy("function", settings, session.account)),
+    )
     session.client("s3").create_bucket(Bucket=settings.bucket(session.account))
+    aws.allow(policy("router", settings, session.account))
     return config
 
 
