@@ -84,11 +84,13 @@ check_lint() {
 
 check_unit() {
   step 'C++ tests, with assertions' cpp_tests dev
-  step 'pytest: codebase, unit, properties, contract' pytest --ignore tests/integration --ignore tests/agreement
+  step 'pytest: codebase, unit, properties, contract' \
+    pytest --ignore tests/integration --ignore tests/agreement --ignore tests/conformance
 }
 
 check_integration() {
   step 'pytest: integration, agreement' pytest tests/integration tests/agreement
+  step 'pytest: conformance of each ingress' pytest tests/conformance
 }
 
 check_sanitizers() {

@@ -17,7 +17,17 @@ from mark.domain.plan import Decision
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Recorder", "SecuresLinks", "Wholesale"]
+__all__ = [
+    "Clock",
+    "Cloud",
+    "Forecaster",
+    "Functions",
+    "Interruptible",
+    "LedByOne",
+    "Recorder",
+    "SecuresLinks",
+    "Wholesale",
+]
 
 
 class Clock(Protocol):
@@ -116,6 +126,19 @@ class Wholesale(Protocol):
 
         Raises:
             CloudError: nothing was rented.
+        """
+        ...
+
+
+@runtime_checkable
+class LedByOne(Protocol):
+    """A cloud that one router at a time may change, from `Cloud.open` to `Cloud.close`."""
+
+    def check_leads(self) -> None:
+        """Return only while this router may.
+
+        Raises:
+            CloudError: another one leads, or nobody knows.
         """
         ...
 

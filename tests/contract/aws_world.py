@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -16,6 +18,7 @@ from contract.cloud_world import OFFERINGS, WORKER
 
 from mark.cloud.aws import tags
 from mark.cloud.aws.cloud import AwsCloud, AwsParts
+from mark.cloud.aws.policy import policy
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
 from mark.domain.artifact import ModelArtifact
@@ -24,7 +27,16 @@ from mark.domain.offering import Market
 from mark.live.clock import SteadyClock
 from mark.testing.aws import FakeAws, FakeAwsParams
 
-__all__ = ["QUICK", "aws_cloud", "aws_settings", "interrupt_aws", "lay_ground", "running_aws", "tiny_user_data"]
+__all__ = [
+    "QUICK",
+    "aws_cloud",
+    "aws_settings",
+    "interrupt_aws",
+    "lay_ground",
+    "router_session",
+    "running_aws",
+    "tiny_user_data",
+]
 
 QUICK = Rhythm(
     describe_s=0.2, describe_soon_s=0.1, probe_s=0.05, lease_s=3.0, orphan_after_s=0.5, unavailable_s=0.5,
@@ -62,9 +74,9 @@ def aws_settings(aws: FakeAws, offerings: Sequence[AwsOffering] | None = None, r
     return AwsSettings("test", "us-east-1", tuple(chosen), endpoint_url=aws.endpoint_url, rhythm=rhythm)
 
 
-def lay_ground(settings: AwsSettings) -> None:
+def lay_ground(settings: AwsSettings, session: AwsSession | None = None) -> None:
     """What `mark aws bootstrap` makes, as far as the driver needs it."""
-    session = AwsSession(settings)
+    session = AwsSession(settings) if session is None else session
     session.client("s3").create_bucket(Bucket=settings.bucket(session.account))
     session.client("sqs").create_queue(QueueName=settings.queue)
     ec2 = session.client("ec2")
@@ -73,7 +85,30 @@ def lay_ground(settings: AwsSettings) -> None:
         Description="routers and workers",
         TagSpecifications=[{"ResourceType": "security-group", "Tags": tags.tag_list({tags.CLUSTER: settings.cluster})}],
     )
-    session.client("iam").create_instance_profile(InstanceProfileName=settings.worker_role)
+    iam, role = session.client("iam"), settings.worker_role
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName=role)
+    iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+    _allow_router(settings, policy("router", settings, session.account))
+
+
+def router_session(settings: AwsSettings) -> AwsSession:
+    """Of a router, that may do after `lay_ground` what `mark aws policy` prints, and no more."""
+    session = AwsSession(settings)
+    session._session = boto3.session.Session(
+        aws_access_key_id=_router_key(settings), aws_secret_access_key="fake", region_name=settings.region
+    )
+    return session
+
+
+def _router_key(settings: AwsSettings) -> str:
+    return f"AKIAROUTER{settings.cluster}"
+
+
+def _allow_router(settings: AwsSettings, document: Mapping[str, Any]) -> None:
+    order = json.dumps({"policy_document": document, "key": _router_key(settings)}).encode()
+    with urllib.request.urlopen(f"{settings.endpoint_url}/fake/allow", order) as answer:
+        assert answer.status == 200
 
 
 @contextmanager
@@ -89,7 +124,7 @@ def running_aws(folder: Path, patch: pytest.MonkeyPatch, *, boots: bool = True) 
 
 
 def aws_cloud(settings: AwsSettings) -> AwsCloud:
-    return AwsCloud(settings, SteadyClock(), AwsParts(AwsSession(settings), tiny_user_data))
+    return AwsCloud(settings, SteadyClock(), AwsParts(router_session(settings), tiny_user_data))
 
 
 def interrupt_aws(cloud: AwsCloud, aws: FakeAws, chosen: Sequence[Instance], notice_s: float) -> list[Instance]:

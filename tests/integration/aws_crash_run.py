@@ -22,12 +22,14 @@ import boto3
 import grpc
 from integration.aws_controller import CLUSTER, PER_INSTANCE, STANDBYS, Order, settings_of
 
+from mark.cloud.aws.policy import policy
 from mark.cloud.aws.settings import AwsSettings
 from mark.testing.aws import DwellTimes, FakeAws, FakeAwsParams
 
 __all__ = ["CrashFigures", "Crashes", "crash_world"]
 
 PORT = 18_002
+ROUTER_KEY = "AKIAROUTER"
 # What changes something, in the cloud or in the journal: a controller is killed at one of these.
 MOMENTS = frozenset({
     "ec2:CreateFleet", "ec2:RunInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances",
@@ -66,7 +68,10 @@ class Controllers:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "integration.aws_controller", aws.endpoint_url, str(PORT)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, **aws.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ, **aws.environment, "AWS_ACCESS_KEY_ID": ROUTER_KEY,
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
         )  # fmt: skip
         self._settled = threading.Event()
         self._ended = threading.Event()
@@ -137,6 +142,7 @@ class Crashes:
         self._story: list[str] = []
         self._wanted: Counter[str] = Counter()  # by the decision that is in its tags
         self.figures = CrashFigures()
+        self._denied = aws._front.permit
         aws._front.permit = self._permit  # told of each call before it is done
 
     def close(self) -> None:
@@ -216,6 +222,10 @@ class Crashes:
             self._left = None
 
     def _permit(self, call: Any) -> Any:
+        denied = self._denied(call)
+        if denied is not None:
+            self._controllers.failures.append(str(denied))
+            return denied
         with self._lock:
             self._note_purchase(call)
             if self._left is None or call.name not in MOMENTS or call.params.get("Key") == "lease.json":
@@ -307,6 +317,7 @@ def crash_world(seed: int) -> Iterator[Crashes]:
             s3.create_bucket(Bucket=bucket)
             session.client("sqs", endpoint_url=aws.endpoint_url).create_queue(QueueName=settings.queue)
             _prerequisites(session, settings, aws)
+            aws.allow(policy("router", settings, account), ROUTER_KEY)
             crashes = Crashes(aws, s3, bucket, seed)
             try:
                 yield crashes

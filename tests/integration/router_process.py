@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,14 +102,14 @@ class RouterProcess:
         return exit_code
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The environment of a process that can import the test's model."""
-    (folder / "doubler_model.py").write_text(MODEL_MODULE, encoding="utf-8")
+def environment(folder: Path, name: str = "doubler_model", module: str = MODEL_MODULE) -> dict[str, str]:
+    """The environment of a process that can import the module of the test's model."""
+    (folder / f"{name}.py").write_text(module, encoding="utf-8")
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "PYTHONPATH": path}
 
 
-def start_router(config: str, folder: Path, *arguments: str) -> RouterProcess:
+def start_router(config: str, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> RouterProcess:
     """Start `mark serve` and wait until it says where it serves; raises AssertionError with its stderr if it ends."""
     file = folder / "mark.yaml"
     file.write_text(config, encoding="utf-8")
@@ -121,7 +122,7 @@ def start_router(config: str, folder: Path, *arguments: str) -> RouterProcess:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env=environment(folder),
+            env=environment(folder) if environ is None else environ,
             start_new_session=True,
         )
     router = RouterProcess(process, log)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mark._core import Outcome, write_infer_request
 from mark.app.aws import aws_settings
+from mark.app.router import Router
 from mark.app.serverless import burst_loop, deploy_functions, measure_missing_latencies
 from mark.cloud.aws import function_deployment
 from mark.cloud.aws.function_package import build_zip
+from mark.cloud.aws.lease import Lease
 from mark.cloud.aws.policy import policy
 from mark.cloud.aws.session import AwsSession
 from mark.config import Config, parse_config
@@ -71,7 +75,13 @@ def config(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Con
     settings = aws_settings(config)
     session = AwsSession(settings)
     session.client("iam").create_role(RoleName=settings.function_role, AssumeRolePolicyDocument=TRUST)
+    session.client("iam").put_role_policy(
+        RoleName=settings.function_role,
+        PolicyName="mark",
+        PolicyDocument=json.dumps(policy("function", settings, session.account)),
+    )
     session.client("s3").create_bucket(Bucket=settings.bucket(session.account))
+    aws.allow(policy("router", settings, session.account))
     return config
 
 
@@ -195,3 +205,81 @@ async def test_a_zip_that_is_given_fetches_a_later_model_from_the_bucket(
 
     assert measured.models[0].serverless is not None
     assert measured.models[0].serverless.latency_ms is not None
+
+
+@pytest.fixture
+def alone(config: Config) -> Config:
+    """What a router needs beside its functions; it rents no instance, and waits for none."""
+    settings = aws_settings(config)
+    AwsSession(settings).client("sqs").create_queue(QueueName=settings.queue)
+    model = config.models[0]
+    serverless = None if model.serverless is None else model.serverless.model_copy(update={"keep_warm": 0})
+    update = {
+        "serverless": serverless,
+        "profiles": {"cpu": [(1, 5.0)]},
+        "controller": model.controller.model_copy(update={"min_instances": 0}),
+    }
+    server = config.server.model_copy(update={"address": "127.0.0.1:0"})
+    return config.model_copy(update={"models": [model.model_copy(update=update)], "server": server})
+
+
+async def test_what_measuring_a_function_costs_is_on_the_bill(aws: FakeAws, alone: Config) -> None:
+    router = Router(alone)
+
+    await router.start()
+    await router.stop()
+
+    assert aws.calls["lambda:Invoke"] == 22
+    assert router.spent_usd() >= 22 * 0.0000002
+    assert router.spent_usd() == pytest.approx(aws.record().usd, abs=0.0001)  # the way there and back is not measured
+
+
+async def test_what_measuring_cost_before_it_failed_is_told(aws: FakeAws, alone: Config) -> None:
+    await deploy_functions(alone)
+    billed: list[float] = []
+
+    aws.fail("lambda:Invoke", "ServiceException", times=None)
+    with pytest.raises(CloudError):
+        await measure_missing_latencies(alone, bill=billed.append)
+
+    assert billed == [0.0]
+
+
+async def test_a_router_deploys_only_while_it_leads(aws: FakeAws, alone: Config) -> None:
+    settings = aws_settings(alone)
+    session = AwsSession(settings)
+    other = Lease(lambda: session.client("s3"), lambda: settings.bucket(session.account), lease_s=3.0)
+    await asyncio.to_thread(other.take)
+    router = Router(alone)
+
+    starting = asyncio.ensure_future(router.start())
+    before = aws.calls["s3:GetObject"]
+    while aws.calls["s3:GetObject"] < before + 3:
+        await asyncio.to_thread(other.renew)
+        await asyncio.sleep(0.1)
+    assert not any(name.startswith("lambda:") for name in aws.calls)
+    await asyncio.to_thread(other.release)
+    await starting
+
+    assert aws.calls["lambda:CreateFunction"] == 1
+    await router.stop()
+
+
+async def test_a_router_that_leads_no_more_changes_no_function(aws: FakeAws, alone: Config) -> None:
+    class Follower:
+        def check_leads(self) -> None:
+            raise CloudError("another one leads")
+
+    cloud: Any = Follower()
+    with pytest.raises(CloudError, match="another one leads"):
+        await deploy_functions(alone, cloud)
+
+    assert aws.calls["lambda:CreateFunction"] == 0
+    await deploy_functions(alone)
+    changed = alone.models[0].serverless
+    assert changed is not None
+    update = {"serverless": changed.model_copy(update={"memory_gb": 3.0})}
+    grown = alone.model_copy(update={"models": [alone.models[0].model_copy(update=update)]})
+    with pytest.raises(CloudError, match="another one leads"):
+        await deploy_functions(grown, cloud)
+    assert aws.calls["lambda:UpdateFunctionConfiguration"] == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("boto3")
 pytest.importorskip("moto")
 
+from botocore.exceptions import ClientError
 from unit.aws_cluster import SETTINGS, mark_aws, run_instance
 
 from mark.cloud.aws.check import check, permissions_of
@@ -24,6 +25,7 @@ from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsSettings
 from mark.testing.aws import FakeAws, FakeAwsParams
 
+KINDS = ("instance", "volume")
 ACTIONS = sorted({action for grant in grants("router", SETTINGS) for action in grant.actions} - {"ssm:GetParameter"})
 
 
@@ -79,8 +81,49 @@ def test_an_action_that_is_not_allowed_is_noticed(aws: FakeAws, action: str) -> 
         aws.allow(None)
 
     assert f"permission {action}" in {each.what for each in found if each.verdict is not Verdict.WELL}
+    refused = [each for each in found if each.verdict is Verdict.MISSING]
+    assert {each.mend for each in refused} <= {"mark aws policy CONFIG, and give it to who runs the router"}
     if action != "ec2:DescribeImages":  # without the image, no launch can be tried
         assert f"permission {action}" in missing(found)
+
+
+def test_that_the_image_s_parameter_may_not_be_read_is_noticed_and_mended_by_the_policy(aws: FakeAws) -> None:
+    by_parameter = replace(SETTINGS, image=AwsSettings("shop", "us-east-1").image)
+    session = AwsSession(by_parameter)
+    document = policy("router", by_parameter, session.account)
+    aws.allow(document)
+    try:
+        assert missing(list(permissions_of(by_parameter, session))) == set()
+        statements = [each for each in document["Statement"] if each["Action"] != ["ssm:GetParameter"]]
+        aws.allow({**document, "Statement": statements})
+        found = by_name(list(permissions_of(by_parameter, session)))
+    finally:
+        aws.allow(None)
+
+    refused = found["permission ssm:GetParameter"]
+    assert (refused.verdict, refused.mend[:24]) == (Verdict.MISSING, "mark aws policy CONFIG, ")
+
+
+def test_the_router_s_policy_reaches_its_own_cluster_s_instances_alone_and_launches_none_untagged(aws: FakeAws) -> None:
+    session, launch = AwsSession(SETTINGS), {"ImageId": "ami-12c6146b", "InstanceType": "c5.large"}
+    ec2, one = session.client("ec2"), {"MinCount": 1, "MaxCount": 1}
+    theirs = [{"ResourceType": each, "Tags": [{"Key": "mark:cluster", "Value": "other"}]} for each in KINDS]
+    other = ec2.run_instances(**launch, **one, TagSpecifications=theirs)["Instances"][0]["InstanceId"]
+    refused: list[Callable[[], Any]] = [
+        lambda: ec2.terminate_instances(InstanceIds=[other]),
+        lambda: ec2.stop_instances(InstanceIds=[other]),
+        lambda: ec2.run_instances(**launch, **one),
+        lambda: ec2.run_instances(**launch, **one, TagSpecifications=theirs),
+        lambda: ec2.create_tags(Resources=[other], Tags=[{"Key": "mark:cluster", "Value": "shop"}]),
+    ]
+    aws.allow(policy("router", SETTINGS, session.account))
+    try:
+        for call in refused:
+            with pytest.raises(ClientError, match="UnauthorizedOperation"):
+                call()
+    finally:
+        aws.allow(None)
+        ec2.terminate_instances(InstanceIds=[other])
 
 
 def test_bootstrap_and_teardown_need_no_more_than_the_admin_s_policy(aws: FakeAws) -> None:

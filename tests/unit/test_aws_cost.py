@@ -51,10 +51,34 @@ def test_seconds_are_billed_a_minute_at_least_and_nothing_of_what_ec2_took_in_it
     assert machine_usd(machine, 3600.0, now_s=8200.0) == pytest.approx(billed_s)
 
 
+class Prices:
+    """A book with one price for each market, and one that spot had on average."""
+
+    def __init__(self, on_demand: float, spot: float | None, mean: float | None = None) -> None:
+        self._now = {Market.ON_DEMAND: on_demand, Market.SPOT: spot}
+        self._mean = mean
+        self.asked: list[tuple[float, float]] = []
+
+    def pool_price(self, pool: Pool) -> float | None:
+        return self._now[pool.market]
+
+    def mean_price(self, _: Pool, began_s: float, ended_s: float) -> float | None:
+        self.asked.append((began_s, ended_s))
+        return self._mean
+
+
+def test_spot_has_cost_what_it_was_billed_and_not_what_it_costs_now() -> None:
+    prices = Prices(0.36, 0.36, mean=0.1)
+    (line,) = cost_lines([SPOT, ended(SPOT, 4600.0)], prices, now_s=8200.0)
+
+    assert line.usd_per_hour == 0.36
+    assert line.usd == pytest.approx(0.1 * 2 + 0.1 * 1)
+    assert prices.asked == [(1000.0, 8200.0), (1000.0, 4600.0)]
+
+
 def test_a_line_for_each_offering_and_market() -> None:
     machines = [CPU, replace(CPU, id="i-3", state="stopped", changed_at_s=1060.0), ended(SPOT, 1060.0)]
-    prices = {Market.ON_DEMAND: 0.36, Market.SPOT: None}
-    cpu, spot = cost_lines(machines, lambda pool: prices[pool.market], now_s=4600.0)
+    cpu, spot = cost_lines(machines, Prices(0.36, None), now_s=4600.0)
 
     assert (cpu.offering, cpu.market, cpu.running, cpu.stopped, cpu.ended) == ("cpu", "on demand", 1, 1, 0)
     assert cpu.usd_per_hour == 0.36

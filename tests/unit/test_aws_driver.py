@@ -20,7 +20,7 @@ from mark.cloud.aws.lease import LEASE_KEY, Lease, LeaseLost
 from mark.cloud.aws.prices import PresentPrices
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
-from mark.cloud.aws.standbys import Phase
+from mark.cloud.aws.standby import Phase
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded

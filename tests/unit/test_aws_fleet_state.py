@@ -166,3 +166,14 @@ def test_a_machine_is_read_from_ec2s_words() -> None:
     assert (read.pool.market, read.pool.zone, read.offering, read.model) == (Market.SPOT, "us-east-1b", "o", "")
     assert (read.launched_at_s, read.changed_at_s, read.detail) == (1767225600, 1767226200, TAKEN_AWAY)
     assert machine_of({**described, "StateReason": {}, "StateTransitionReason": ""}).detail == "EC2 does not say why"
+
+
+def test_one_that_was_given_back_and_runs_all_the_same_is_told_after_a_minute() -> None:
+    fleet = state()
+    launched = fleet.launched("i-1", "o", "m", "t", 100 * S)
+    fleet.given_back(launched.id, "terminated", 110 * S)  # EC2 did not know it yet: to mark it is gone
+
+    assert fleet.see([machine()], 170 * S).orphans == ()
+    assert fleet.see([machine()], 171 * S).orphans == ("i-1",)
+    assert fleet.see([machine(state="shutting-down")], 172 * S).orphans == ()
+    assert only(fleet).state is InstanceState.GONE

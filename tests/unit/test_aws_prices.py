@@ -14,7 +14,7 @@ pytest.importorskip("boto3")
 from botocore.exceptions import ClientError
 
 from mark.cloud.aws.pools import Pool
-from mark.cloud.aws.price_lists import on_demand_price, spot_prices
+from mark.cloud.aws.price_lists import SpotChange, on_demand_price, spot_changes
 from mark.cloud.aws.prices import BUILT_IN_AT_S, PresentPrices
 from mark.cloud.aws.settings import AwsOffering, AwsSettings
 from mark.domain.offering import Market, Offering
@@ -125,7 +125,7 @@ def test_aws_is_asked_for_what_is_rented_and_nothing_else() -> None:
     assert (operation, filters["regionCode"], filters["operatingSystem"]) == ("get_products", "us-east-1", "Linux")
     assert spot["InstanceTypes"] == ["c5.large", "c5a.large"]
     assert spot["ProductDescriptions"] == ["Linux/UNIX"]
-    assert spot["StartTime"] == datetime.fromtimestamp(START_S, tz=timezone.utc)
+    assert spot["StartTime"] == datetime.fromtimestamp(START_S - 86_400.0, tz=timezone.utc)
     assert answers.regions == ["us-east-1", None]
 
 
@@ -200,10 +200,23 @@ def test_an_entry_of_the_price_list_is_read(entry: dict[str, Any], price: float 
     assert on_demand_price(entry) == price
 
 
-def test_of_several_spot_prices_the_newest_holds() -> None:
-    found = spot_prices(Answers(), ["c5.large"], [], datetime.fromtimestamp(START_S, tz=timezone.utc))
+def test_spot_prices_are_read_with_the_time_from_which_they_hold() -> None:
+    found = spot_changes(Answers(), ["c5.large"], ["us-east-1b"], datetime.fromtimestamp(START_S, tz=timezone.utc))
 
-    assert found == {("c5.large", "us-east-1a"): 0.03, ("c5.large", "us-east-1b"): 0.05}
+    assert found == [
+        SpotChange("c5.large", "us-east-1b", START_S - 9.0, 0.05),
+        SpotChange("c5.large", "us-east-1b", START_S - 90.0, 99.0),
+    ]
+
+
+def test_from_the_second_time_on_only_changes_are_asked_for() -> None:
+    answers, now = Answers(), Now()
+    prices = book(answers, now, SPOT)
+    prices.refresh()
+    now.s += 300.0
+    prices.refresh()
+
+    assert answers.asked[-1][1]["StartTime"] == datetime.fromtimestamp(START_S, tz=timezone.utc)
 
 
 def test_nothing_is_asked_for_offerings_that_are_not_there() -> None:

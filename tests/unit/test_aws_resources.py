@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +143,34 @@ def test_teardown_ends_what_runs_and_what_is_stopped_and_nothing_is_left(aws: Fa
     assert cluster.leftovers(SETTINGS, session) == []
     assert {each["State"]["Name"] for each in aws.instances()} == {"terminated"}
     cluster.teardown(SETTINGS, session)  # again: nothing to do
+
+
+def groups(session: AwsSession) -> list[str]:
+    return [each["logGroupName"] for each in session.client("logs").describe_log_groups()["logGroups"]]
+
+
+def test_the_logs_of_its_functions_go_with_them_and_those_of_others_stay(aws: FakeAws) -> None:
+    session = AwsSession(SETTINGS)
+    cluster.bootstrap(SETTINGS, session)
+    role = session.client("iam").get_role(RoleName=SETTINGS.function_role)["Role"]["Arn"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("work.py", "")
+    # The other cluster's name begins with this one's.
+    for name, owner in (("mark-shop-digits", "shop"), ("mark-shop-two-digits", "shop-two")):
+        session.client("lambda").create_function(
+            FunctionName=name, Role=role, Code={"ZipFile": packed.getvalue()}, Runtime="python3.12",
+            Handler="work.handler", Tags={tags.CLUSTER: owner},
+        )  # fmt: skip
+        # As Lambda does at the first call; moto has done it already.
+        if f"/aws/lambda/{name}" not in groups(session):
+            session.client("logs").create_log_group(logGroupName=f"/aws/lambda/{name}")
+
+    aws.allow(policy("admin", SETTINGS, session.account))
+    cluster.teardown(SETTINGS, session)
+    aws.allow(None)
+
+    assert groups(session) == ["/aws/lambda/mark-shop-two-digits"]
 
 
 def test_other_clusters_and_other_instances_are_left_alone(aws: FakeAws) -> None:

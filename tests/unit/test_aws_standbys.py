@@ -10,7 +10,8 @@ from unit.aws_machines import POOL, clock_ns, machine
 from mark.cloud.aws import tags
 from mark.cloud.aws.machines import Machine
 from mark.cloud.aws.settings import AwsOffering
-from mark.cloud.aws.standbys import Phase, Standbys, StandbySteps
+from mark.cloud.aws.standby import Phase, StandbySteps
+from mark.cloud.aws.standbys import Standbys
 from mark.domain.offering import Market, Offering
 
 S = 10**9
@@ -118,9 +119,19 @@ def test_a_surplus_is_let_go_and_what_is_rented_is_not() -> None:
     standby.created("i-2", KEY, POOL, 21 * S)
 
     assert standby.steps(["m"], 22 * S).let_go == ("i-2",)
-    standby.gone("i-2")
+    standby.gone("i-2", 22 * S)
     assert standby.see([listed(), listed(name="i-2")], 23 * S, lambda _: True) == []  # EC2 lists it for a while
     assert [each.machine for each in standby.all] == ["i-1"]
+
+
+def test_one_that_should_be_gone_and_runs_all_the_same_is_told() -> None:
+    standby = standbys()
+    standby.created("i-1", KEY, POOL, 0)
+    standby.gone("i-1", 10 * S)  # EC2 did not know it yet when it was terminated
+
+    assert standby.see([listed()], 70 * S, lambda _: True) == []
+    assert standby.see([listed()], 71 * S, lambda _: True) == ["i-1"]
+    assert standby.see([listed("terminated")], 72 * S, lambda _: True) == []
 
 
 def test_one_that_never_loads_is_let_go_and_not_replaced_at_once() -> None:
@@ -129,7 +140,7 @@ def test_one_that_never_loads_is_let_go_and_not_replaced_at_once() -> None:
 
     steps = standby.steps(["m"], 361 * S)
     assert (steps.let_go, steps.create) == (("i-1",), {})
-    standby.gone("i-1")
+    standby.gone("i-1", 361 * S)
     assert standby.steps(["m"], 540 * S).create == {}
     assert standby.steps(["m"], 541 * S).create == {KEY: 1}
 
@@ -190,7 +201,7 @@ def test_what_could_not_be_done_is_as_it_was() -> None:
     assert standby.all[0].phase is Phase.STOPPED
     assert not standby.stopping("i-1", 22 * S)
 
-    standby.gone("i-1")
+    standby.gone("i-1", 22 * S)
     standby.not_gone("i-1")
     standby.see([listed("stopped")], 23 * S, lambda _: True)
     assert standby.all[0].phase is Phase.STOPPED

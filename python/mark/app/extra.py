@@ -9,7 +9,7 @@ from mark.errors import ConfigError
 
 __all__ = ["needs_extra"]
 
-_EXTRAS = {"boto3", "botocore", "cryptography"}
+_EXTRAS = {"boto3": "boto3", "botocore": "boto3", "cryptography": "cryptography"}  # module -> what it comes with
 
 
 @contextlib.contextmanager
@@ -22,6 +22,7 @@ def needs_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _EXTRAS:
+        package = _EXTRAS.get((error.name or "").partition(".")[0])
+        if package is None:
             raise
-        raise ConfigError(f"AWS needs {error.name}: pip install 'mark-serve[aws]'") from error
+        raise ConfigError(f"AWS needs {package}: pip install 'mark-serve[aws]'") from error

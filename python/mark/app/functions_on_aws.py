@@ -44,9 +44,12 @@ def lambda_functions(config: Config, settings: ServerlessConfig, model: str, pri
     return LambdaFunctions(AwsSession(aws), aws.function(model), price, params)
 
 
-async def deploy(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> None:
+async def deploy(
+    config: Config, settings: ServerlessConfig, artifact: ModelArtifact, check_leads: Callable[[], None]
+) -> None:
     """Make the function of a model what the configuration says, and return once it can be called.
 
+    `check_leads` raises a CloudError when another router leads the cluster by now: it is not changed any more then.
     When cancelled, its thread ends before its next look at AWS; the next deployment finishes what was begun.
 
     Raises:
@@ -60,15 +63,18 @@ async def deploy(config: Config, settings: ServerlessConfig, artifact: ModelArti
             raise CloudError("the deployment was broken off")
 
     try:
-        await asyncio.to_thread(_deploy, config, settings, artifact, sleep)
+        await asyncio.to_thread(_deploy, config, settings, artifact, (sleep, check_leads))
     finally:
         stopped.set()
 
 
 def _deploy(
-    config: Config, settings: ServerlessConfig, artifact: ModelArtifact, sleep: Callable[[float], None]
+    config: Config,
+    settings: ServerlessConfig,
+    artifact: ModelArtifact,
+    between: tuple[Callable[[float], None], Callable[[], None]],
 ) -> None:
-    """Deploy; blocks.
+    """Deploy; blocks. `between` its steps it sleeps, and checks that it leads.
 
     The zip that is made here has the model in it. One that is given, and an image, may have it, too; they fetch it from
     the cluster's bucket otherwise, so that a new model needs no new image.
@@ -85,7 +91,7 @@ def _deploy(
             concurrency_max=settings.concurrency_max,
             threads=settings.threads,
         )
-        deploy_function(session, aws, deployment, sleep)
+        deploy_function(session, aws, deployment, *between)
 
     if settings.image is not None:
         put(settings.image, _in_bucket(session, aws, artifact))
@@ -98,16 +104,23 @@ def _deploy(
             put(made, files_of_model(artifact)[1])
 
 
-async def measure_latency_ms(config: Config, settings: ServerlessConfig, artifact: ModelArtifact) -> float:
-    """The p99 of a warm function for the smallest request, the way there and back included; some calls are billed.
+async def measure_latency_ms(
+    config: Config,
+    settings: ServerlessConfig,
+    artifact: ModelArtifact,
+    price: FunctionPrice,
+    bill: Callable[[float], None],
+) -> float:
+    """The p99 of a warm function for the smallest request, the way there and back included.
+
+    Its calls cost: `bill` is told how many dollars, whether it comes to an end or not.
 
     Raises:
         CloudError: it does not answer.
         ModelFailed: the model fails on inputs of ones.
     """
-    free = FunctionPrice(usd_per_request=0.0, usd_per_s=0.0, quantum_ns=1)
     single = settings.model_copy(update={"keep_warm": 0})
-    functions = lambda_functions(config, single, artifact.signature.name, free)
+    functions = lambda_functions(config, single, artifact.signature.name, price)
     sizes = artifact.signature.sizes
     request = example_request(artifact.signature, sizes[0] if sizes else 1)
     latencies_ms = []
@@ -118,8 +131,13 @@ async def measure_latency_ms(config: Config, settings: ServerlessConfig, artifac
             if run >= _WARM_UP_RUNS:
                 latencies_ms.append((time.perf_counter() - began_s) * 1e3)
     finally:
-        await asyncio.shield(functions.close())
+        await asyncio.shield(_closed(functions, bill))
     return measurement_of(1, latencies_ms).p99_ms
+
+
+async def _closed(functions: LambdaFunctions, bill: Callable[[float], None]) -> None:
+    await functions.close()
+    bill(functions.use().usd)
 
 
 def _in_bucket(session: AwsSession, aws: AwsSettings, artifact: ModelArtifact) -> ModelArtifact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +23,16 @@ from mark.errors import ConfigError, ModelLoadError
 from mark.worker.measuring import Effort
 from mark.worker.profiling import SweepProgress, measure_batches, measure_profile
 
-__all__ = ["ProfileOptions", "measure_missing_profiles", "measure_model", "measure_offering", "profiled_offerings"]
+__all__ = [
+    "ProfileOptions",
+    "log_profiling",
+    "measure_missing_profiles",
+    "measure_model",
+    "measure_offering",
+    "profiled_offerings",
+]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,11 @@ class ProfileOptions:
     device: str | None = None
     threads: int | None = None
     effort: Effort = field(default_factory=Effort)
+
+
+def log_profiling(model: str, offering: str, rows: int) -> None:
+    """Say in the log what is measured now."""
+    _log.info("profiling %s on %s: %d rows", model, offering, rows)
 
 
 def profiled_offerings(config: Config, options: ProfileOptions) -> list[OfferingConfig]:

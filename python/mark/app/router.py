@@ -20,7 +20,14 @@ from mark.app.parts import (
     dispatcher_params,
     worker_spec,
 )
-from mark.app.serverless import burst_latency_ns, burst_loop, serverless_of
+from mark.app.profiles import log_profiling
+from mark.app.serverless import (
+    burst_latency_ns,
+    burst_loop,
+    deploy_functions,
+    measure_missing_latencies,
+    serverless_of,
+)
 from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
@@ -35,6 +42,7 @@ from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
+from mark.ports import LedByOne
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
@@ -66,6 +74,7 @@ class Router:
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
         self._hurrying: asyncio.Future[None] | None = None
+        self._measuring_usd = 0.0
 
     async def start(self) -> str:
         """Bind the address, start the fleet, and return the address once every model answers.
@@ -73,10 +82,12 @@ class Router:
         Raises:
             ConfigError: the port is in use, or no offering meets a model's SLO.
             ModelLoadError: a model does not load.
+            CloudError: the cloud cannot be had, or the functions of a model cannot.
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time.
         """
         await asyncio.to_thread(self._cloud.open)
         self._native = make_ingress(self._config.server)
+        await self._make_functions_ready()
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
@@ -127,7 +138,7 @@ class Router:
     def spent_usd(self) -> float:
         """Dollars that instances and functions have cost; the whole bill once it has stopped."""
         bursts = [model.bursts for model in self._models.values() if model.bursts is not None]
-        return self._cloud.spent_usd() + sum(each.use().usd for each in bursts)
+        return self._cloud.spent_usd() + self._measuring_usd + sum(each.use().usd for each in bursts)
 
     async def abandon(self) -> None:
         """Stop without waiting for any request: the workers are killed in the middle of a batch."""
@@ -211,6 +222,16 @@ class Router:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
             work = served.control.run(self._clock, self._recorder, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+
+    async def _make_functions_ready(self) -> None:
+        """Functions that can be called, and how long they take."""
+
+        def bill(usd: float) -> None:
+            self._measuring_usd += usd
+
+        # Not before the cloud is open: two routers that start together would deploy over each other.
+        await deploy_functions(self._config, self._cloud if isinstance(self._cloud, LedByOne) else None)
+        self._config = await measure_missing_latencies(self._config, log_profiling, bill)
 
     async def _start_functions(self, model: ModelConfig) -> None:
         bursts = self._models[model.name].bursts

@@ -19,7 +19,7 @@ from mark.domain.offering import Market, Offering, Serverless
 from mark.errors import ConfigError
 from mark.live.burst_loop import BurstLoop, BurstLoopParams
 from mark.live.clock import SteadyClock
-from mark.ports import Clock, Functions
+from mark.ports import Clock, Functions, LedByOne
 
 __all__ = [
     "burst_latency_ns",
@@ -129,8 +129,12 @@ def _functions(config: Config, settings: ServerlessConfig, artifact: ModelArtifa
     return LocalFunctions(lambda address: worker_command(artifact, offering, address), price, params)
 
 
-async def deploy_functions(config: Config) -> None:
+async def deploy_functions(config: Config, leader: LedByOne | None = None) -> None:
     """Make the functions of every model callable; local ones are, always.
+
+    Args:
+        config: what is served.
+        leader: the open cloud; nothing is changed unless this router leads it. None where there is no other router.
 
     Raises:
         ConfigError: the code of one cannot be made.
@@ -144,7 +148,11 @@ async def deploy_functions(config: Config) -> None:
     for model in config.models:
         settings, artifact = model.serverless, model.artifact()
         if settings is not None and artifact is not None:
-            await deploy(config, settings, artifact)
+            await deploy(config, settings, artifact, _led_anyway if leader is None else leader.check_leads)
+
+
+def _led_anyway() -> None:
+    """There is no other router."""
 
 
 def function_pool_params(settings: ServerlessConfig, latency_ms: float) -> FunctionPoolParams:
@@ -167,13 +175,16 @@ def function_pool_params(settings: ServerlessConfig, latency_ms: float) -> Funct
 
 
 async def measure_missing_latencies(
-    config: Config, on_progress: Callable[[str, str, int], None] | None = None
+    config: Config,
+    on_progress: Callable[[str, str, int], None] | None = None,
+    bill: Callable[[float], None] = lambda _: None,
 ) -> Config:
     """Measure the latency of functions for one row where the configuration does not say it.
 
     Args:
         config: what is served.
         on_progress: told model, "function" and rows before it is measured.
+        bill: told the dollars that the calls have cost, of each model and of those that fail, too.
 
     Raises:
         ModelLoadError: the model does not start.
@@ -184,7 +195,9 @@ async def measure_missing_latencies(
     for model in config.models:
         settings, artifact = model.serverless, model.artifact()
         if settings is not None and artifact is not None and settings.latency_ms is None:
-            latency_ms = await _measure(config, settings, artifact, on_progress)
+            if on_progress is not None:
+                on_progress(artifact.signature.name, _OFFERING, (*artifact.signature.sizes, 1)[0])
+            latency_ms = await _measure(config, settings, artifact, bill)
             if latency_ms >= model.slo.rt_max_ms:
                 raise ConfigError(
                     f"model {model.name!r}: a function takes {latency_ms:.1f} ms for one row, and rt_max_ms is "
@@ -197,22 +210,17 @@ async def measure_missing_latencies(
 
 
 async def _measure(
-    config: Config,
-    settings: ServerlessConfig,
-    artifact: ModelArtifact,
-    on_progress: Callable[[str, str, int], None] | None,
+    config: Config, settings: ServerlessConfig, artifact: ModelArtifact, bill: Callable[[float], None]
 ) -> float:
     if config.provider == "aws":
         with needs_extra():
             from mark.app.functions_on_aws import measure_latency_ms
 
-        if on_progress is not None:
-            on_progress(artifact.signature.name, _OFFERING, 1)
-        return await measure_latency_ms(config, settings, artifact)
+        return await measure_latency_ms(config, settings, artifact, function_price(settings), bill)
     cloud = LocalCloud([_offering(settings)], clock=SteadyClock(), command=worker_command)
     least = artifact.signature.sizes[:1]
     single = replace(artifact, signature=replace(artifact.signature, rows_max=least[0] if least else 1, sizes=least))
-    profile = await measure_offering(cloud, single, _OFFERING, on_progress)
+    profile = await measure_offering(cloud, single, _OFFERING, None)
     return profile.points[0].latency_ms
 
 

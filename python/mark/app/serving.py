@@ -7,9 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from mark.app.profiles import measure_missing_profiles
+from mark.app.profiles import log_profiling, measure_missing_profiles
 from mark.app.router import Router
-from mark.app.serverless import deploy_functions, measure_missing_latencies
 from mark.config import Config
 from mark.protocol.addresses import check_listenable
 
@@ -35,13 +34,10 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
         MarkError: something that a person can mend; the message says what.
     """
     check_listenable(config.server.address)  # measuring takes a while, and should not be for nothing
-    profiled = await _unless(stop, measure_missing_profiles(config, _tell))
+    profiled = await _unless(stop, measure_missing_profiles(config, log_profiling))
     if profiled is None:
         return 0.0
-    measured = await _unless(stop, _with_functions(profiled))
-    if measured is None:
-        return 0.0
-    router = Router(measured)
+    router = Router(profiled)
     try:
         address = await _unless(stop, router.start())
         if address is not None:
@@ -57,16 +53,6 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
     if not await router.stop():
         _log.warning("stopped with requests unanswered after %g s", config.server.drain_s)
     return router.spent_usd()
-
-
-async def _with_functions(config: Config) -> Config:
-    """Functions that can be called, and how long they take."""
-    await deploy_functions(config)
-    return await measure_missing_latencies(config, _tell)
-
-
-def _tell(model: str, offering: str, rows: int) -> None:
-    _log.info("profiling %s on %s: %d rows", model, offering, rows)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:

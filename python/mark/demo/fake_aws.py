@@ -29,6 +29,7 @@ _NOTICE_S = 20.0
 _TIMEOUT_S = 30.0
 _COMMAND_S = 120.0
 _CENT = 0.005
+_ROUTER_KEY = "demo-router"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class FakeAwsProcess:
         keys = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo", "AWS_REGION": "us-east-1"}
         self.environment = {**os.environ, **keys, "AWS_ENDPOINT_URL": endpoint_url}
 
-    async def mark(self, *arguments: str) -> None:
-        """Run a command of mark against it, as a person would.
+    async def mark(self, *arguments: str) -> str:
+        """Run a command of mark against it, as a person would; what it said.
 
         Raises:
             WorkerError: it failed; its last words are in the message.
@@ -92,6 +93,13 @@ class FakeAwsProcess:
         said, _ = await asyncio.wait_for(process.communicate(), _COMMAND_S)
         if process.returncode != 0:
             raise WorkerError(f"mark {' '.join(arguments)}: {said.decode(errors='replace').strip()}")
+        return said.decode(errors="replace")
+
+    async def allow_router(self, config_file: Path) -> dict[str, str]:
+        """Give the router what `mark aws policy` prints, and no more; the environment with its keys."""
+        document = json.loads(await self.mark("aws", "policy", str(config_file)))
+        await self.ask("allow", policy_document=document, key=_ROUTER_KEY)
+        return {**self.environment, "AWS_ACCESS_KEY_ID": _ROUTER_KEY}
 
     async def interrupt(self, share: float) -> Any:
         """Take a share of the spot instances away, as the router's own InterruptResponse says it."""

@@ -121,7 +121,7 @@ async def _on_aws(
         config = measured.model_copy(update={"provider": "aws", "aws": section})
         file = _write(config, folder)
         await aws.mark("aws", "bootstrap", str(file), "--yes")
-        stage = _Stage(params, console, aws.environment, lambda: aws.interrupt(SHARE))
+        stage = _Stage(params, console, await aws.allow_router(file), lambda: aws.interrupt(SHARE))
         load, series, bill_usd = await _served(config, model, instants_s, stage)
         outcome = await aws.outcome(file, config.cluster, bill_usd)
     return replace(judge(load, series, config, folder / "demo.png"), aws=outcome)

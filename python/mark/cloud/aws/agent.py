@@ -221,5 +221,7 @@ def _repeatedly(act: Callable[[], object], every_s: float, ended: threading.Even
                 if str(error) != told:
                     _log.warning("%s", error)
                 told = str(error)
+            except Exception:  # noqa: BLE001 - a notice must not go unseen for a fault
+                _log.exception("a fault of mark; it goes on")
 
     threading.Thread(target=run, name="mark-agent", daemon=True).start()

@@ -71,8 +71,7 @@ class Buying:
             CloudError: S3 does not say.
         """
         for intent in self._intents.open_ones():
-            is_fresh = time.time() - intent.began_at_s <= _TOKENS_LAST_S
-            kept = self._unanswered if is_fresh and is_wanted(intent) else self._settled
+            kept = self._unanswered if _is_fresh(intent) and is_wanted(intent) else self._settled
             kept[intent.key] = intent
 
     def buy(self, order: Order) -> Purchase:
@@ -94,7 +93,10 @@ class Buying:
     def settle(self) -> list[Purchase]:
         """Ask again what was not answered, and delete the notes of what is settled; what was bought is returned."""
         with self._lock:
-            unanswered = [each for key, each in self._unanswered.items() if key not in self._asking]
+            waiting = [each for key, each in self._unanswered.items() if key not in self._asking]
+            unanswered = [each for each in waiting if _is_fresh(each)]
+            for stale in [each for each in waiting if not _is_fresh(each)]:
+                self._settled[stale.key] = self._unanswered.pop(stale.key)
             settled = list(self._settled.values())
         for intent in settled:
             self._drop(intent)
@@ -170,6 +172,11 @@ class Buying:
         else:
             with self._lock:
                 self._settled.pop(intent.key, None)
+
+
+def _is_fresh(intent: Intent) -> bool:
+    """Whether EC2 still knows its token; what it bought and never told of is found by its tags."""
+    return time.time() - intent.began_at_s <= _TOKENS_LAST_S
 
 
 def _market_of(intent: Intent) -> Market:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mark.cloud.aws.buying import Buying
+from mark.cloud.aws.clearing import Clearing
 from mark.cloud.aws.cluster_state import ClusterState
 from mark.cloud.aws.giving_back import GivingBack
+from mark.cloud.aws.heeding import Heeding
 from mark.cloud.aws.intents import Intents
 from mark.cloud.aws.launch_template import LaunchTemplates, UserData
 from mark.cloud.aws.lease import Lease
-from mark.cloud.aws.notices import News, Notice, NoticeKind, NoticeQueue
+from mark.cloud.aws.notices import News, NoticeQueue
+from mark.cloud.aws.pace import Pace
 from mark.cloud.aws.places import Places
 from mark.cloud.aws.price_book import ListedPrices, PriceBook
 from mark.cloud.aws.prober import Prober
@@ -35,9 +38,7 @@ __all__ = ["AwsCloud", "AwsParts", "LinkIdentity"]
 
 _log = logging.getLogger(__name__)
 
-_REBALANCE_S = 600.0
 _REFRESH_LINK_S = 600.0
-_CLOSE_TRIES = 6
 _OPEN_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 _LAUNCHES_END_S = 90.0
 _GAP_S = 0.5
@@ -75,7 +76,7 @@ class AwsParts:
 
 
 class AwsCloud:
-    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale` and `SecuresLinks`.
+    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `LedByOne` and `SecuresLinks`.
 
     What runs is what the tags say: a router that comes after another takes its lease, finishes the launches that it
     began, and goes on with its instances. See docs/decisions/0021-ec2-by-tags-tokens-and-a-lease.md.
@@ -113,13 +114,15 @@ class AwsCloud:
         self._keeper = StandbyKeeper(state, ec2, self._lease, self._renting, self._giving_back)
         trade = (self._buying, self._renting, self._giving_back)
         self._watching = Watching(settings, state, ec2, trade, self._keeper)
-        self._queue = NoticeQueue(lambda: session.client("sqs"), settings.queue)
-        self._news = News(settings.rebalances_per_hour)
+        self._clearing = Clearing(state, self._watching, self._buying, self._giving_back)
         self._prober = Prober(lambda: None if parts.link is None else parts.link.link_tls(), self._answered)
         self._watcher = Rounds("watch", self._watch, gap_s=min(_GAP_S, rhythm.describe_soon_s))
         self._probes = Rounds("probe", self._probe)
-        self._notices = Rounds("notices", self._receive)
-        self._renewals = Rounds("lease", self._renew, pause_s=min(1.0, rhythm.lease_s / 6))
+        queue, news = NoticeQueue(lambda: session.client("sqs"), settings.queue), News(settings.rebalances_per_hour)
+        self._heeding = Heeding(state, queue, news, self._watching, self._watcher.soon)
+        self._notices = Rounds("notices", self._heeding.receive)
+        # Not slower after failures than in peace: what could not be renewed runs out.
+        self._renewals = Rounds("lease", self._renew, Pace(min(1.0, rhythm.lease_s / 6), rhythm.lease_s / 3))
         self._prices = Rounds("prices", self._refresh_prices)
         self._links = Rounds("certificates", self._refresh_links)
         self._rounds = (
@@ -132,7 +135,7 @@ class AwsCloud:
         self._lease.take()
         self._renewals.start()
         try:
-            self._queue.check()
+            self._heeding.queue.check()
             self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
             self._look_first()
         except BaseException:
@@ -206,6 +209,10 @@ class AwsCloud:
             state.lock.wait_for(lambda: state.changes > since or state.closed, timeout_s)
             return state.changes
 
+    def check_leads(self) -> None:
+        """Return only while the lease is held; see `mark.ports.LedByOne`."""
+        self._lease.check()
+
     def link_tls(self) -> TlsIdentity:
         """What the router shows to workers; see `mark.ports.SecuresLinks`."""
         if self._parts.link is None:
@@ -228,7 +235,7 @@ class AwsCloud:
             if not self._renting.wait_until_idle(_LAUNCHES_END_S):
                 _log.error("a launch does not end; the next router finishes it")
             if not self._settings.keep_on_stop:
-                self._give_all_back()
+                self._clearing.run()
         self._renewals.end() if was_open else self._renewals.tell_end()
         self._lease.release()
 
@@ -242,32 +249,6 @@ class AwsCloud:
             else:
                 return
         self._watching.look()
-
-    def _give_all_back(self) -> None:
-        error: CloudError | None = None
-        for attempt in range(_CLOSE_TRIES):
-            if attempt:
-                time.sleep(min(8.0, 0.5 * 2.0**attempt))
-            try:
-                self._watching.settle()
-                with self._state.lock:
-                    alive = self._state.fleet.alive
-                    kept = [each.machine for each in self._state.standbys.all]
-                self._watching.end(alive, "terminated")
-                self._giving_back.terminate(kept)
-                # What was bought and never told of carries the tags.
-                listed = self._watching.machines()
-                self._giving_back.terminate(each.id for each in listed if not each.is_ended)
-                self._buying.listed(each.id for each in listed)
-                with self._state.lock:
-                    self._state.bill.see(listed, time.time())
-                    self._state.bill.end_all(time.time())
-            except CloudError as raised:
-                error = raised
-                _log.warning("not everything is given back yet: %s", raised)
-            else:
-                return
-        _log.error("some of the cluster may still run; `mark aws teardown` ends it: %s", error)
 
     def _watch(self) -> float:
         pause_s = self._watching.look()
@@ -290,34 +271,6 @@ class AwsCloud:
             elif state.standbys.is_one(key):
                 state.standbys.loaded(key)
                 self._watcher.soon()
-
-    def _receive(self) -> float:
-        self._queue.receive(self._act, lambda: self._state.closed)
-        return 0.0
-
-    def _act(self, notice: Notice) -> None:
-        state = self._state
-        with state.lock:
-            if not self._news.is_news(notice):
-                return
-            now_ns = state.present_ns()
-            instance = state.fleet.of_machine(notice.machine)
-            if notice.kind is NoticeKind.STATE_CHANGE:
-                self._watcher.soon()
-                return
-            pool = state.pool_of.get(notice.machine)
-            if instance is None or pool is None:
-                return
-            if notice.kind is NoticeKind.INTERRUPTION:
-                taken_at_ns = state.clock_ns(notice.at_s)
-                state.pools.refused(pool, now_ns)
-            elif instance.taken_at_ns is not None or not self._news.may_rebalance(now_ns):
-                return
-            else:
-                taken_at_ns = now_ns + round(_REBALANCE_S * 1e9)
-                self._watching.rebalance(notice.machine, taken_at_ns)
-            if state.fleet.noticed(notice.machine, taken_at_ns) is not None:
-                state.announce()
 
     def _renew(self) -> float:
         self._lease.renew()

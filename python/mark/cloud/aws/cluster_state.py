@@ -18,6 +18,7 @@ from mark.cloud.aws.standbys import Standbys
 from mark.domain.artifact import ModelArtifact
 from mark.domain.cost import cost_usd
 from mark.domain.fleet import Instance
+from mark.domain.offering import Market
 from mark.ports import Clock
 
 __all__ = ["ClusterState"]
@@ -72,7 +73,8 @@ class ClusterState:
             name: billed_by_ec2(replace(each.offering, price_usd_per_hour=self._prices.price(each)))
             for name, each in self.offerings.items()
         }
-        rented = [each for each in self.fleet.instances if "@" not in each.id]  # standbys are billed as machines
+        # Standbys are billed as machines.
+        rented = [self._as_billed(each) for each in self.fleet.instances if "@" not in each.id]
         return cost_usd(rented, offerings, self.present_ns()) + self.bill.usd(time.time())
 
     def announce(self) -> None:
@@ -83,8 +85,20 @@ class ClusterState:
     def price(self, instance: Instance, pool: Pool) -> Instance:
         """Bill an instance at the price of its pool, where that is known."""
         usd = self._pool_price(pool)
-        # A price that is known is what it began at; it does not change with the market.
+        # What it begins at, for whoever looks; `spent_usd` knows how spot changes.
         return instance if usd is None or instance.ended_at_ns is not None else self.fleet.priced(instance.id, usd)
+
+    def _as_billed(self, instance: Instance) -> Instance:
+        """With what it is billed on average: spot has another price each hour."""
+        pool = self.pool_of.get(str(instance.id))
+        if pool is None or pool.market is not Market.SPOT or not isinstance(self._prices, PoolPrices):
+            return instance
+        ended_ns = self.present_ns() if instance.ended_at_ns is None else instance.ended_at_ns
+        usd = self._prices.mean_price(pool, self._epoch_s(instance.launched_at_ns), self._epoch_s(ended_ns))
+        return instance if usd is None else replace(instance, price_usd_per_hour=usd)
+
+    def _epoch_s(self, clock_ns: int) -> float:
+        return (clock_ns - self._epoch_ns) / 1e9
 
     def _pool_price(self, pool: Pool) -> float | None:
         return self._prices.pool_price(pool) if isinstance(self._prices, PoolPrices) else None

@@ -6,12 +6,12 @@ lower bound; what a router says at its end, and AWS's own bill, know more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mark.cloud.aws.machines import Machine
-from mark.cloud.aws.pools import Pool
+from mark.cloud.aws.price_book import PoolPrices
 from mark.domain.fleet import TAKEN_AWAY
 from mark.domain.offering import Market
 
@@ -48,19 +48,18 @@ class CostLine:
     unpriced: int
 
 
-def cost_lines(machines: Iterable[Machine], price: Callable[[Pool], float | None], now_s: float) -> list[CostLine]:
+def cost_lines(machines: Iterable[Machine], prices: PoolPrices, now_s: float) -> list[CostLine]:
     """One line for each offering and market, by name."""
     groups: dict[tuple[str, str], list[Machine]] = {}
     for machine in machines:
         market = "spot" if machine.pool.market is Market.SPOT else "on demand"
         groups.setdefault((machine.offering, market), []).append(machine)
-    return [_line(key, group, price, now_s) for key, group in sorted(groups.items())]
+    return [_line(key, group, prices, now_s) for key, group in sorted(groups.items())]
 
 
 def machine_usd(machine: Machine, usd_per_hour: float, now_s: float) -> float:
     """What an instance has cost since its last start, by EC2's rules; see `docs/aws.md`."""
-    end_s = now_s if machine.is_up or machine.changed_at_s is None else machine.changed_at_s
-    lived_s = max(0.0, end_s - machine.launched_at_s)
+    lived_s = max(0.0, _end_s(machine, now_s) - machine.launched_at_s)
     if machine.detail == TAKEN_AWAY and machine.pool.market is Market.SPOT and lived_s < _FREE_WHEN_TAKEN_S:
         return 0.0
     return max(lived_s, _BILLED_S_MIN) / 3600 * usd_per_hour
@@ -71,11 +70,21 @@ def volumes_usd_per_hour(volumes: Sequence[dict[str, Any]]) -> float:
     return sum(float(each["Size"]) for each in volumes) * _GP3_USD_PER_GIB_MONTH / _HOURS_PER_MONTH
 
 
-def _line(
-    key: tuple[str, str], machines: Sequence[Machine], price: Callable[[Pool], float | None], now_s: float
-) -> CostLine:
-    prices = {machine.id: price(machine.pool) for machine in machines}
-    priced = {name: usd for name, usd in prices.items() if usd is not None}
+def _end_s(machine: Machine, now_s: float) -> float:
+    return now_s if machine.is_up or machine.changed_at_s is None else machine.changed_at_s
+
+
+def _billed(machine: Machine, prices: PoolPrices, now_s: float) -> float:
+    """Dollars an hour that it was billed on average; 0 where nobody knows."""
+    mean = None
+    if machine.pool.market is Market.SPOT:
+        mean = prices.mean_price(machine.pool, machine.launched_at_s, _end_s(machine, now_s))
+    return mean or prices.pool_price(machine.pool) or 0.0
+
+
+def _line(key: tuple[str, str], machines: Sequence[Machine], prices: PoolPrices, now_s: float) -> CostLine:
+    known = {machine.id: prices.pool_price(machine.pool) for machine in machines}
+    priced = {name: usd for name, usd in known.items() if usd is not None}
     stopped = sum(each.state in {"stopping", "stopped"} for each in machines)
     running = [each for each in machines if each.is_up]
     return CostLine(
@@ -85,6 +94,6 @@ def _line(
         stopped=stopped,
         ended=len(machines) - stopped - len(running),
         usd_per_hour=sum(priced.get(each.id, 0.0) for each in running),
-        usd=sum(machine_usd(each, priced.get(each.id, 0.0), now_s) for each in machines),
+        usd=sum(machine_usd(each, _billed(each, prices, now_s), now_s) for each in machines),
         unpriced=len(machines) - len(priced),
     )

@@ -62,7 +62,7 @@ def cost_report(settings: AwsSettings, session: AwsSession) -> CostReport:
     prices = PresentPrices(settings, session)
     prices.refresh()
     return CostReport(
-        lines=tuple(cost_lines(machines, prices.pool_price, time.time())),
+        lines=tuple(cost_lines(machines, prices, time.time())),
         oldest_at_s=min((each.launched_at_s for each in machines), default=None),
         volumes=len(volumes),
         volumes_usd_per_hour=volumes_usd_per_hour(volumes),

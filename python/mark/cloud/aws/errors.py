@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded, Throttled
 
-__all__ = ["CAPACITY_CODES", "DENIED_CODES", "QUOTA_CODES", "THROTTLE_CODES", "code_of", "translated"]
+__all__ = ["AWS_ERRORS", "CAPACITY_CODES", "DENIED_CODES", "QUOTA_CODES", "THROTTLE_CODES", "code_of", "translated"]
+
+# A page of somebody else's, such as a proxy's, is no error of botocore's own kinds.
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
 CAPACITY_CODES = frozenset({
     "InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
@@ -21,15 +25,15 @@ THROTTLE_CODES = frozenset({
     "RequestLimitExceeded", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
     "RequestThrottledException", "TooManyRequestsException", "SlowDown", "EC2ThrottledException",
     "PriorRequestNotComplete", "BandwidthLimitExceeded", "ProvisionedThroughputExceededException",
-    "TransactionInProgressException",
+    "TransactionInProgressException", "429", "503",
 })  # fmt: skip
 DENIED_CODES = frozenset(
-    {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"}
+    {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation", "403"}
 )
 
 
 def code_of(error: Exception) -> str:
-    """AWS's code of an error; empty for one that AWS did not answer."""
+    """AWS's code of an error, the HTTP status of an answer to HEAD; empty for one that AWS did not answer."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
@@ -51,6 +55,8 @@ def translated(error: Exception, what: str) -> CloudError:
         return Throttled(f"{what}: {code}: AWS asks to be asked less often")
     if code in DENIED_CODES:
         return CloudError(f"{what}: {code}: not allowed; `mark aws check` says what is missing")
-    if isinstance(error, (BotoCoreError, ClientError)):
+    if isinstance(error, AWS_ERRORS):
         return CloudError(f"{what}: {error}")
+    if isinstance(error, KeyError):
+        return CloudError(f"{what}: the answer has no {error}; is something between mark and AWS?")
     raise TypeError(f"{what}: not an error of AWS: {error!r}") from error

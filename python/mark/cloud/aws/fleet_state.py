@@ -26,7 +26,8 @@ class Seen:
     Attributes:
         changed: some instance moved on, or is new.
         adopted: instances that another router had launched.
-        orphans: machines that belong to the cluster, that nobody here knows and that no configuration asks for.
+        orphans: machines that belong to the cluster, that nobody here knows and that no configuration asks for; or that
+            were given back, and run all the same.
     """
 
     changed: bool
@@ -188,13 +189,23 @@ class FleetState:
         changed = [self._look(identity, listed.get(machine), now_ns) for machine, identity in list(self._alive.items())]
         adopted, orphans = [], []
         for machine in listed.values():
-            if machine.is_ended or machine.is_standby or InstanceId(machine.id) in self._known:
+            if machine.is_ended or machine.is_standby:
+                continue
+            known = self._known.get(InstanceId(machine.id))
+            if known is not None:
+                if self._outlives(known.instance, now_ns):
+                    orphans.append(machine.id)
                 continue
             if self._adoptable(machine) and machine.is_up:
                 adopted.append(self._adopt(machine, now_ns))
             elif now_ns - self._clock_ns(machine.launched_at_s) >= self._orphan_after_ns:
                 orphans.append(machine.id)
         return Seen(any(changed) or bool(adopted), tuple(adopted), tuple(orphans))
+
+    @staticmethod
+    def _outlives(instance: Instance, now_ns: int) -> bool:
+        """Whether a machine that is listed should be gone by now: EC2 may not have known it when it was terminated."""
+        return instance.ended_at_ns is not None and now_ns - instance.ended_at_ns > _UNLISTED_S * _NS
 
     def _adopt(self, machine: Machine, now_ns: int) -> Instance:
         launched_ns = self._clock_ns(machine.launched_at_s)

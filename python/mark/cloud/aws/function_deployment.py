@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from mark.cloud.aws.errors import code_of, translated
+from mark.cloud.aws.errors import AWS_ERRORS, code_of, translated
 from mark.cloud.aws.function_package import DIRECT_BYTES_MAX, HANDLER, FunctionPackage
 from mark.cloud.aws.session import AwsSession, Client
 from mark.cloud.aws.settings import AwsSettings
@@ -52,16 +51,27 @@ class FunctionDeployment:
 
 
 def deploy_function(
-    session: AwsSession, settings: AwsSettings, deployment: FunctionDeployment, sleep: Sleep = time.sleep
+    session: AwsSession,
+    settings: AwsSettings,
+    deployment: FunctionDeployment,
+    sleep: Sleep = time.sleep,
+    check_leads: Callable[[], None] = lambda: None,
 ) -> str:
     """Make the function what it is to be, and return its name once it can be called. What is so already is left alone.
+
+    Args:
+        session: of the region that it is in.
+        settings: of its cluster.
+        deployment: what it is to be.
+        sleep: waits between two looks.
+        check_leads: called before each change; raises a CloudError when another router leads the cluster by now.
 
     Raises:
         ConfigError: the model cannot be described in the environment of a function.
         QuotaExceeded: the account has not so many functions at once.
         CloudError: AWS does not do it; the message says at which step.
     """
-    return _Deploying(session, settings, deployment, sleep).run()
+    return _Deploying(session, settings, deployment, sleep, check_leads).run()
 
 
 def delete_function(session: AwsSession, settings: AwsSettings, model: str) -> None:
@@ -75,7 +85,7 @@ def delete_function(session: AwsSession, settings: AwsSettings, model: str) -> N
         found = client.get_function(FunctionName=name)
         _check_owned(name, found, settings)
         client.delete_function(FunctionName=name)
-    except (ClientError, BotoCoreError) as error:
+    except AWS_ERRORS as error:
         if code_of(error) != "ResourceNotFoundException":
             raise translated(error, f"deleting function {name}") from error
 
@@ -84,12 +94,18 @@ class _Deploying:
     """One deployment. Each step looks first, so that one that was broken off is finished by the next."""
 
     def __init__(
-        self, session: AwsSession, settings: AwsSettings, deployment: FunctionDeployment, sleep: Sleep
+        self,
+        session: AwsSession,
+        settings: AwsSettings,
+        deployment: FunctionDeployment,
+        sleep: Sleep,
+        check_leads: Callable[[], None],
     ) -> None:
         self._session = session
         self._settings = settings
         self._deployment = deployment
         self._sleep = sleep
+        self._check_leads = check_leads
         self._client: Client = session.client("lambda")
         self._name = settings.function(deployment.artifact.signature.name)
 
@@ -145,7 +161,7 @@ class _Deploying:
     def _get(self) -> Any:
         try:
             return self._client.get_function(FunctionName=self._name)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if code_of(error) == "ResourceNotFoundException":
                 return None
             raise self._failed("looking for it", error) from error
@@ -156,10 +172,11 @@ class _Deploying:
         tags = {CLUSTER: self._settings.cluster, MODEL: self._deployment.artifact.signature.name}
         waited_s, pause_s = 0.0, _PAUSE_S
         while True:
+            self._check_leads()
             try:
                 self._client.create_function(FunctionName=self._name, Code=code, Tags=tags, **wanted, **how)
                 return
-            except (ClientError, BotoCoreError) as error:
+            except AWS_ERRORS as error:
                 if code_of(error) == "ResourceConflictException":
                     return  # another one made it meanwhile, or the answer to the first try was lost
                 if _NO_ROLE_YET not in str(error) or waited_s >= _ROLE_MAX_S:
@@ -185,6 +202,7 @@ class _Deploying:
                 f"aws lambda delete-function --function-name {self._name}"
             )
         how = {} if isinstance(code, str) else {"Architectures": [code.architecture]}
+        self._check_leads()
         self._do("updating its code", lambda: self._client.update_function_code(
             FunctionName=self._name, **self._code(), **how
         ))  # fmt: skip
@@ -197,6 +215,7 @@ class _Deploying:
             return bool(found.get(key) == wanted[key])
 
         if not all(same(key) for key in wanted):
+            self._check_leads()
             self._do("updating it", lambda: self._client.update_function_configuration(
                 FunctionName=self._name, **wanted
             ))  # fmt: skip
@@ -205,9 +224,10 @@ class _Deploying:
         wanted = self._deployment.concurrency_max
         if reserved == wanted:
             return
+        self._check_leads()
         try:
             self._client.put_function_concurrency(FunctionName=self._name, ReservedConcurrentExecutions=wanted)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if "UnreservedConcurrentExecution" in str(error):
                 raise QuotaExceeded(
                     f"function {self._name}: the account cannot reserve {wanted} functions at once; lower "
@@ -234,7 +254,7 @@ class _Deploying:
     def _do(self, what: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except (ClientError, BotoCoreError, OSError) as error:
+        except (*AWS_ERRORS, OSError) as error:
             raise self._failed(what, error) from error
 
     def _failed(self, what: str, error: Exception) -> CloudError:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from boto3.exceptions import RetriesExceededError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from mark.cloud.aws.errors import code_of
+from mark.cloud.aws.errors import AWS_ERRORS, code_of
 from mark.cloud.aws.objects import storage_error
 from mark.cloud.aws.session import Client
 from mark.domain.artifact import ModelArtifact
@@ -96,7 +96,7 @@ class ModelStore:
                     raise
             with path.open("rb") as file:
                 self._s3().upload_fileobj(file, self._bucket(), key, ExtraArgs={"ServerSideEncryption": "AES256"})
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             raise storage_error(error, self._bucket(), key) from error
 
     def _fetch(self, key: str, path: Path, sha256: str) -> None:
@@ -107,7 +107,7 @@ class ModelStore:
             if found != sha256:
                 raise CloudError(f"s3://{self._bucket()}/{key} is not what its key says, but {found}: upload it again")
             part.replace(path)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if code_of(error) in {"404", "NoSuchKey"}:
                 raise CloudError(
                     f"there is no s3://{self._bucket()}/{key}: routers upload the models that they serve"

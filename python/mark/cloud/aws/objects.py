@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from mark.cloud.aws.errors import code_of, translated
+from mark.cloud.aws.errors import AWS_ERRORS, code_of, translated
 from mark.cloud.aws.session import Client
 from mark.errors import CloudError
 
@@ -63,7 +61,7 @@ class Objects:
         try:
             answer = self._s3().get_object(Bucket=self.bucket, Key=key)
             return StoredObject(answer["Body"].read(), answer["ETag"], answer["LastModified"])
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             if code_of(error) in _MISSING:
                 return None
             raise storage_error(error, self.bucket, key) from error
@@ -82,7 +80,7 @@ class Objects:
         condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over.etag}
         try:
             self._s3().put_object(Bucket=self.bucket, Key=key, Body=body, ServerSideEncryption=_ENCRYPTION, **condition)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             # A conditional write of what was deleted since is refused as missing.
             if code_of(error) in _CHANGED | _MISSING:
                 return False
@@ -97,7 +95,7 @@ class Objects:
         """
         try:
             self._s3().delete_object(Bucket=self.bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             raise storage_error(error, self.bucket, key) from error
 
 

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from mark.cloud.aws.errors import code_of, translated
+from mark.cloud.aws.errors import AWS_ERRORS, code_of, translated
 from mark.cloud.aws.instance_metadata import InstanceMetadata
 from mark.cloud.aws.session import Client
 from mark.errors import CloudError
@@ -113,7 +111,7 @@ class OwnNotices:
         try:
             self._url = self._url or str(self._sqs.get_queue_url(QueueName=self._queue)["QueueUrl"])
             self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps(event))
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             self._url = ""
             if code_of(error) in _NO_QUEUE:
                 raise CloudError(f"there is no queue {self._queue}: `mark aws bootstrap` makes it") from error

@@ -78,6 +78,12 @@ class Names:
         return self.arn("lambda", f"function:{self.settings.stem}-*")
 
     @property
+    def logs(self) -> tuple[str, ...]:
+        """Of the log groups of all functions of the cluster, and of what is in them."""
+        groups = self.arn("logs", f"log-group:/aws/lambda/{self.settings.stem}-*")
+        return groups, f"{groups}:*"
+
+    @property
     def image_parameter(self) -> str | None:
         """Of the public parameter that holds the image, if one does."""
         image, region = self.settings.image, self.settings.region
@@ -234,10 +240,9 @@ def _function(names: Names) -> list[Grant]:
         "logs:CreateLogStream": "keeps the function's log",
         "logs:PutLogEvents": "keeps the function's log",
     }
-    groups = names.arn("logs", f"log-group:/aws/lambda/{names.settings.stem}-*")
     return [
         _grant("FetchModel", {"s3:GetObject": "fetches the model"}, names.bucket("models/*")),
-        _grant("WriteItsLog", log, (groups, f"{groups}:*")),
+        _grant("WriteItsLog", log, names.logs),
     ]
 
 
@@ -348,4 +353,5 @@ def _admin_data(names: Names) -> list[Grant]:
         _grant("KeepTheRule", rule, (names.rule,)),
         _grant("FindFunctions", {"lambda:ListFunctions": "finds functions"}, ("*",)),
         _grant("EndFunctions", function, (names.functions,)),
+        _grant("DeleteTheirLogs", {"logs:DeleteLogGroup": "deletes what Lambda logged"}, names.logs),
     ]

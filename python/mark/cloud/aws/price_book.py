@@ -30,6 +30,10 @@ class PoolPrices(Protocol):
         """Dollars an hour that a machine of the pool costs now; None when that is not known."""
         ...
 
+    def mean_price(self, pool: Pool, began_s: float, ended_s: float) -> float | None:
+        """Dollars an hour that a spot machine is billed which lived so, in seconds since the epoch; None if unknown."""
+        ...
+
 
 class ListedPrices:
     """The prices of the configuration, which never change. Implements `PriceBook`."""

@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mark.cloud.aws.session import Client
 
-__all__ = ["on_demand_price", "on_demand_prices", "spot_prices"]
+__all__ = ["SpotChange", "on_demand_price", "on_demand_prices", "spot_changes"]
 
 _PAGE = 100  # the most that GetProducts gives at once
+
+
+@dataclass(frozen=True, slots=True)
+class SpotChange:
+    """From when on a spot price holds, in seconds since 1970."""
+
+    instance_type: str
+    zone: str
+    at_s: float
+    usd_per_hour: float
 
 
 def on_demand_prices(pricing: Client, region: str, types: Iterable[str]) -> dict[str, float]:
@@ -38,17 +49,20 @@ def on_demand_price(product: Mapping[str, Any]) -> float | None:
     return None
 
 
-def spot_prices(ec2: Client, types: Iterable[str], zones: Iterable[str], now: datetime) -> dict[tuple[str, str], float]:
-    """Present spot prices by (type, zone), of these types and, where some are named, these zones."""
+def spot_changes(ec2: Client, types: Iterable[str], zones: Iterable[str], since: datetime) -> list[SpotChange]:
+    """The spot prices that held at a time, and what they changed to since, of these types and, if any, these zones."""
     wanted, pages = set(zones), ec2.get_paginator("describe_spot_price_history")
-    newest: dict[tuple[str, str], tuple[datetime, float]] = {}
-    for page in pages.paginate(InstanceTypes=sorted(types), ProductDescriptions=["Linux/UNIX"], StartTime=now):
-        for entry in page["SpotPriceHistory"]:
-            pool = (str(entry["InstanceType"]), str(entry["AvailabilityZone"]))
-            # The last change before StartTime is given as well, for it still holds: of several, the newest does.
-            if (not wanted or pool[1] in wanted) and (pool not in newest or newest[pool][0] < entry["Timestamp"]):
-                newest[pool] = (entry["Timestamp"], float(entry["SpotPrice"]))
-    return {pool: price for pool, (_, price) in newest.items()}
+    return [
+        SpotChange(
+            str(entry["InstanceType"]),
+            str(entry["AvailabilityZone"]),
+            entry["Timestamp"].timestamp(),
+            float(entry["SpotPrice"]),
+        )
+        for page in pages.paginate(InstanceTypes=sorted(types), ProductDescriptions=["Linux/UNIX"], StartTime=since)
+        for entry in page["SpotPriceHistory"]
+        if not wanted or entry["AvailabilityZone"] in wanted
+    ]
 
 
 def _products(pricing: Client, region: str, instance_type: str) -> Iterator[str]:

@@ -11,9 +11,10 @@ from datetime import datetime, timezone
 
 from mark.cloud.aws.errors import translated
 from mark.cloud.aws.pools import Pool
-from mark.cloud.aws.price_lists import on_demand_prices, spot_prices
+from mark.cloud.aws.price_lists import on_demand_prices, spot_changes
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings
+from mark.cloud.aws.spot_history import SpotHistory
 from mark.cloud.catalog.aws_us_east_1 import AWS_US_EAST_1
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 BUILT_IN_AT_S = datetime(2026, 7, 20, tzinfo=timezone.utc).timestamp()  # of the table that mark comes with
 _ON_DEMAND_S = 86_400.0  # AWS changes these a few times a year
+_PAST_S = 86_400.0
 _EARLY_SHARE = 0.05  # of the time between two calls: whoever calls at that pace must not come a moment too soon
 _PRICING_REGION = "us-east-1"  # the Price List API answers in few regions, for all of them
 
@@ -55,7 +57,8 @@ class PresentPrices:
         self._now_s = now_s
         self._lock = threading.Lock()
         self._on_demand: dict[str, float] = {}
-        self._spot: dict[tuple[str, str], float] = {}
+        self._history = SpotHistory()
+        self._spot: Mapping[tuple[str, str], float] = {}  # of now
         self._on_demand_at_s: float | None = None
         self._spot_at_s: float | None = None
         self._asked_s: dict[Market, float] = {}
@@ -79,6 +82,11 @@ class PresentPrices:
                 return self._on_demand[pool.instance_type]
         entry = AWS_US_EAST_1.entry(pool.instance_type)
         return None if entry is None else entry.on_demand_usd_per_hour
+
+    def mean_price(self, pool: Pool, began_s: float, ended_s: float) -> float | None:
+        """What a spot machine is billed on average, by the prices at the beginning of each of its hours."""
+        with self._lock:
+            return self._history.mean((pool.instance_type, pool.zone), began_s, ended_s)
 
     @property
     def age_s(self) -> float:
@@ -131,7 +139,9 @@ class PresentPrices:
         raise CloudError(f"AWS has no on-demand price of {missing} in {self._settings.region}")
 
     def refresh_spot(self) -> None:
-        """Ask for the spot prices of the offerings' types and zones now.
+        """Ask for the spot prices of the offerings' types and zones now, and since they were last asked for.
+
+        The first time those of a day are asked for: instances that run already are billed by them.
 
         Raises:
             CloudError: they cannot be had; those that were known hold.
@@ -145,14 +155,16 @@ class PresentPrices:
         )
         now_s = self._now_s()
         try:
-            now = datetime.fromtimestamp(now_s, tz=timezone.utc)
-            found = spot_prices(self._session.client("ec2"), types, zones, now)
+            since_s = now_s - _PAST_S if self._spot_at_s is None else self._spot_at_s
+            since = datetime.fromtimestamp(since_s, tz=timezone.utc)
+            found = spot_changes(self._session.client("ec2"), types, zones, since)
         except Exception as error:
             raise translated(error, "asking for spot prices") from error
         if not found:
             raise CloudError(f"{self._settings.region} has no spot prices of {', '.join(sorted(types))}")
         with self._lock:
-            self._spot |= found
+            self._history.add(found)
+            self._spot = self._history.present()
             self._spot_at_s = now_s
 
     def _due(self, market: Market) -> bool:

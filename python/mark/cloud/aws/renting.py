@@ -18,7 +18,7 @@ from mark.cloud.aws.places import Places
 from mark.cloud.aws.pools import Pool, pools_of
 from mark.cloud.aws.session import Client
 from mark.cloud.aws.settings import AwsOffering
-from mark.cloud.aws.standbys import Standby
+from mark.cloud.aws.standby import Standby
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance
 from mark.domain.offering import Market
@@ -185,6 +185,7 @@ class Renting:
                 found[token] = self._state.fleet.of_token(token) or why
 
     def _order(self, offering: AwsOffering, artifact: ModelArtifact, tokens: tuple[str, ...], role: str) -> Order:
+        self._lease.check()  # before what a launch needs is made, too
         name, state = offering.offering.name, self._state
         subnets = self._places.subnets()
         every = pools_of(offering, subnets)

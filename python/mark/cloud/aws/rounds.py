@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from mark.cloud.aws.pace import Pace
 from mark.errors import CloudError
 
 __all__ = ["Rounds"]
@@ -17,25 +18,25 @@ _PAUSE_MAX_S = 60.0
 
 
 class Rounds:
-    """Calls `work`, waits as long as it returned, and so on; after an error with a pause that doubles, up to a minute.
+    """Calls `work`, waits as long as it returned, and so on; after an error as its pace says.
 
     Thread safety: every method may be called from any thread.
 
     Invariant: `work` runs on one thread, and never after `end` has returned.
     """
 
-    def __init__(self, name: str, work: Callable[[], float], pause_s: float = _PAUSE_S, gap_s: float = 0.0) -> None:
+    def __init__(self, name: str, work: Callable[[], float], pace: Pace | None = None, gap_s: float = 0.0) -> None:
         """Prepare a thread; `work` returns how many seconds to wait before the next call.
 
         Args:
             name: of the thread, and for the log.
             work: what is done in each round.
-            pause_s: after the first error.
+            pace: how long to wait after errors; left out, a second at first and a minute at most.
             gap_s: between two rounds, however often `soon` is called.
         """
         self._name = name
         self._work = work
-        self._pause_s = pause_s
+        self._pace = Pace(_PAUSE_S, _PAUSE_MAX_S) if pace is None else pace
         self._gap_s = gap_s
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -61,21 +62,24 @@ class Rounds:
             self._thread.join()
 
     def _run(self) -> None:
-        failures = 0
         while not self._ended.is_set():
             self._wake.clear()
             if self._ended.is_set():
                 return
-            try:
-                wait_s = self._work()
-                failures = 0
-            except CloudError as error:
-                failures += 1
-                _log.warning("%s: %s", self._name, error)
-            except Exception:  # noqa: BLE001 - the fleet must not go unwatched for a fault
-                failures += 1
-                _log.exception("%s: a fault of mark; it goes on", self._name)
-            if failures:
-                self._ended.wait(min(_PAUSE_MAX_S, self._pause_s * 2.0 ** min(failures - 1, 16)))
-            elif not self._ended.wait(min(self._gap_s, wait_s)):
+            wait_s = self._round()
+            if wait_s is None:
+                self._ended.wait(self._pace.failed())
+                continue
+            self._pace.succeeded()
+            if not self._ended.wait(min(self._gap_s, wait_s)):
                 self._wake.wait(max(0.0, wait_s - self._gap_s))
+
+    def _round(self) -> float | None:
+        """Do it once; None when it failed."""
+        try:
+            return self._work()
+        except CloudError as error:
+            _log.warning("%s: %s", self._name, error)
+        except Exception:  # noqa: BLE001 - the fleet must not go unwatched for a fault
+            _log.exception("%s: a fault of mark; it goes on", self._name)
+        return None

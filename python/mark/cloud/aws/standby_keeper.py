@@ -13,7 +13,7 @@ from mark.cloud.aws.giving_back import GivingBack
 from mark.cloud.aws.lease import Lease
 from mark.cloud.aws.renting import Renting
 from mark.cloud.aws.session import Client
-from mark.cloud.aws.standbys import Phase
+from mark.cloud.aws.standby import Phase
 from mark.errors import CloudError
 
 __all__ = ["StandbyKeeper"]
@@ -64,7 +64,7 @@ class StandbyKeeper:
             rented = {each.machine for each in standbys.all if each.phase is Phase.RENTED}
             chosen = [machine for machine in machines if machine not in rented]
             for machine in chosen:
-                standbys.gone(machine)
+                standbys.gone(machine, self._state.present_ns())
         try:
             self._giving_back.terminate(chosen)
         except CloudError as error:

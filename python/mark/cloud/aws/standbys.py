@@ -7,78 +7,19 @@ User Guide, "Key concepts and definitions for burstable performance instances" a
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from mark.cloud.aws.machines import Machine
 from mark.cloud.aws.pools import Pool
 from mark.cloud.aws.settings import AwsOffering
+from mark.cloud.aws.standby import Key, Phase, Standby, StandbySteps
 
-__all__ = ["Phase", "Standby", "StandbySteps", "Standbys"]
+__all__ = ["Standbys"]
 
 _UNLISTED_S = 60.0
 _CREDITS_LAST_S = 7 * 86_400.0
 _NS = 1_000_000_000
-
-Key = tuple[str, str]
-"""(offering, model)"""
-
-
-class Phase(enum.Enum):
-    """What a standby does."""
-
-    PREPARING = "preparing"  # boots, loads its model, and earns credits
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    RENTED = "rented"  # it is an instance
-
-
-@dataclass(slots=True)
-class Standby:
-    """One machine that is kept stopped between uses.
-
-    Attributes:
-        machine: EC2's id.
-        key: what it is for.
-        pool: where it is.
-        phase: what it does.
-        since_ns: since when.
-        loaded: its worker has answered once.
-        credits_s: seconds at full speed that it has earned, at least.
-        counted_ns: until when they were counted.
-        listed_ns: when EC2 listed it last.
-        address: its private address while it runs.
-    """
-
-    machine: str
-    key: Key
-    pool: Pool
-    phase: Phase
-    since_ns: int
-    loaded: bool = False
-    credits_s: float = 0.0
-    counted_ns: int = 0
-    listed_ns: int = 0
-    address: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StandbySteps:
-    """What is to be done now.
-
-    Attributes:
-        create: how many to buy of each kind.
-        stop: machines to stop.
-        start: machines to start so that they earn credits again.
-        let_go: machines to terminate.
-    """
-
-    create: Mapping[Key, int] = field(default_factory=dict)
-    stop: tuple[str, ...] = ()
-    start: tuple[str, ...] = ()
-    let_go: tuple[str, ...] = ()
 
 
 class Standbys:
@@ -105,7 +46,7 @@ class Standbys:
         self._boot_max_s = boot_max_s
         self._pause_s = pause_s
         self._standbys: dict[str, Standby] = {}
-        self._gone: set[str] = set()
+        self._gone_ns: dict[str, int] = {}  # machine -> since when
         self._failures: dict[Key, int] = {}
         self._not_before_ns: dict[Key, int] = {}
 
@@ -204,25 +145,29 @@ class Standbys:
             self._standbys[machine].credits_s, self._standbys[machine].counted_ns = 0.0, now_ns
         return moved
 
-    def gone(self, machine: str) -> None:
+    def gone(self, machine: str, now_ns: int) -> None:
         """It is terminated, whatever EC2 lists for a while."""
         self._standbys.pop(machine, None)
-        self._gone.add(machine)
+        self._gone_ns[machine] = now_ns
 
     def not_gone(self, machine: str) -> None:
         """It could not be terminated: it is taken up again when EC2 lists it next."""
-        self._gone.discard(machine)
+        self._gone_ns.pop(machine, None)
 
     def see(self, machines: Iterable[Machine], now_ns: int, adoptable: Callable[[Machine], bool]) -> list[str]:
-        """Take note of what EC2 lists; those that no configuration asks for are returned, to be let go."""
+        """Take note of what EC2 lists; those that no configuration asks for, or that should be gone, are returned."""
         listed = {each.id: each for each in machines if each.is_standby}
         for standby in self.all:
             self._look(standby, listed.get(standby.machine), now_ns)
         orphans = []
         for machine in listed.values():
-            if machine.id in self._standbys or machine.id in self._gone or machine.is_ended:
+            if machine.id in self._standbys or machine.is_ended:
                 continue
-            if adoptable(machine) and self._wanted_of((machine.offering, machine.model)) > 0:
+            gone_ns = self._gone_ns.get(machine.id)
+            if gone_ns is not None:
+                if now_ns - gone_ns > _UNLISTED_S * _NS:
+                    orphans.append(machine.id)
+            elif adoptable(machine) and self._wanted_of((machine.offering, machine.model)) > 0:
                 self._adopt(machine, now_ns)
             else:
                 orphans.append(machine.id)
@@ -277,7 +222,7 @@ class Standbys:
     def _look(self, standby: Standby, machine: Machine | None, now_ns: int) -> None:
         if machine is None:
             if now_ns - standby.listed_ns > _UNLISTED_S * _NS:
-                self.gone(standby.machine)
+                self.gone(standby.machine, now_ns)
             return
         standby.listed_ns = now_ns
         standby.address = machine.address if machine.state == "running" else ""
@@ -285,7 +230,7 @@ class Standbys:
         if machine.is_ended:
             if standby.phase is Phase.PREPARING and not standby.loaded:  # one that never loads would be tried for ever
                 self._failed(standby.key, now_ns)
-            self.gone(standby.machine)
+            self.gone(standby.machine, now_ns)
         elif standby.phase is Phase.STOPPING and machine.state == "stopped":
             self._enter(standby, Phase.STOPPED, now_ns)
         elif standby.phase in {Phase.STOPPING, Phase.STOPPED} and machine.is_up and is_settled:

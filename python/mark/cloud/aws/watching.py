@@ -126,7 +126,7 @@ class Watching:
             for identity, machine in machines.items():
                 state.fleet.given_back(identity, detail, state.present_ns())
                 if machine is not None and state.standbys.is_one(machine):
-                    state.standbys.gone(machine)
+                    state.standbys.gone(machine, state.present_ns())
             state.announce()
 
     def _leave_pools(self, machines: Sequence[Machine]) -> None:
@@ -145,7 +145,7 @@ class Watching:
     def _end_orphans(self, orphans: Sequence[str]) -> None:
         if not orphans:
             return
-        _log.warning("terminating what the configuration does not ask for: %s", ", ".join(orphans))
+        _log.warning("terminating what should not run: %s", ", ".join(orphans))
         try:
             self._giving_back.terminate(orphans)
         except CloudError as error:

@@ -164,15 +164,16 @@ class FakeAws:
         """ARNs of what is there, of whatever service, and carries the cluster's tag."""
         return tagged(self._state, key, cluster)
 
-    def allow(self, policy_document: Mapping[str, Any] | None) -> None:
-        """Refuse its owner's calls that an IAM policy does not allow; None to allow everything again.
+    def allow(self, policy_document: Mapping[str, Any] | None, key: str = "") -> None:
+        """Refuse calls that an IAM policy does not allow; None to allow everything again.
 
-        The calls of instances and functions have roles of their own, and are not judged by it.
+        Calls are judged by who signed them: by the policy of the access key `key`, or by the one without a key. Those
+        of an instance or function with a role are judged by the policies of that role always, as on AWS.
 
         Raises:
             ValueError: the policy has an element that the fake does not know.
         """
-        self._permissions.allow(policy_document)
+        self._permissions.allow(policy_document, key)
 
     def instances(self) -> list[dict[str, Any]]:
         """Every instance, the terminated ones too, as DescribeInstances shows them."""

@@ -16,25 +16,31 @@ from pathlib import Path
 
 from mark.testing.aws.cloud_init import Unit, write_files
 from mark.testing.aws.guard import Guard
+from mark.testing.aws.identities import role_of_profile
 from mark.testing.aws.machine import Machine
 from mark.testing.aws.params import FakeAwsParams
 
-__all__ = ["INSTANCE_KEY", "Computers", "process_environment"]
+__all__ = ["INSTANCE_KEY", "Computers", "process_environment", "role_key"]
 
 _LOGGER = logging.getLogger(__name__)
 
 INSTANCE_KEY = "AKIAFAKEINSTANCE"
-"""The access key of the processes of instances and functions: their roles are not the policy's that a test allows."""
+"""What the access keys of the processes of instances and functions begin with."""
 
 
-def process_environment(params: FakeAwsParams, endpoint_url: str) -> dict[str, str]:
-    """The environment of a process that talks to the fake as if it ran on AWS."""
+def role_key(role: str) -> str:
+    """The access key of a process that has a role: its name or ARN; empty for none."""
+    return f"{INSTANCE_KEY}.{role.rpartition('/')[2]}" if role else INSTANCE_KEY
+
+
+def process_environment(params: FakeAwsParams, endpoint_url: str, role: str) -> dict[str, str]:
+    """The environment of a process that talks to the fake as if it ran on AWS; `role` as of `role_key`."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     return inherited | {
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_REGION": params.region,
         "AWS_DEFAULT_REGION": params.region,
-        "AWS_ACCESS_KEY_ID": INSTANCE_KEY,
+        "AWS_ACCESS_KEY_ID": role_key(role),
         "AWS_SECRET_ACCESS_KEY": "fake",
         "AWS_EC2_METADATA_DISABLED": "false",
         **params.environment,
@@ -75,7 +81,8 @@ class Computers:
         unit = self._units[machine.id]
         if unit is None:
             return
-        environment = process_environment(self._params, self._endpoint_url) | dict(unit.environment)
+        role = role_of_profile(machine.spec.settings.get("IamInstanceProfile") or {})
+        environment = process_environment(self._params, self._endpoint_url, role) | dict(unit.environment)
         environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = f"{self._endpoint_url}/imds/{machine.id}"
         self._spawn(machine.id, unit, environment, ended)
 

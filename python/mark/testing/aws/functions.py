@@ -203,7 +203,7 @@ class Functions:
             if not code.exists():
                 with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as packed:
                     packed.extractall(code)
-        environment = process_environment(self._params, self._endpoint_url) | {
+        environment = process_environment(self._params, self._endpoint_url, str(function.role)) | {
             "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "LAMBDA_TASK_ROOT": str(code),

@@ -8,8 +8,9 @@ import secrets
 import threading
 from datetime import datetime, timezone
 
-from mark.testing.aws.computers import INSTANCE_KEY
+from mark.testing.aws.computers import role_key
 from mark.testing.aws.ec2_state import ACCOUNT
+from mark.testing.aws.identities import role_of_profile
 from mark.testing.aws.machine import Machine
 from mark.testing.aws.machines import Machines
 from mark.testing.aws.wire import Answer, AwsError, Environ
@@ -115,7 +116,7 @@ class Metadata:
                 {
                     "Code": "Success",
                     "Type": "AWS-HMAC",
-                    "AccessKeyId": INSTANCE_KEY,
+                    "AccessKeyId": role_key(role_of_profile(profile)),
                     "SecretAccessKey": "fake",
                     "Token": "fake",
                     "Expiration": "2099-01-01T00:00:00Z",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from moto.backends import get_backend
-
 from mark.testing.aws.computers import INSTANCE_KEY
 from mark.testing.aws.ec2_state import ACCOUNT, Ec2State
+from mark.testing.aws.identities import policy_of_role, role_arns
 from mark.testing.aws.instances import tags_for
 from mark.testing.aws.policy import Action, Policy
 from mark.testing.aws.resources import resource_of
@@ -46,29 +45,41 @@ _PREFIXES = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag
 
 
 class Permissions:
-    """Thread safety: every method may be called from any thread; a policy is replaced as a whole."""
+    """Who may do what: by the policy of an access key, or by those of a role.
+
+    Thread safety: every method may be called from any thread; a policy is replaced as a whole.
+    """
 
     def __init__(self, state: Ec2State) -> None:
         self._state = state
-        self._policy: Policy | None = None
+        self._policies: dict[str, Policy] = {}  # by access key; "" for every other one
 
-    def allow(self, document: Mapping[str, Any] | None) -> None:
-        """Allow what a policy does, or everything.
+    def allow(self, document: Mapping[str, Any] | None, key: str = "") -> None:
+        """Allow what a policy does, or everything; to an access key, or to all that have no policy of their own.
 
         Raises:
             ValueError: the policy has an element that the fake does not know.
         """
-        self._policy = None if document is None else Policy(document)
+        if document is None:
+            self._policies.pop(key, None)
+        else:
+            self._policies[key] = Policy(document)
 
     def denied(self, call: Call) -> AwsError | None:
         """The error of a call that the policy does not allow."""
-        policy = self._policy
-        if policy is None or call.key == INSTANCE_KEY or call.name in _FREE:
+        policy = self._policy_of(call.key)
+        if policy is None or call.name in _FREE:
             return None
         for action in self._actions(call):
             if not policy.allows(action):
                 return _refusal(call, action)
         return None
+
+    def _policy_of(self, key: str) -> Policy | None:
+        begins, dot, role = key.partition(".")
+        if begins != INSTANCE_KEY:
+            return self._policies.get(key, self._policies.get(""))
+        return Policy(policy_of_role(role)) if dot else None
 
     def _actions(self, call: Call) -> Iterator[Action]:
         if call.name in _LAUNCHES:
@@ -126,12 +137,8 @@ class Permissions:
                 yield identity, {**self._state.template_data(named), **placed, **override}
 
     def _passed_profile(self, call: Call, profile: Mapping[str, str]) -> Iterator[Action]:
-        name = profile.get("Name") or profile.get("Arn", "").rpartition("/")[2]
-        known = get_backend("iam")[ACCOUNT]["aws"].instance_profiles
-        for each in list(known.values()):
-            if each.name == name:
-                for role in each.roles:
-                    yield self._pass_role(call, role.arn, "ec2.amazonaws.com")
+        for role in role_arns(profile):
+            yield self._pass_role(call, role, "ec2.amazonaws.com")
 
     def _passed_role(self, call: Call) -> Iterator[Action]:
         if call.name in {"lambda:CreateFunction", "lambda:UpdateFunctionConfiguration"} and call.params.get("Role"):

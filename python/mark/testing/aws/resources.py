@@ -40,6 +40,7 @@ def resource_of(call: Call, region: str) -> Iterable[str]:
         "events": _events,
         "iam": _iam,
         "lambda": _lambda,
+        "logs": _logs,
         "ssm": _ssm,
     }
     named = by_service[call.service](call, region) if call.service in by_service else []
@@ -105,6 +106,11 @@ def _lambda(call: Call, region: str) -> list[str]:
     if name.startswith("arn:"):
         return [name]
     return [f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"] if name else []
+
+
+def _logs(call: Call, region: str) -> list[str]:
+    name = call.params.get("logGroupName")
+    return [f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{name}"] if name else []
 
 
 def _ssm(call: Call, region: str) -> list[str]:

@@ -32,7 +32,10 @@ _SERVICES = {
 _UNAVAILABLE = frozenset({"RequestLimitExceeded", "SlowDown", "ServiceUnavailable", "Unavailable"})
 _FORBIDDEN = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
 _INTERNAL = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceException"})
-_STATUS = {"DryRunOperation": 412, "TooManyRequestsException": 429, "ResourceNotFoundException": 404}
+_STATUS = {
+    "DryRunOperation": 412, "TooManyRequestsException": 429, "ResourceNotFoundException": 404, "NoSuchKey": 404,
+    "NoSuchBucket": 404, "PreconditionFailed": 412,
+}  # fmt: skip
 
 _REQUEST = "fake-request"
 

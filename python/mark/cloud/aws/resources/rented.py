@@ -129,7 +129,10 @@ class LaunchTemplates(_Rented):
 
 
 class Functions(_Rented):
-    """Lambda functions, one for each model that overflows."""
+    """Lambda functions, one for each model that overflows, and the log groups that Lambda made for them.
+
+    A log group carries no tag: it is known as the cluster's by its function's, so that it goes in the same step.
+    """
 
     kind = "functions"
 
@@ -153,6 +156,11 @@ class Functions(_Rented):
                 f"deleting function {name}",
                 lambda name=name: client.delete_function(FunctionName=name),  # type: ignore[misc]
             )
+            self._delete_log(f"/aws/lambda/{name}")
+
+    def _delete_log(self, group: str) -> None:
+        logs = self._session.client("logs")
+        called_unless(GONE, f"deleting log group {group}", lambda: logs.delete_log_group(logGroupName=group))
 
     def _is_ours(self, arn: str) -> bool:
         client = self._session.client("lambda")
