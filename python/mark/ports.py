@@ -17,7 +17,7 @@ from mark.domain.plan import Decision
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Recorder", "SecuresLinks", "Wholesale"]
+__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Led", "Recorder", "SecuresLinks", "Wholesale"]
 
 
 class Clock(Protocol):
@@ -116,6 +116,19 @@ class Wholesale(Protocol):
 
         Raises:
             CloudError: nothing was rented.
+        """
+        ...
+
+
+@runtime_checkable
+class Led(Protocol):
+    """A cloud that several routers may serve through, and that one of them at a time may change."""
+
+    def leads(self) -> bool:
+        """Whether this router is the one: it may launch and retire now.
+
+        Raises:
+            CloudError: it was, and another has taken over meanwhile: this one is to end.
         """
         ...
 

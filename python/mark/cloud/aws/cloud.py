@@ -14,7 +14,8 @@ from mark.cloud.aws.giving_back import GivingBack
 from mark.cloud.aws.intents import Intents
 from mark.cloud.aws.launch_template import LaunchTemplates, UserData
 from mark.cloud.aws.lease import Lease
-from mark.cloud.aws.notices import News, Notice, NoticeKind, NoticeQueue
+from mark.cloud.aws.notices import NoticeQueue
+from mark.cloud.aws.noticing import NoticeNotes, Noticing
 from mark.cloud.aws.places import Places
 from mark.cloud.aws.price_book import ListedPrices, PriceBook
 from mark.cloud.aws.prober import Prober
@@ -35,7 +36,6 @@ __all__ = ["AwsCloud", "AwsParts", "LinkIdentity"]
 
 _log = logging.getLogger(__name__)
 
-_REBALANCE_S = 600.0
 _REFRESH_LINK_S = 600.0
 _CLOSE_TRIES = 6
 _OPEN_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
@@ -45,6 +45,11 @@ _GAP_S = 0.5
 
 class LinkIdentity(Protocol):
     """What the router shows to workers. Safe to call from any thread."""
+
+    def leads(self) -> bool:
+        """Whether this router may change what runs; see `mark.ports.Led`."""
+        self._lease.raise_if_lost()
+        return self._leading and self._lease.is_held
 
     def link_tls(self) -> TlsIdentity:
         """As of now."""
@@ -114,7 +119,8 @@ class AwsCloud:
         trade = (self._buying, self._renting, self._giving_back)
         self._watching = Watching(settings, state, ec2, trade, self._keeper)
         self._queue = NoticeQueue(lambda: session.client("sqs"), settings.queue)
-        self._news = News(settings.rebalances_per_hour)
+        notes = NoticeNotes(s3, bucket)
+        self._noticing = Noticing(state, self._watching, self._queue, notes, settings.rebalances_per_hour)
         self._prober = Prober(lambda: None if parts.link is None else parts.link.link_tls(), self._answered)
         self._watcher = Rounds("watch", self._watch, gap_s=min(_GAP_S, rhythm.describe_soon_s))
         self._probes = Rounds("probe", self._probe)
@@ -126,14 +132,23 @@ class AwsCloud:
             self._watcher, self._probes, self._notices, self._renewals, self._prices, self._links
         )  # fmt: skip
         self._opened = False
+        self._recalled = False  # notices of earlier routers
+        self._leading = False
 
     def open(self) -> None:
-        """Take the lease, adopt what runs and finish what was begun; see `mark.ports.Cloud.open`."""
-        self._lease.take()
+        """Adopt what runs, and take the lease and finish what was begun; see `mark.ports.Cloud.open`.
+
+        While another router holds the lease, or a dead one's has not run out, this one serves through what runs, and
+        changes nothing.
+        """
+        if not self._lease.try_to_take():
+            _log.warning(
+                "another router leads the cluster, or was killed less than %g s ago; until its lease is over, this one "
+                "serves through what runs and launches nothing", self._settings.rhythm.lease_s,
+            )  # fmt: skip
         self._renewals.start()
         try:
             self._queue.check()
-            self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
             self._look_first()
         except BaseException:
             self._renewals.end()
@@ -212,8 +227,14 @@ class AwsCloud:
             raise CloudError("this cluster's links are not encrypted: the cloud was put together without certificates")
         return self._parts.link.link_tls()
 
-    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - agents know theirs, EC2 cannot be told
-        """Terminate everything, unless the fleet is to be kept, and give the lease up; see `mark.ports.Cloud.close`."""
+    def close(self, grace_s: float | None = None) -> None:
+        """Terminate everything, unless the fleet is to be kept, and give the lease up; see `mark.ports.Cloud.close`.
+
+        What another router leads is left to it. A router that does not lead yet waits for as long as a lease lasts to
+        see whether the one before lives, but for a `grace_s` of 0.
+        """
+        if grace_s == 0:
+            self._lease.stop_waiting()
         with self._state.lock:
             first, self._state.closed = not self._state.closed, True
             was_open = self._opened
@@ -227,7 +248,7 @@ class AwsCloud:
             self._prober.close()
             if not self._renting.wait_until_idle(_LAUNCHES_END_S):
                 _log.error("a launch does not end; the next router finishes it")
-            if not self._settings.keep_on_stop:
+            if not self._settings.keep_on_stop and self._is_ours():
                 self._give_all_back()
         self._renewals.end() if was_open else self._renewals.tell_end()
         self._lease.release()
@@ -235,13 +256,52 @@ class AwsCloud:
     def _look_first(self) -> None:
         for pause_s in _OPEN_PAUSES_S:
             try:
-                self._watching.look()
+                self._look()
             except Throttled as error:
                 _log.warning("opening: %s", error)
                 time.sleep(pause_s)
             else:
                 return
-        self._watching.look()
+        self._look()
+
+    def _look(self) -> float:
+        """Look at what runs; the first time that the lease is held, take up what the router before had begun, too."""
+        is_held = self._lease.is_held
+        begins = is_held and not self._leading
+        if begins:
+            self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
+        pause_s = self._watching.look(leads=is_held)
+        if begins or not self._recalled:
+            self._noticing.recall()
+            self._recalled = True
+        if begins:
+            if self._opened:
+                _log.info("this router leads the cluster now")
+            with self._state.lock:
+                self._leading = True
+                self._state.announce()
+        return pause_s
+
+    def _is_ours(self) -> bool:
+        """Whether what runs is this router's to give back."""
+        if not self._lease.is_taken:
+            _log.warning("waiting up to %g s: is what runs another router's?", self._settings.rhythm.lease_s)
+            if self._lease.outlast():
+                return self._recovers()
+        elif self._lease.is_lost:
+            _log.warning("another router leads the cluster: what runs is left to it")
+            return False
+        else:
+            return True
+        _log.warning("this router never led the cluster: what runs is left; `mark aws teardown` ends it")
+        return False
+
+    def _recovers(self) -> bool:
+        try:
+            self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
+        except CloudError as error:
+            _log.error("%s; the next router finishes what was begun", error)
+        return True
 
     def _give_all_back(self) -> None:
         error: CloudError | None = None
@@ -270,7 +330,7 @@ class AwsCloud:
         _log.error("some of the cluster may still run; `mark aws teardown` ends it: %s", error)
 
     def _watch(self) -> float:
-        pause_s = self._watching.look()
+        pause_s = self._look()
         self._probes.soon()
         return pause_s
 
@@ -292,35 +352,19 @@ class AwsCloud:
                 self._watcher.soon()
 
     def _receive(self) -> float:
-        self._queue.receive(self._act, lambda: self._state.closed)
+        # What another router's messages say is in its notes; taken from the queue they would be lost to it.
+        if not self._leading:
+            return self._settings.rhythm.describe_soon_s
+        self._noticing.receive(self._watcher.soon)
         return 0.0
 
-    def _act(self, notice: Notice) -> None:
-        state = self._state
-        with state.lock:
-            if not self._news.is_news(notice):
-                return
-            now_ns = state.present_ns()
-            instance = state.fleet.of_machine(notice.machine)
-            if notice.kind is NoticeKind.STATE_CHANGE:
-                self._watcher.soon()
-                return
-            pool = state.pool_of.get(notice.machine)
-            if instance is None or pool is None:
-                return
-            if notice.kind is NoticeKind.INTERRUPTION:
-                taken_at_ns = state.clock_ns(notice.at_s)
-                state.pools.refused(pool, now_ns)
-            elif instance.taken_at_ns is not None or not self._news.may_rebalance(now_ns):
-                return
-            else:
-                taken_at_ns = now_ns + round(_REBALANCE_S * 1e9)
-                self._watching.rebalance(notice.machine, taken_at_ns)
-            if state.fleet.noticed(notice.machine, taken_at_ns) is not None:
-                state.announce()
-
     def _renew(self) -> float:
-        self._lease.renew()
+        if self._lease.is_taken:
+            self._lease.renew()
+        elif self._lease.try_to_take():
+            self._watcher.soon()
+        else:
+            return self._lease.try_again_s
         return self._settings.rhythm.lease_s / 3
 
     def _refresh_prices(self) -> float:
