@@ -153,9 +153,7 @@ def test_no_request_with_slack_is_lost_when_the_router_is_killed(aws: FakeAws, t
     assert aws.tagged("whole") == []
 
 
-def killed_and_restarted(
-    router: RouterProcess, config: str, folder: Path
-) -> tuple[RouterProcess, tuple[float, float]]:
+def killed_and_restarted(router: RouterProcess, config: str, folder: Path) -> tuple[RouterProcess, tuple[float, float]]:
     killed_s = time.monotonic()
     router.stop(signal.SIGKILL)
     again = start_router(config, folder)

@@ -25,7 +25,7 @@ from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.live.clock import SteadyClock
-from mark.ports import SecuresLinks, Wholesale
+from mark.ports import Led, SecuresLinks, Wholesale
 from mark.testing.aws import FakeAws
 
 MANY = AwsOffering(Offering("many", Market.SPOT, 0.04, 10.0, 2000), ("c5.large", "c5a.large"))
@@ -71,9 +71,10 @@ def kill(cloud: AwsCloud) -> None:
             each._thread.join()
 
 
-def test_it_is_all_three_ports(cloud: AwsCloud) -> None:
+def test_it_is_all_four_ports(cloud: AwsCloud) -> None:
     assert isinstance(cloud, Wholesale)
     assert isinstance(cloud, SecuresLinks)
+    assert isinstance(cloud, Led)
     with pytest.raises(CloudError, match="not encrypted"):
         cloud.link_tls()
 
@@ -178,6 +179,58 @@ def test_a_restarted_router_adopts_what_runs_and_finishes_what_was_begun(aws: Fa
     with pytest.raises(LeaseLost):
         first.launch("one", ARTIFACT, "c")
     second.close()
+    assert set(states(aws).values()) <= {"shutting-down", "terminated"}
+
+
+def test_until_the_lease_is_its_own_a_router_sees_what_runs_and_changes_nothing(aws: FakeAws) -> None:
+    settings = aws_settings(aws, ALL)
+    first = aws_cloud(settings)
+    first.open()
+    launched = first.launch("one", ARTIFACT, "a")
+    kill(first)
+
+    second = aws_cloud(settings)
+    second.open()
+
+    assert [each.id for each in second.list_instances()] == [launched.id]
+    assert not second.leads()
+    with pytest.raises(LeaseLost, match="changes nothing before"):
+        second.launch("one", ARTIFACT, "b")
+    assert len(aws.instances()) == 1
+    wait_until(second, second.leads)
+    second.launch("one", ARTIFACT, "b")
+    with pytest.raises(LeaseLost, match="this one is to end"):
+        wait_until(first, lambda: renewal_fails(first) and first.leads())
+    first.close()
+    assert set(states(aws).values()) <= {"pending", "running"}  # they are the second's
+    second.close()
+    assert set(states(aws).values()) <= {"shutting-down", "terminated"}
+
+
+def renewal_fails(cloud: AwsCloud) -> bool:
+    try:
+        cloud._renew()
+    except LeaseLost:
+        return True
+    return False
+
+
+def test_what_a_living_router_leads_is_left_to_it_and_what_a_dead_one_led_is_given_back(aws: FakeAws) -> None:
+    settings = aws_settings(aws, ALL)
+    first = aws_cloud(settings)
+    first.open()
+    first.launch("one", ARTIFACT, "a")
+    second = aws_cloud(settings)
+    second.open()
+    second.close()
+    assert set(states(aws).values()) <= {"pending", "running"}
+    kill(first)
+    third = aws_cloud(settings)
+    third.open()
+    assert not third.leads()
+
+    third.close()
+
     assert set(states(aws).values()) <= {"shutting-down", "terminated"}
 
 
@@ -287,6 +340,44 @@ def test_a_notice_is_told_and_closes_the_pool_and_nonsense_is_dropped(aws: FakeA
     cloud.launch("many", ARTIFACT, "b")
     kinds = [(each["InstanceType"], each["Placement"]["AvailabilityZone"]) for each in aws.instances()]
     assert kinds[0] != kinds[1]
+
+
+def test_a_notice_that_a_killed_router_had_read_is_known_to_the_next(aws: FakeAws) -> None:
+    settings = aws_settings(aws, ALL)
+    first = aws_cloud(settings)
+    first.open()
+    spared, taken = (first.launch("many", ARTIFACT, token) for token in "ab")
+    send(aws, settings, event("EC2 Spot Instance Interruption Warning", str(taken.id)))
+    wait_until(first, lambda: aws.calls["sqs:DeleteMessageBatch"] + aws.calls["sqs:DeleteMessage"] > 0)
+    kill(first)
+
+    second = aws_cloud(settings)
+    second.open()
+
+    seen = {each.id: each.taken_at_ns for each in second.list_instances()}
+    assert seen[spared.id] is None
+    assert seen[taken.id] is not None
+    second.close()
+    first.close()
+
+
+def test_a_notice_that_cannot_be_written_down_is_acted_on_and_stays_in_the_queue(
+    aws: FakeAws, cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals: list[int] = []
+
+    def refuse(_: object) -> None:
+        refusals.append(1)
+        raise CloudError("no room")
+
+    monkeypatch.setattr(cloud._noticing._notes, "write", refuse)
+    launched = cloud.launch("many", ARTIFACT, "a")
+    send(aws, aws_settings(aws, ALL), event("EC2 Spot Instance Interruption Warning", str(launched.id)))
+
+    wait_until(cloud, lambda: bool(refusals))
+
+    assert cloud.list_instances()[0].taken_at_ns is not None
+    assert aws.calls["sqs:DeleteMessageBatch"] == 0
 
 
 def test_a_recommendation_is_followed_only_if_it_is_asked_for(aws: FakeAws, cloud: AwsCloud) -> None:

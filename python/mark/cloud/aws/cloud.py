@@ -46,11 +46,6 @@ _GAP_S = 0.5
 class LinkIdentity(Protocol):
     """What the router shows to workers. Safe to call from any thread."""
 
-    def leads(self) -> bool:
-        """Whether this router may change what runs; see `mark.ports.Led`."""
-        self._lease.raise_if_lost()
-        return self._leading and self._lease.is_held
-
     def link_tls(self) -> TlsIdentity:
         """As of now."""
         ...
@@ -80,7 +75,7 @@ class AwsParts:
 
 
 class AwsCloud:
-    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale` and `SecuresLinks`.
+    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `SecuresLinks` and `Led`.
 
     What runs is what the tags say: a router that comes after another takes its lease, finishes the launches that it
     began, and goes on with its instances. See docs/decisions/0021-ec2-by-tags-tokens-and-a-lease.md.
@@ -220,6 +215,11 @@ class AwsCloud:
         with state.lock:
             state.lock.wait_for(lambda: state.changes > since or state.closed, timeout_s)
             return state.changes
+
+    def leads(self) -> bool:
+        """Whether this router may change what runs; see `mark.ports.Led`."""
+        self._lease.raise_if_lost()
+        return self._leading and self._lease.is_held
 
     def link_tls(self) -> TlsIdentity:
         """What the router shows to workers; see `mark.ports.SecuresLinks`."""
