@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,25 +13,20 @@ from pathlib import Path
 import pytest
 from contract.aws_world import QUICK, aws_cloud, aws_settings, lay_ground, running_aws, tiny_user_data
 from contract.cloud_world import ARTIFACT
+from unit.aws_driver_world import ALL, ONE, kill, states, wait_until
 
 from mark.cloud.aws import tags
 from mark.cloud.aws.cloud import AwsCloud, AwsParts
-from mark.cloud.aws.lease import LEASE_KEY, Lease, LeaseLost
+from mark.cloud.aws.lease import LeaseLost
 from mark.cloud.aws.prices import PresentPrices
 from mark.cloud.aws.session import AwsSession
-from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
+from mark.cloud.aws.settings import AwsSettings, Rhythm
 from mark.cloud.aws.standbys import Phase
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceState
-from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.live.clock import SteadyClock
 from mark.ports import Led, SecuresLinks, Wholesale
 from mark.testing.aws import FakeAws
-
-MANY = AwsOffering(Offering("many", Market.SPOT, 0.04, 10.0, 2000), ("c5.large", "c5a.large"))
-ONE = AwsOffering(Offering("one", Market.ON_DEMAND, 0.1, 10.0, 8), ("m5.large",), ("us-east-1a",))
-KEPT = AwsOffering(Offering("kept", Market.BURSTABLE, 0.05, 10.0, 2, stopped=1), ("t3.medium",))
-ALL = (MANY, ONE, KEPT)
 
 
 @pytest.fixture
@@ -47,28 +42,6 @@ def cloud(aws: FakeAws) -> Iterator[AwsCloud]:
     opened.open()
     yield opened
     opened.close()
-
-
-def wait_until(cloud: AwsCloud, holds: Callable[[], bool], rounds: int = 150) -> None:
-    changes = -1
-    for _ in range(rounds):
-        if holds():
-            return
-        changes = cloud.wait_for_change(changes, 0.1)
-    pytest.fail(f"it does not come about; {cloud.list_instances()}")
-
-
-def states(aws: FakeAws) -> dict[str, str]:
-    return {each["InstanceId"]: each["State"]["Name"] for each in aws.instances()}
-
-
-def kill(cloud: AwsCloud) -> None:
-    """End a router's threads as SIGKILL would: nothing is given back, the lease is not given up."""
-    for each in cloud._rounds:
-        each.tell_end()
-    for each in cloud._rounds:
-        if each is not cloud._notices and each._thread.is_alive():
-            each._thread.join()
 
 
 def test_it_is_all_four_ports(cloud: AwsCloud) -> None:
@@ -179,58 +152,6 @@ def test_a_restarted_router_adopts_what_runs_and_finishes_what_was_begun(aws: Fa
     with pytest.raises(LeaseLost):
         first.launch("one", ARTIFACT, "c")
     second.close()
-    assert set(states(aws).values()) <= {"shutting-down", "terminated"}
-
-
-def test_until_the_lease_is_its_own_a_router_sees_what_runs_and_changes_nothing(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    first = aws_cloud(settings)
-    first.open()
-    launched = first.launch("one", ARTIFACT, "a")
-    kill(first)
-
-    second = aws_cloud(settings)
-    second.open()
-
-    assert [each.id for each in second.list_instances()] == [launched.id]
-    assert not second.leads()
-    with pytest.raises(LeaseLost, match="changes nothing before"):
-        second.launch("one", ARTIFACT, "b")
-    assert len(aws.instances()) == 1
-    wait_until(second, second.leads)
-    second.launch("one", ARTIFACT, "b")
-    with pytest.raises(LeaseLost, match="this one is to end"):
-        wait_until(first, lambda: renewal_fails(first) and first.leads())
-    first.close()
-    assert set(states(aws).values()) <= {"pending", "running"}  # they are the second's
-    second.close()
-    assert set(states(aws).values()) <= {"shutting-down", "terminated"}
-
-
-def renewal_fails(cloud: AwsCloud) -> bool:
-    try:
-        cloud._renew()
-    except LeaseLost:
-        return True
-    return False
-
-
-def test_what_a_living_router_leads_is_left_to_it_and_what_a_dead_one_led_is_given_back(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    first = aws_cloud(settings)
-    first.open()
-    first.launch("one", ARTIFACT, "a")
-    second = aws_cloud(settings)
-    second.open()
-    second.close()
-    assert set(states(aws).values()) <= {"pending", "running"}
-    kill(first)
-    third = aws_cloud(settings)
-    third.open()
-    assert not third.leads()
-
-    third.close()
-
     assert set(states(aws).values()) <= {"shutting-down", "terminated"}
 
 
@@ -458,7 +379,7 @@ def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute(aws: Fak
     pause_s = cloud._watching.look(leads=True)
     before = sum(aws.calls.values())
 
-    cloud._watching.look()
+    cloud._watching.look(leads=True)
     calls_of_a_look = sum(aws.calls.values()) - before
 
     rhythm = settings.rhythm
@@ -469,72 +390,6 @@ def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute(aws: Fak
         assert looks + renewals + polls + prices < 30
     cloud.close()
     assert aws.calls["ec2:TerminateInstances"] <= 4
-
-
-def lease_of(settings: AwsSettings, lease_s: float) -> Lease:
-    session = AwsSession(settings)
-    return Lease(lambda: session.client("s3"), lambda: settings.bucket(session.account), lease_s)
-
-
-def test_a_lease_is_waited_for_and_taken_when_its_holder_is_silent(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    first, second = lease_of(settings, 0.6), lease_of(settings, 0.6)
-    first.take()
-    first.renew()
-    began_s = time.monotonic()
-
-    second.take()
-
-    assert 0.5 < time.monotonic() - began_s < 5
-    assert second.fencing == first.fencing + 1
-    second.check()
-    with pytest.raises(LeaseLost):
-        first.renew()
-    with pytest.raises(LeaseLost):
-        first.check()
-
-
-def test_a_lease_that_is_given_up_is_there_at_once_and_waiting_can_be_ended(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    first, second, third = (lease_of(settings, 30.0) for _ in range(3))
-    first.take()
-    first.release()
-    second.take()
-    ended: list[Exception] = []
-
-    def wait() -> None:
-        try:
-            third.take()
-        except CloudError as error:
-            ended.append(error)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    third.release()
-    waiting.join(5)
-
-    assert [str(each) for each in ended] == ["the cloud is closed: it waited for the lease of another router"]
-    second.check()
-
-
-def test_a_renewal_whose_answer_was_lost_is_none_of_anothers(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    lease = lease_of(settings, 30.0)
-    lease.take()
-    lease._etag = '"of an earlier write"'
-
-    lease.renew()
-
-    lease.check()
-
-
-def test_garbage_for_a_lease_is_told(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    session = AwsSession(settings)
-    session.client("s3").put_object(Bucket=settings.bucket(session.account), Key=LEASE_KEY, Body=b"7")
-
-    with pytest.raises(CloudError, match="is not a lease"):
-        lease_of(settings, 30.0).take()
 
 
 def test_what_bootstrap_makes_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
