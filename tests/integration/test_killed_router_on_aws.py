@@ -114,7 +114,6 @@ def a_free_port() -> int:
 @pytest.mark.timeout(180)
 @pytest.mark.slow
 def test_no_request_with_slack_is_lost_when_the_router_is_killed(aws: FakeAws, tmp_path: Path) -> None:
-    # Every request arrives within a second of the promise, however long its caller waits.
     config = CONFIG.format(endpoint=aws.endpoint_url).replace("port: 0", f"port: {a_free_port()}")
     file = tmp_path / "aws.yaml"
     file.write_text(config, encoding="utf-8")
