@@ -199,6 +199,38 @@ async def test_a_link_shows_what_a_cloud_of_mutual_tls_says(monkeypatch: pytest.
     await world.end()
 
 
+async def test_a_router_that_follows_serves_and_launches_nothing_until_it_leads_and_ends_when_it_has_lost_the_lead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = {"leads": False, "lost": False}
+
+    def leads(_: SteppingCloud) -> bool:
+        if turn["lost"]:
+            raise CloudError("another router has taken the lease")
+        return turn["leads"]
+
+    monkeypatch.setattr(SteppingCloud, "leads", leads, raising=False)
+    monkeypatch.setattr(SteppingCloud, "check_leads", lambda _: None, raising=False)
+    world = World()
+    world.cloud.launch("small", ARTIFACT, "of the router before")
+    await world.until(lambda: list(world.dispatch.workers.values()) == ["fake:small-1"])
+    world.offer(28.0)
+    began_ns = world.clock.now_ns()
+    await world.until(lambda: world.clock.now_ns() > began_ns + 5 * 10**9)
+    assert [each.id for each in world.loop.instances] == ["small-1"]
+
+    turn["leads"] = True
+
+    def loaded() -> bool:
+        world.offer(28.0)
+        return len(world.dispatch.workers) > 1
+
+    await world.until(loaded)
+    turn["lost"] = True
+    with pytest.raises(CloudError, match="taken the lease"):
+        await world.until(lambda: False)
+
+
 async def test_a_crashed_instance_is_unlinked_and_replaced(world: World) -> None:
     await world.until(lambda: bool(world.dispatch.workers))
 

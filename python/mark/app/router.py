@@ -40,7 +40,7 @@ from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
 from mark.live.worker_link import WorkerLink
-from mark.ports import LedByOne
+from mark.ports import Led
 from mark.protocol.service import make_server
 
 __all__ = ["Router"]
@@ -210,7 +210,7 @@ class Router:
             self._measuring_usd += usd
 
         # Not before the cloud is open: two routers that start together would deploy over each other.
-        await deploy_functions(self._config, self._cloud if isinstance(self._cloud, LedByOne) else None)
+        await deploy_functions(self._config, self._cloud if isinstance(self._cloud, Led) else None)
         self._config = await measure_missing_latencies(self._config, log_profiling, bill)
 
     async def _start_functions(self, model: ModelConfig) -> None:

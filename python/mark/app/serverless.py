@@ -19,7 +19,7 @@ from mark.domain.offering import Market, Offering, Serverless
 from mark.errors import ConfigError
 from mark.live.burst_loop import BurstLoop, BurstLoopParams
 from mark.live.clock import SteadyClock
-from mark.ports import Clock, Functions, LedByOne
+from mark.ports import Clock, Functions, Led
 
 __all__ = [
     "burst_latency_ns",
@@ -129,7 +129,7 @@ def _functions(config: Config, settings: ServerlessConfig, artifact: ModelArtifa
     return LocalFunctions(lambda address: worker_command(artifact, offering, address), price, params)
 
 
-async def deploy_functions(config: Config, leader: LedByOne | None = None) -> None:
+async def deploy_functions(config: Config, leader: Led | None = None) -> None:
     """Make the functions of every model callable; local ones are, always.
 
     Args:

@@ -18,7 +18,7 @@ from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaE
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.launching import launch_all
 from mark.live.worker_link import WorkerLink
-from mark.ports import Clock, Cloud, Recorder, SecuresLinks
+from mark.ports import Clock, Cloud, Led, Recorder, SecuresLinks
 
 __all__ = ["ControlLoop", "ControlLoopParams"]
 
@@ -65,6 +65,7 @@ class ControlLoop:
         self._model = artifact.signature.name
         self._cloud = cloud
         self._tls = cloud.link_tls if isinstance(cloud, SecuresLinks) else None
+        self._leads = cloud.leads if isinstance(cloud, Led) else lambda: True
         self._dispatch = dispatch
         self._specs = specs
         self._worker_ids = worker_ids
@@ -88,19 +89,24 @@ class ControlLoop:
         return self._fleet.draining
 
     async def run(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
-        """Observe and tick until cancelled.
+        """Observe until cancelled, and tick while this router leads.
 
         Raises:
+            CloudError: another router has taken the lead over.
             ModelLoadError: the first instance ended before it ever answered; its own words are in the message.
         """
         next_tick_ns, changes = clock.now_ns(), 0
         try:
             while True:
-                await self._observe(clock)
-                await self._watch(clock, recorder)
-                if clock.now_ns() >= next_tick_ns:
-                    await self._tick(clock, recorder)
-                    next_tick_ns += round(params.step_s * 1e9)
+                leads = self._leads()
+                await self._observe(clock, leads)
+                if leads:
+                    await self._watch(clock, recorder)
+                    if clock.now_ns() >= next_tick_ns:
+                        await self._tick(clock, recorder)
+                        next_tick_ns += round(params.step_s * 1e9)
+                else:
+                    next_tick_ns = clock.now_ns() + round(params.observe_s * 1e9)
                 wait_s = min(params.observe_s, max(0.0, (next_tick_ns - clock.now_ns()) / 1e9))
                 changes = await asyncio.to_thread(self._cloud.wait_for_change, changes, wait_s)
         finally:
@@ -108,7 +114,7 @@ class ControlLoop:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _observe(self, clock: Clock) -> None:
+    async def _observe(self, clock: Clock, leads: bool) -> None:
         self._fleet.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
         await self._end_hung()
         for instance in self._fleet.drain_now(clock.now_ns()):
@@ -121,9 +127,10 @@ class ControlLoop:
         news = self._fleet.see(seen, clock.now_ns())
         for change in news.changes:
             await self._moved(change, clock)
-        for launch in news.launches:
+        launches = news.launches if leads else ()
+        for launch in launches:
             _log.info("%s: launch %s at once: %s", self._model, launch.offering, launch.reason)
-        await self._launch(news.launches, clock)
+        await self._launch(launches, clock)
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
