@@ -312,6 +312,19 @@ async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:
     await world.end()
 
 
+async def test_one_of_an_earlier_router_that_dies_before_it_answers_this_one_is_replaced() -> None:
+    world = World(replace(OFFERING, boot_s=1e9))
+    adopted = world.cloud.launch("small", ARTIFACT, "of the router before")
+    await world.until(lambda: [each.id for each in world.loop.instances] == [adopted.id])
+
+    world.cloud.crash(adopted.id, "taken from it")
+    await world.until(lambda: len(world.cloud.launched_tokens) == 2)
+
+    world.cloud.crash(world.cloud.list_instances()[1].id, "exit status 2: no such weights")
+    with pytest.raises(ModelLoadError, match="no such weights"):
+        await world.until(lambda: False)
+
+
 async def test_a_model_that_never_starts_ends_the_loop_with_its_words() -> None:
     world = World(replace(OFFERING, boot_s=1e9))
     await world.until(lambda: bool(world.cloud.launched_tokens))

@@ -71,6 +71,7 @@ class ControlLoop:
         self._worker_ids = worker_ids
         self._fleet = fleet
         self._linked: dict[InstanceId, int] = {}
+        self._bought: set[InstanceId] = set()  # before any was ready
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -93,7 +94,8 @@ class ControlLoop:
 
         Raises:
             CloudError: another router has taken the lead over.
-            ModelLoadError: the first instance ended before it ever answered; its own words are in the message.
+            ModelLoadError: the first instance ended before it ever answered; its own words are in the message. One that
+                ran already does not count: another router may have known it well.
         """
         next_tick_ns, changes = clock.now_ns(), 0
         try:
@@ -143,7 +145,7 @@ class ControlLoop:
             left_s = (after.taken_at_ns - clock.now_ns()) / 1e9
             _log.warning("%s: the cloud takes instance %s away in %.1f s", self._model, after.id, left_s)
         if change.is_lost:
-            if change.failed_to_boot and not self._fleet.ever_ready:
+            if change.failed_to_boot and not self._fleet.ever_ready and after.id in self._bought:
                 raise ModelLoadError(f"model {self._model} does not start on offering {after.offering}: {after.detail}")
             _log.warning("%s: instance %s (%s) is gone: %s", self._model, after.id, after.offering, after.detail)
             worker_or_none = self._linked.pop(after.id, None)
@@ -195,6 +197,8 @@ class ControlLoop:
                 refused.setdefault(launch.offering, outcome)
             else:
                 self._fleet.launched(outcome)
+                if not self._fleet.ever_ready:
+                    self._bought.add(outcome.id)
         for offering, error in refused.items():
             if isinstance(error, (InsufficientCapacity, QuotaExceeded)):
                 _log.warning("%s: no %s to be had: %s", self._model, offering, error)
