@@ -17,17 +17,7 @@ from mark.domain.plan import Decision
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 
-__all__ = [
-    "Clock",
-    "Cloud",
-    "Forecaster",
-    "Functions",
-    "Interruptible",
-    "LedByOne",
-    "Recorder",
-    "SecuresLinks",
-    "Wholesale",
-]
+__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Led", "Recorder", "SecuresLinks", "Wholesale"]
 
 
 class Clock(Protocol):
@@ -131,14 +121,22 @@ class Wholesale(Protocol):
 
 
 @runtime_checkable
-class LedByOne(Protocol):
-    """A cloud that one router at a time may change, from `Cloud.open` to `Cloud.close`."""
+class Led(Protocol):
+    """A cloud that several routers may serve through, and that one of them at a time may change."""
 
-    def check_leads(self) -> None:
-        """Return only while this router may.
+    def leads(self) -> bool:
+        """Whether this router is the one: it may launch and retire now.
 
         Raises:
-            CloudError: another one leads, or nobody knows.
+            CloudError: it was, and another has taken over meanwhile: this one is to end.
+        """
+        ...
+
+    def check_leads(self) -> None:
+        """Return only while this router is the one.
+
+        Raises:
+            CloudError: another one is, or nobody knows.
         """
         ...
 

@@ -17,12 +17,13 @@ from mark.app.aws import aws_settings
 from mark.app.router import Router
 from mark.app.serverless import burst_loop, deploy_functions, measure_missing_latencies
 from mark.cloud.aws import function_deployment
+from mark.cloud.aws.cloud import AwsCloud
 from mark.cloud.aws.function_package import build_zip
 from mark.cloud.aws.lease import Lease
 from mark.cloud.aws.policy import policy
 from mark.cloud.aws.session import AwsSession
 from mark.config import Config, parse_config
-from mark.errors import CloudError, ModelFailed, Overloaded
+from mark.errors import CloudError, ModelFailed, Overloaded, WorkerError
 from mark.live.burst_loop import BurstLoop, GivenUp
 from mark.live.clock import SteadyClock
 from mark.protocol import messages
@@ -208,10 +209,13 @@ async def test_a_zip_that_is_given_fetches_a_later_model_from_the_bucket(
 
 
 @pytest.fixture
-def alone(config: Config) -> Config:
+def alone(aws: FakeAws, config: Config) -> Config:
     """What a router needs beside its functions; it rents no instance, and waits for none."""
     settings = aws_settings(config)
-    AwsSession(settings).client("sqs").create_queue(QueueName=settings.queue)
+    session = AwsSession(settings)
+    aws.allow(None)
+    session.client("sqs").create_queue(QueueName=settings.queue)
+    aws.allow(policy("router", settings, session.account))
     model = config.models[0]
     serverless = None if model.serverless is None else model.serverless.model_copy(update={"keep_warm": 0})
     update = {
@@ -245,19 +249,28 @@ async def test_what_measuring_cost_before_it_failed_is_told(aws: FakeAws, alone:
     assert billed == [0.0]
 
 
-async def test_a_router_deploys_only_while_it_leads(aws: FakeAws, alone: Config) -> None:
-    settings = aws_settings(alone)
+def following(config: Config) -> tuple[Router, Lease]:
+    """A router that waits, in a hurry, for the lease of another, which is held."""
+    settings = aws_settings(config)
     session = AwsSession(settings)
     other = Lease(lambda: session.client("s3"), lambda: settings.bucket(session.account), lease_s=3.0)
-    await asyncio.to_thread(other.take)
-    router = Router(alone)
+    other.take()
+    router = Router(config)
+    assert isinstance(router._cloud, AwsCloud)
+    router._cloud._lease._lease_s = 0.6
+    return router, other
+
+
+async def test_a_router_that_finds_no_function_waits_for_the_lead_to_deploy_it(aws: FakeAws, alone: Config) -> None:
+    router, other = await asyncio.to_thread(following, alone)
 
     starting = asyncio.ensure_future(router.start())
     before = aws.calls["s3:GetObject"]
-    while aws.calls["s3:GetObject"] < before + 3:
+    while aws.calls["s3:GetObject"] < before + 10:
         await asyncio.to_thread(other.renew)
         await asyncio.sleep(0.1)
-    assert not any(name.startswith("lambda:") for name in aws.calls)
+    assert {name for name in aws.calls if name.startswith("lambda:")} == {"lambda:GetFunction"}
+    assert not starting.done()
     await asyncio.to_thread(other.release)
     await starting
 
@@ -265,8 +278,59 @@ async def test_a_router_deploys_only_while_it_leads(aws: FakeAws, alone: Config)
     await router.stop()
 
 
+async def test_a_router_that_follows_uses_the_function_as_it_is_and_deploys_its_own_once_it_leads(
+    aws: FakeAws, alone: Config
+) -> None:
+    await deploy_functions(alone)
+    changed = alone.models[0].serverless
+    assert changed is not None
+    update = {"serverless": changed.model_copy(update={"memory_gb": 3.0})}
+    grown = alone.model_copy(update={"models": [alone.models[0].model_copy(update=update)]})
+    router, other = await asyncio.to_thread(following, grown)
+
+    await router.start()
+
+    assert aws.calls["lambda:Invoke"] == 22
+    assert aws.calls["lambda:UpdateFunctionConfiguration"] == 0
+    await asyncio.to_thread(other.release)
+    for _ in range(200):
+        if aws.calls["lambda:UpdateFunctionConfiguration"]:
+            break
+        await asyncio.sleep(0.05)  # that it deploys later is told to nobody
+    assert aws.calls["lambda:UpdateFunctionConfiguration"] == 1
+    await router.stop()
+
+
+async def test_a_router_that_follows_and_finds_nothing_that_serves_waits_until_it_leads(
+    aws: FakeAws, alone: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mark.app.router._READY_TIMEOUT_S", 0.2)
+    model = alone.models[0]
+    controller = model.controller.model_copy(update={"min_instances": 1})
+    models = [model.model_copy(update={"controller": controller, "serverless": None})]
+    offerings = [each.model_copy(update={"boot_s": 0.0}) for each in alone.offerings]
+    router, other = await asyncio.to_thread(
+        following, alone.model_copy(update={"models": models, "offerings": offerings})
+    )
+
+    starting = asyncio.ensure_future(router.start())
+    before = aws.calls["s3:GetObject"]
+    while aws.calls["s3:GetObject"] < before + 10:
+        await asyncio.to_thread(other.renew)
+        await asyncio.sleep(0.1)
+    assert not starting.done()
+    await asyncio.to_thread(other.release)
+
+    with pytest.raises(WorkerError, match="not ready after 0 s: model m: no worker"):
+        await asyncio.wait_for(starting, 20.0)
+    await router.stop()
+
+
 async def test_a_router_that_leads_no_more_changes_no_function(aws: FakeAws, alone: Config) -> None:
     class Follower:
+        def leads(self) -> bool:
+            return False
+
         def check_leads(self) -> None:
             raise CloudError("another one leads")
 

@@ -137,7 +137,7 @@ class World:
         return f"t/{next(self._tokens)}"
 
     def look(self) -> None:
-        self.cloud._watching.look()
+        self.cloud._watching.look(leads=True)
 
     def renew(self) -> None:
         self.cloud._lease.renew()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,25 +13,20 @@ from pathlib import Path
 import pytest
 from contract.aws_world import QUICK, aws_cloud, aws_settings, lay_ground, running_aws, tiny_user_data
 from contract.cloud_world import ARTIFACT
+from unit.aws_driver_world import ALL, ONE, kill, states, wait_until
 
 from mark.cloud.aws import tags
 from mark.cloud.aws.cloud import AwsCloud, AwsParts
-from mark.cloud.aws.lease import LEASE_KEY, Lease, LeaseLost
+from mark.cloud.aws.lease import LeaseLost
 from mark.cloud.aws.prices import PresentPrices
 from mark.cloud.aws.session import AwsSession
-from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
+from mark.cloud.aws.settings import AwsSettings, Rhythm
 from mark.cloud.aws.standby import Phase
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceState
-from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
 from mark.live.clock import SteadyClock
-from mark.ports import SecuresLinks, Wholesale
+from mark.ports import Led, SecuresLinks, Wholesale
 from mark.testing.aws import FakeAws
-
-MANY = AwsOffering(Offering("many", Market.SPOT, 0.04, 10.0, 2000), ("c5.large", "c5a.large"))
-ONE = AwsOffering(Offering("one", Market.ON_DEMAND, 0.1, 10.0, 8), ("m5.large",), ("us-east-1a",))
-KEPT = AwsOffering(Offering("kept", Market.BURSTABLE, 0.05, 10.0, 2, stopped=1), ("t3.medium",))
-ALL = (MANY, ONE, KEPT)
 
 
 @pytest.fixture
@@ -49,31 +44,10 @@ def cloud(aws: FakeAws) -> Iterator[AwsCloud]:
     opened.close()
 
 
-def wait_until(cloud: AwsCloud, holds: Callable[[], bool], rounds: int = 150) -> None:
-    changes = -1
-    for _ in range(rounds):
-        if holds():
-            return
-        changes = cloud.wait_for_change(changes, 0.1)
-    pytest.fail(f"it does not come about; {cloud.list_instances()}")
-
-
-def states(aws: FakeAws) -> dict[str, str]:
-    return {each["InstanceId"]: each["State"]["Name"] for each in aws.instances()}
-
-
-def kill(cloud: AwsCloud) -> None:
-    """End a router's threads as SIGKILL would: nothing is given back, the lease is not given up."""
-    for each in cloud._rounds:
-        each.tell_end()
-    for each in cloud._rounds:
-        if each is not cloud._notices and each._thread.is_alive():
-            each._thread.join()
-
-
-def test_it_is_all_three_ports(cloud: AwsCloud) -> None:
+def test_it_is_all_four_ports(cloud: AwsCloud) -> None:
     assert isinstance(cloud, Wholesale)
     assert isinstance(cloud, SecuresLinks)
+    assert isinstance(cloud, Led)
     with pytest.raises(CloudError, match="not encrypted"):
         cloud.link_tls()
 
@@ -289,6 +263,44 @@ def test_a_notice_is_told_and_closes_the_pool_and_nonsense_is_dropped(aws: FakeA
     assert kinds[0] != kinds[1]
 
 
+def test_a_notice_that_a_killed_router_had_read_is_known_to_the_next(aws: FakeAws) -> None:
+    settings = aws_settings(aws, ALL)
+    first = aws_cloud(settings)
+    first.open()
+    spared, taken = (first.launch("many", ARTIFACT, token) for token in "ab")
+    send(aws, settings, event("EC2 Spot Instance Interruption Warning", str(taken.id)))
+    wait_until(first, lambda: aws.calls["sqs:DeleteMessageBatch"] + aws.calls["sqs:DeleteMessage"] > 0)
+    kill(first)
+
+    second = aws_cloud(settings)
+    second.open()
+
+    seen = {each.id: each.taken_at_ns for each in second.list_instances()}
+    assert seen[spared.id] is None
+    assert seen[taken.id] is not None
+    second.close()
+    first.close()
+
+
+def test_a_notice_that_cannot_be_written_down_is_acted_on_and_stays_in_the_queue(
+    aws: FakeAws, cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals: list[int] = []
+
+    def refuse(_: object) -> None:
+        refusals.append(1)
+        raise CloudError("no room")
+
+    monkeypatch.setattr(cloud._noticing._notes, "write", refuse)
+    launched = cloud.launch("many", ARTIFACT, "a")
+    send(aws, aws_settings(aws, ALL), event("EC2 Spot Instance Interruption Warning", str(launched.id)))
+
+    wait_until(cloud, lambda: bool(refusals))
+
+    assert cloud.list_instances()[0].taken_at_ns is not None
+    assert aws.calls["sqs:DeleteMessageBatch"] == 0
+
+
 def test_a_recommendation_is_followed_only_if_it_is_asked_for(aws: FakeAws, cloud: AwsCloud) -> None:
     settings = replace(aws_settings(aws, ALL), rebalances_per_hour=1)
     cloud.close()
@@ -364,10 +376,10 @@ def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute(aws: Fak
     assert aws.calls["ec2:CreateFleet"] == 1
     wait_until(cloud, lambda: all(each["State"]["Name"] == "running" for each in aws.instances()))
     cloud._watcher.end()
-    pause_s = cloud._watching.look()
+    pause_s = cloud._watching.look(leads=True)
     before = sum(aws.calls.values())
 
-    cloud._watching.look()
+    cloud._watching.look(leads=True)
     calls_of_a_look = sum(aws.calls.values()) - before
 
     rhythm = settings.rhythm
@@ -378,72 +390,6 @@ def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute(aws: Fak
         assert looks + renewals + polls + prices < 30
     cloud.close()
     assert aws.calls["ec2:TerminateInstances"] <= 4
-
-
-def lease_of(settings: AwsSettings, lease_s: float) -> Lease:
-    session = AwsSession(settings)
-    return Lease(lambda: session.client("s3"), lambda: settings.bucket(session.account), lease_s)
-
-
-def test_a_lease_is_waited_for_and_taken_when_its_holder_is_silent(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    first, second = lease_of(settings, 0.6), lease_of(settings, 0.6)
-    first.take()
-    first.renew()
-    began_s = time.monotonic()
-
-    second.take()
-
-    assert 0.5 < time.monotonic() - began_s < 5
-    assert second.fencing == first.fencing + 1
-    second.check()
-    with pytest.raises(LeaseLost):
-        first.renew()
-    with pytest.raises(LeaseLost):
-        first.check()
-
-
-def test_a_lease_that_is_given_up_is_there_at_once_and_waiting_can_be_ended(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    first, second, third = (lease_of(settings, 30.0) for _ in range(3))
-    first.take()
-    first.release()
-    second.take()
-    ended: list[Exception] = []
-
-    def wait() -> None:
-        try:
-            third.take()
-        except CloudError as error:
-            ended.append(error)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    third.release()
-    waiting.join(5)
-
-    assert [str(each) for each in ended] == ["the cloud is closed: it waited for the lease of another router"]
-    second.check()
-
-
-def test_a_renewal_whose_answer_was_lost_is_none_of_anothers(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    lease = lease_of(settings, 30.0)
-    lease.take()
-    lease._etag = '"of an earlier write"'
-
-    lease.renew()
-
-    lease.check()
-
-
-def test_garbage_for_a_lease_is_told(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
-    session = AwsSession(settings)
-    session.client("s3").put_object(Bucket=settings.bucket(session.account), Key=LEASE_KEY, Body=b"7")
-
-    with pytest.raises(CloudError, match="is not a lease"):
-        lease_of(settings, 30.0).take()
 
 
 def test_what_bootstrap_makes_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

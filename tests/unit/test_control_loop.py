@@ -199,6 +199,38 @@ async def test_a_link_shows_what_a_cloud_of_mutual_tls_says(monkeypatch: pytest.
     await world.end()
 
 
+async def test_a_router_that_follows_serves_and_launches_nothing_until_it_leads_and_ends_when_it_has_lost_the_lead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = {"leads": False, "lost": False}
+
+    def leads(_: SteppingCloud) -> bool:
+        if turn["lost"]:
+            raise CloudError("another router has taken the lease")
+        return turn["leads"]
+
+    monkeypatch.setattr(SteppingCloud, "leads", leads, raising=False)
+    monkeypatch.setattr(SteppingCloud, "check_leads", lambda _: None, raising=False)
+    world = World()
+    world.cloud.launch("small", ARTIFACT, "of the router before")
+    await world.until(lambda: list(world.dispatch.workers.values()) == ["fake:small-1"])
+    world.offer(28.0)
+    began_ns = world.clock.now_ns()
+    await world.until(lambda: world.clock.now_ns() > began_ns + 5 * 10**9)
+    assert [each.id for each in world.loop.instances] == ["small-1"]
+
+    turn["leads"] = True
+
+    def loaded() -> bool:
+        world.offer(28.0)
+        return len(world.dispatch.workers) > 1
+
+    await world.until(loaded)
+    turn["lost"] = True
+    with pytest.raises(CloudError, match="taken the lease"):
+        await world.until(lambda: False)
+
+
 async def test_a_crashed_instance_is_unlinked_and_replaced(world: World) -> None:
     await world.until(lambda: bool(world.dispatch.workers))
 
@@ -278,6 +310,19 @@ async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:
     assert len(world.cloud.launched_tokens) == 3
     assert world.clock.now_ns() >= 9e9
     await world.end()
+
+
+async def test_one_of_an_earlier_router_that_dies_before_it_answers_this_one_is_replaced() -> None:
+    world = World(replace(OFFERING, boot_s=1e9))
+    adopted = world.cloud.launch("small", ARTIFACT, "of the router before")
+    await world.until(lambda: [each.id for each in world.loop.instances] == [adopted.id])
+
+    world.cloud.crash(adopted.id, "taken from it")
+    await world.until(lambda: len(world.cloud.launched_tokens) == 2)
+
+    world.cloud.crash(world.cloud.list_instances()[1].id, "exit status 2: no such weights")
+    with pytest.raises(ModelLoadError, match="no such weights"):
+        await world.until(lambda: False)
 
 
 async def test_a_model_that_never_starts_ends_the_loop_with_its_words() -> None:

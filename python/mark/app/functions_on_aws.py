@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mark._core import FunctionPrice
 from mark.app.aws import aws_settings
-from mark.cloud.aws.function_deployment import FunctionDeployment, deploy_function
+from mark.cloud.aws.function_deployment import FunctionDeployment, can_be_called, deploy_function
 from mark.cloud.aws.function_package import FunctionPackage, build_zip, read_zip
 from mark.cloud.aws.functions import LambdaFunctions, LambdaFunctionsParams
 from mark.cloud.aws.models import ModelStore
@@ -25,7 +25,7 @@ from mark.errors import CloudError
 from mark.worker.example_inputs import example_request
 from mark.worker.measuring import measurement_of
 
-__all__ = ["deploy", "lambda_functions", "measure_latency_ms"]
+__all__ = ["deploy", "is_there", "lambda_functions", "measure_latency_ms"]
 
 _WARM_UP_RUNS = 2
 _RUNS = 20
@@ -66,6 +66,16 @@ async def deploy(
         await asyncio.to_thread(_deploy, config, settings, artifact, (sleep, check_leads))
     finally:
         stopped.set()
+
+
+async def is_there(config: Config, model: str) -> bool:
+    """Whether the function of a model can be called, of whatever version it is.
+
+    Raises:
+        CloudError: AWS does not say, or it is another's.
+    """
+    aws = aws_settings(config)
+    return await asyncio.to_thread(can_be_called, AwsSession(aws), aws, model)
 
 
 def _deploy(

@@ -11,6 +11,7 @@ import grpc.aio
 
 from mark._core import Endpoint
 from mark.app.clouds import make_cloud
+from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
 from mark.app.ingress import make_ingress
 from mark.app.parts import (
@@ -24,7 +25,6 @@ from mark.app.profiles import log_profiling
 from mark.app.serverless import (
     burst_latency_ns,
     burst_loop,
-    deploy_functions,
     measure_missing_latencies,
     serverless_of,
 )
@@ -38,11 +38,11 @@ from mark.live.background_process import ProcessBackground
 from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
+from mark.live.leading import until_leads
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
-from mark.ports import LedByOne
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Router:
         self._native: NativeIngress | None = None
         self._hurrying: asyncio.Future[None] | None = None
         self._measuring_usd = 0.0
+        self._deploying: Deploying | None = None
 
     async def start(self) -> str:
         """Bind the address, start the fleet, and return the address once every model answers.
@@ -83,7 +84,8 @@ class Router:
             ConfigError: the port is in use, or no offering meets a model's SLO.
             ModelLoadError: a model does not load.
             CloudError: the cloud cannot be had, or the functions of a model cannot.
-            WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time.
+            WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time. A router that
+                follows another, and finds nothing that serves, waits until it leads.
         """
         await asyncio.to_thread(self._cloud.open)
         self._native = make_ingress(self._config.server)
@@ -163,6 +165,8 @@ class Router:
         for task in self._control_tasks:
             task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
+        if self._deploying is not None:
+            await self._deploying.close()
         await asyncio.to_thread(self._refits.close)
         for model in self._models.values():
             await model.dispatch.close()
@@ -229,8 +233,8 @@ class Router:
         def bill(usd: float) -> None:
             self._measuring_usd += usd
 
-        # Not before the cloud is open: two routers that start together would deploy over each other.
-        await deploy_functions(self._config, self._cloud if isinstance(self._cloud, LedByOne) else None)
+        self._deploying = Deploying(self._config, self._cloud)
+        await self._deploying.start()
         self._config = await measure_missing_latencies(self._config, log_profiling, bill)
 
     async def _start_functions(self, model: ModelConfig) -> None:
@@ -239,7 +243,10 @@ class Router:
             await bursts.start()
 
     async def _wait_ready(self) -> None:
-        """Return once each model that is to have a worker at all times has one."""
+        """Return once each model that is to have a worker at all times has one.
+
+        Only the router that leads launches any, so the time runs from then on.
+        """
         waited_for = [self._models[m.name] for m in self._config.models if m.workers or m.controller.min_instances]
         boot_s = max((offering.boot_s for offering in self._config.offerings), default=0.0)
         timeout_s = boot_s + _READY_TIMEOUT_S
@@ -248,17 +255,23 @@ class Router:
             for model in waited_for:
                 await model.dispatch.wait_ready()
 
-        ready, failed = asyncio.ensure_future(all_ready()), asyncio.ensure_future(self.failed())
+        async def too_late() -> None:
+            await until_leads(self._cloud)
+            await asyncio.sleep(timeout_s)
+
+        ready, failed, late = (asyncio.ensure_future(each) for each in (all_ready(), self.failed(), too_late()))
         try:
-            done, _ = await asyncio.wait({ready, failed}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({ready, failed, late}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            ready.cancel()
-            failed.cancel()
+            for each in (ready, failed, late):
+                each.cancel()
+            await asyncio.gather(ready, failed, late, return_exceptions=True)
         if failed in done:
             failed.result()
         if ready not in done:
-            late = "; ".join(_lateness(model) for model in waited_for if model.dispatch.ready_workers == 0)
-            raise WorkerError(f"not ready after {timeout_s:.0f} s: {late}")
+            late.result()
+            missing = "; ".join(_lateness(model) for model in waited_for if model.dispatch.ready_workers == 0)
+            raise WorkerError(f"not ready after {timeout_s:.0f} s: {missing}")
 
 
 def _observe_s(model: ModelConfig) -> float:

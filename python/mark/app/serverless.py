@@ -19,7 +19,7 @@ from mark.domain.offering import Market, Offering, Serverless
 from mark.errors import ConfigError
 from mark.live.burst_loop import BurstLoop, BurstLoopParams
 from mark.live.clock import SteadyClock
-from mark.ports import Clock, Functions, LedByOne
+from mark.ports import Clock, Functions, Led
 
 __all__ = [
     "burst_latency_ns",
@@ -28,6 +28,7 @@ __all__ = [
     "deploy_functions",
     "function_pool_params",
     "function_price",
+    "functions_are_there",
     "measure_missing_latencies",
     "planned_serverless",
     "serverless_of",
@@ -129,7 +130,7 @@ def _functions(config: Config, settings: ServerlessConfig, artifact: ModelArtifa
     return LocalFunctions(lambda address: worker_command(artifact, offering, address), price, params)
 
 
-async def deploy_functions(config: Config, leader: LedByOne | None = None) -> None:
+async def deploy_functions(config: Config, leader: Led | None = None) -> None:
     """Make the functions of every model callable; local ones are, always.
 
     Args:
@@ -149,6 +150,23 @@ async def deploy_functions(config: Config, leader: LedByOne | None = None) -> No
         settings, artifact = model.serverless, model.artifact()
         if settings is not None and artifact is not None:
             await deploy(config, settings, artifact, _led_anyway if leader is None else leader.check_leads)
+
+
+async def functions_are_there(config: Config) -> bool:
+    """Whether the functions of every model can be called, of whatever version they are; local ones can, always.
+
+    Raises:
+        CloudError: AWS does not say, or one is another's.
+    """
+    if config.provider != "aws":
+        return True
+    with needs_extra():
+        from mark.app.functions_on_aws import is_there
+
+    for model in config.models:
+        if model.serverless is not None and model.artifact() is not None and not await is_there(config, model.name):
+            return False
+    return True
 
 
 def _led_anyway() -> None:

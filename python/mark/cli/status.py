@@ -30,12 +30,15 @@ def status(
         typer.echo(json.dumps(report, indent=2))
         return
     console = Console()
+    if report["following"]:
+        console.print("another router leads this cluster, or its lease is not over: this one serves, launches nothing")
     for model in report.get("models", []):
         console.print(_table_of(model))
         for instance in model.get("instances", []):
+            taken = f"  taken away in {instance['taken_in_s']:.0f} s" if "taken_in_s" in instance else ""
             console.print(
                 f"  {instance['id']}  {instance['offering']} ({instance['market']})  {instance['state']}  "
-                f"{instance['age_s']:.0f} s  ${instance['cost_usd']:.6f}"
+                f"{instance['age_s']:.0f} s  ${instance['cost_usd']:.6f}{taken}"
             )
         for worker in model.get("workers", []):
             console.print(

@@ -17,7 +17,7 @@ from mark.domain.plan import Decision, Launch, Retire
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.launching import launch_all
 from mark.live.request_path import RequestPath, WorkerAddress
-from mark.ports import Clock, Cloud, Recorder, SecuresLinks
+from mark.ports import Clock, Cloud, Led, Recorder, SecuresLinks
 
 __all__ = ["ControlLoop", "ControlLoopParams"]
 
@@ -64,11 +64,13 @@ class ControlLoop:
         self._model = artifact.signature.name
         self._cloud = cloud
         self._tls = cloud.link_tls if isinstance(cloud, SecuresLinks) else None
+        self._leads = cloud.leads if isinstance(cloud, Led) else lambda: True
         self._dispatch = dispatch
         self._specs = specs
         self._worker_ids = worker_ids
         self._fleet = fleet
         self._linked: dict[InstanceId, int] = {}
+        self._bought: set[InstanceId] = set()  # before any was ready
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -87,19 +89,25 @@ class ControlLoop:
         return self._fleet.draining
 
     async def run(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
-        """Observe and tick until cancelled.
+        """Observe until cancelled, and tick while this router leads.
 
         Raises:
-            ModelLoadError: the first instance ended before it ever answered; its own words are in the message.
+            CloudError: another router has taken the lead over.
+            ModelLoadError: the first instance ended before it ever answered; its own words are in the message. One that
+                ran already does not count: another router may have known it well.
         """
         next_tick_ns, changes = clock.now_ns(), 0
         try:
             while True:
-                await self._observe(clock)
-                await self._watch(clock, recorder)
-                if clock.now_ns() >= next_tick_ns:
-                    await self._tick(clock, recorder)
-                    next_tick_ns += round(params.step_s * 1e9)
+                leads = self._leads()
+                await self._observe(clock, leads)
+                if leads:
+                    await self._watch(clock, recorder)
+                    if clock.now_ns() >= next_tick_ns:
+                        await self._tick(clock, recorder)
+                        next_tick_ns += round(params.step_s * 1e9)
+                else:
+                    next_tick_ns = clock.now_ns() + round(params.observe_s * 1e9)
                 wait_s = min(params.observe_s, max(0.0, (next_tick_ns - clock.now_ns()) / 1e9))
                 changes = await asyncio.to_thread(self._cloud.wait_for_change, changes, wait_s)
         finally:
@@ -107,7 +115,7 @@ class ControlLoop:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _observe(self, clock: Clock) -> None:
+    async def _observe(self, clock: Clock, leads: bool) -> None:
         self._fleet.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
         await self._end_hung()
         for instance in self._fleet.drain_now(clock.now_ns()):
@@ -120,9 +128,10 @@ class ControlLoop:
         news = self._fleet.see(seen, clock.now_ns())
         for change in news.changes:
             await self._moved(change, clock)
-        for launch in news.launches:
+        launches = news.launches if leads else ()
+        for launch in launches:
             _log.info("%s: launch %s at once: %s", self._model, launch.offering, launch.reason)
-        await self._launch(news.launches, clock)
+        await self._launch(launches, clock)
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
@@ -135,7 +144,7 @@ class ControlLoop:
             left_s = (after.taken_at_ns - clock.now_ns()) / 1e9
             _log.warning("%s: the cloud takes instance %s away in %.1f s", self._model, after.id, left_s)
         if change.is_lost:
-            if change.failed_to_boot and not self._fleet.ever_ready:
+            if change.failed_to_boot and not self._fleet.ever_ready and after.id in self._bought:
                 raise ModelLoadError(f"model {self._model} does not start on offering {after.offering}: {after.detail}")
             _log.warning("%s: instance %s (%s) is gone: %s", self._model, after.id, after.offering, after.detail)
             worker_or_none = self._linked.pop(after.id, None)
@@ -187,6 +196,8 @@ class ControlLoop:
                 refused.setdefault(launch.offering, outcome)
             else:
                 self._fleet.launched(outcome)
+                if not self._fleet.ever_ready:
+                    self._bought.add(outcome.id)
         for offering, error in refused.items():
             if isinstance(error, (InsufficientCapacity, QuotaExceeded)):
                 _log.warning("%s: no %s to be had: %s", self._model, offering, error)

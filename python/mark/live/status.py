@@ -10,12 +10,12 @@ from mark._core import BurstVerdict, Outcome
 from mark.domain.cost import cost_usd, instance_cost_usd
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
-from mark.errors import ModelNotFound
+from mark.errors import CloudError, ModelNotFound
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
 from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
-from mark.ports import Clock, Cloud
+from mark.ports import Clock, Cloud, Led
 from mark.protocol import messages
 
 __all__ = ["ControlService"]
@@ -52,6 +52,7 @@ class ControlService:
             version=__version__,
             uptime_s=(now_ns - self._began_ns) / 1e9,
             draining=self._inference.draining,
+            following=isinstance(self._cloud, Led) and not self._leads(self._cloud),
             models=[self._model(model, now_ns) for model in self._models.values()],
         )
 
@@ -72,6 +73,13 @@ class ControlService:
         if request.settings:
             model.tuner.change(dict(request.settings))
         return messages.TuneResponse(settings=model.tuner.settings())
+
+    @staticmethod
+    def _leads(cloud: Led) -> bool:
+        try:
+            return cloud.leads()
+        except CloudError:  # it has lost the lead: the control loops end the router, and say why
+            return False
 
     def _model(self, model: ServedModel, now_ns: int) -> Any:
         statistics = model.dispatch.statistics()
@@ -133,6 +141,7 @@ class ControlService:
             address=instance.address or "",
             age_s=(now_ns - instance.launched_at_ns) / 1e9,
             cost_usd=instance_cost_usd(instance, offering, now_ns),
+            taken_in_s=None if instance.taken_at_ns is None else (instance.taken_at_ns - now_ns) / 1e9,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,15 +14,23 @@ from rich.text import Text
 from mark.app.aws import aws_settings
 from mark.app.extra import needs_extra
 from mark.cli.aws.options import AsJson, ConfigPath
+from mark.cli.aws.policy import PolicyRole
 from mark.config import load_config
 
 __all__ = ["check"]
 
 
-def check(config: ConfigPath, as_json: AsJson = False) -> None:
+def check(
+    config: ConfigPath,
+    role: Annotated[
+        PolicyRole, typer.Option(help="Who it is for; of all but the router, IAM is asked what they are allowed.")
+    ] = PolicyRole.ROUTER,
+    as_json: AsJson = False,
+) -> None:
     """Say what the account lacks for the cluster, and the command that mends it. Exit code 2 when something is missing.
 
-    Changes nothing but one small object in the bucket, which it deletes again. Run it as who runs the router.
+    Changes nothing but one small object in the bucket, which it deletes again. Run it as who runs the router; with
+    --role, as who sets the cluster up.
 
     Example: mark aws check mark.yaml
     """
@@ -30,7 +39,7 @@ def check(config: ConfigPath, as_json: AsJson = False) -> None:
         from mark.cloud.aws.check import check as findings_of
         from mark.cloud.aws.finding import Verdict
         from mark.cloud.aws.session import AwsSession
-    findings = findings_of(settings, AwsSession(settings))
+    findings = findings_of(settings, AwsSession(settings), role.value)
     missing = any(each.verdict is Verdict.MISSING for each in findings)
     if as_json:
         lines = [asdict(each) | {"verdict": each.verdict.value} for each in findings]

@@ -11,12 +11,13 @@ from mark.cloud.aws.errors import DENIED_CODES, code_of
 from mark.cloud.aws.finding import Finding, Verdict
 from mark.cloud.aws.machines import machines_of
 from mark.cloud.aws.permission_probes import Sample, probes
-from mark.cloud.aws.permissions import grants
+from mark.cloud.aws.permissions import Role, grants
 from mark.cloud.aws.places import Places
 from mark.cloud.aws.resources.calls import called
 from mark.cloud.aws.resources.cluster import lasting
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsSettings
+from mark.cloud.aws.simulated_permissions import simulated
 from mark.cloud.aws.suitability import image_of, network_of, prices_of, quotas_of, types_of
 from mark.errors import CloudError
 
@@ -25,17 +26,20 @@ __all__ = ["check", "permissions_of"]
 _NAMED = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 _BOOTSTRAP = "mark aws bootstrap CONFIG --yes"
 _POLICY = "mark aws policy CONFIG, and give it to who runs the router"
+_ADMIN = "mark aws policy CONFIG --role admin, and give it to who asks"
 _PASSED = {"ec2:CreateTags": "ec2:RunInstances", "iam:PassRole": "ec2:RunInstances"}  # tried together with it
 
 
-def check(settings: AwsSettings, session: AwsSession) -> list[Finding]:
-    """Look at everything.
+def check(settings: AwsSettings, session: AwsSession, role: Role = "router") -> list[Finding]:
+    """Look at everything that a router needs, or at what another role is allowed.
 
     Raises:
         CloudError: AWS does not even say who is asking.
     """
     identity = called("asking AWS who this is", session.client("sts").get_caller_identity)
     found = [Finding("identity", Verdict.WELL, f"{identity['Arn']} in {settings.region}")]
+    if role != "router":
+        return found + _looked("permissions", _ADMIN, lambda: simulated(role, settings, session))
     found += _resources(settings, session)
     found += permissions_of(settings, session)
     found += _looked("image", "aws.image", lambda: image_of(settings, session, types_of(settings, session)))

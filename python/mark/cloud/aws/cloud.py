@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -12,11 +11,12 @@ from mark.cloud.aws.buying import Buying
 from mark.cloud.aws.clearing import Clearing
 from mark.cloud.aws.cluster_state import ClusterState
 from mark.cloud.aws.giving_back import GivingBack
-from mark.cloud.aws.heeding import Heeding
 from mark.cloud.aws.intents import Intents
 from mark.cloud.aws.launch_template import LaunchTemplates, UserData
+from mark.cloud.aws.leading import Leading
 from mark.cloud.aws.lease import Lease
-from mark.cloud.aws.notices import News, NoticeQueue
+from mark.cloud.aws.notices import NoticeQueue
+from mark.cloud.aws.noticing import NoticeNotes, Noticing
 from mark.cloud.aws.pace import Pace
 from mark.cloud.aws.places import Places
 from mark.cloud.aws.price_book import ListedPrices, PriceBook
@@ -31,7 +31,7 @@ from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.tls import TlsIdentity
-from mark.errors import CloudError, Throttled
+from mark.errors import CloudError
 from mark.ports import Clock
 
 __all__ = ["AwsCloud", "AwsParts", "LinkIdentity"]
@@ -39,7 +39,6 @@ __all__ = ["AwsCloud", "AwsParts", "LinkIdentity"]
 _log = logging.getLogger(__name__)
 
 _REFRESH_LINK_S = 600.0
-_OPEN_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 _LAUNCHES_END_S = 90.0
 _GAP_S = 0.5
 
@@ -76,7 +75,7 @@ class AwsParts:
 
 
 class AwsCloud:
-    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `LedByOne` and `SecuresLinks`.
+    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `SecuresLinks` and `Led`.
 
     What runs is what the tags say: a router that comes after another takes its lease, finishes the launches that it
     began, and goes on with its instances. See docs/decisions/0021-ec2-by-tags-tokens-and-a-lease.md.
@@ -115,12 +114,13 @@ class AwsCloud:
         trade = (self._buying, self._renting, self._giving_back)
         self._watching = Watching(settings, state, ec2, trade, self._keeper)
         self._clearing = Clearing(state, self._watching, self._buying, self._giving_back)
+        queue, notes = NoticeQueue(lambda: session.client("sqs"), settings.queue), NoticeNotes(s3, bucket)
+        self._noticing = Noticing(state, self._watching, queue, notes, settings.rebalances_per_hour)
+        self._leading = Leading(state, self._lease, self._buying, self._watching, self._noticing)
         self._prober = Prober(lambda: None if parts.link is None else parts.link.link_tls(), self._answered)
         self._watcher = Rounds("watch", self._watch, gap_s=min(_GAP_S, rhythm.describe_soon_s))
         self._probes = Rounds("probe", self._probe)
-        queue, news = NoticeQueue(lambda: session.client("sqs"), settings.queue), News(settings.rebalances_per_hour)
-        self._heeding = Heeding(state, queue, news, self._watching, self._watcher.soon)
-        self._notices = Rounds("notices", self._heeding.receive)
+        self._notices = Rounds("notices", self._receive)
         # Not slower after failures than in peace: what could not be renewed runs out.
         self._renewals = Rounds("lease", self._renew, Pace(min(1.0, rhythm.lease_s / 6), rhythm.lease_s / 3))
         self._prices = Rounds("prices", self._refresh_prices)
@@ -131,13 +131,16 @@ class AwsCloud:
         self._opened = False
 
     def open(self) -> None:
-        """Take the lease, adopt what runs and finish what was begun; see `mark.ports.Cloud.open`."""
-        self._lease.take()
+        """Adopt what runs, and take the lease and finish what was begun; see `mark.ports.Cloud.open`.
+
+        While another router holds the lease, or a dead one's has not run out, this one serves through what runs, and
+        changes nothing.
+        """
+        self._leading.open()
         self._renewals.start()
         try:
-            self._heeding.queue.check()
-            self._buying.recover(lambda intent: self._state.is_known(intent.offering, intent.model))
-            self._look_first()
+            self._noticing.check()
+            self._leading.look_first()
         except BaseException:
             self._renewals.end()
             self._lease.release()
@@ -209,8 +212,12 @@ class AwsCloud:
             state.lock.wait_for(lambda: state.changes > since or state.closed, timeout_s)
             return state.changes
 
+    def leads(self) -> bool:
+        """Whether this router may change what runs; see `mark.ports.Led`."""
+        return self._leading.leads()
+
     def check_leads(self) -> None:
-        """Return only while the lease is held; see `mark.ports.LedByOne`."""
+        """Return only while the lease is held; see `mark.ports.Led`."""
         self._lease.check()
 
     def link_tls(self) -> TlsIdentity:
@@ -219,8 +226,14 @@ class AwsCloud:
             raise CloudError("this cluster's links are not encrypted: the cloud was put together without certificates")
         return self._parts.link.link_tls()
 
-    def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - agents know theirs, EC2 cannot be told
-        """Terminate everything, unless the fleet is to be kept, and give the lease up; see `mark.ports.Cloud.close`."""
+    def close(self, grace_s: float | None = None) -> None:
+        """Terminate everything, unless the fleet is to be kept, and give the lease up; see `mark.ports.Cloud.close`.
+
+        What another router leads is left to it. A router that does not lead yet waits for as long as a lease lasts to
+        see whether the one before lives, but for a `grace_s` of 0.
+        """
+        if grace_s == 0:
+            self._lease.stop_waiting()
         with self._state.lock:
             first, self._state.closed = not self._state.closed, True
             was_open = self._opened
@@ -234,24 +247,13 @@ class AwsCloud:
             self._prober.close()
             if not self._renting.wait_until_idle(_LAUNCHES_END_S):
                 _log.error("a launch does not end; the next router finishes it")
-            if not self._settings.keep_on_stop:
+            if not self._settings.keep_on_stop and self._leading.is_ours():
                 self._clearing.run()
         self._renewals.end() if was_open else self._renewals.tell_end()
         self._lease.release()
 
-    def _look_first(self) -> None:
-        for pause_s in _OPEN_PAUSES_S:
-            try:
-                self._watching.look()
-            except Throttled as error:
-                _log.warning("opening: %s", error)
-                time.sleep(pause_s)
-            else:
-                return
-        self._watching.look()
-
     def _watch(self) -> float:
-        pause_s = self._watching.look()
+        pause_s = self._leading.look()
         self._probes.soon()
         return pause_s
 
@@ -272,9 +274,19 @@ class AwsCloud:
                 state.standbys.loaded(key)
                 self._watcher.soon()
 
+    def _receive(self) -> float:
+        # What another router's messages say is in its notes; taken from the queue they would be lost to it.
+        if not self._leading.has_begun:
+            return self._settings.rhythm.describe_soon_s
+        self._noticing.receive(self._watcher.soon)
+        return 0.0
+
     def _renew(self) -> float:
-        self._lease.renew()
-        return self._settings.rhythm.lease_s / 3
+        led = self._lease.is_taken
+        pause_s = self._leading.renew()
+        if not led and self._lease.is_taken:
+            self._watcher.soon()
+        return pause_s
 
     def _refresh_prices(self) -> float:
         self._parts.prices.refresh()

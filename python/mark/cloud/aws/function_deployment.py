@@ -18,13 +18,15 @@ from mark.cloud.aws.tags import CLUSTER, MODEL
 from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.errors import CloudError, ConfigError, QuotaExceeded
 
-__all__ = ["FunctionDeployment", "delete_function", "deploy_function"]
+__all__ = ["FunctionDeployment", "can_be_called", "delete_function", "deploy_function"]
 
 _ENVIRONMENT_BYTES_MAX = 4096  # AWS Lambda's own limit
 _PAUSE_S, _PAUSE_MAX_S = 0.5, 5.0
 _READY_MAX_S = 300.0  # a large image is unpacked meanwhile
 _ROLE_MAX_S = 30.0  # a new role is not known everywhere at once
 _NO_ROLE_YET = "cannot be assumed by Lambda"
+
+_NOT_CALLABLE = {"Pending", "Failed"}
 
 Sleep = Callable[[float], None]
 
@@ -72,6 +74,23 @@ def deploy_function(
         CloudError: AWS does not do it; the message says at which step.
     """
     return _Deploying(session, settings, deployment, sleep, check_leads).run()
+
+
+def can_be_called(session: AwsSession, settings: AwsSettings, model: str) -> bool:
+    """Whether the function of a model is there, and is not being made just now.
+
+    Raises:
+        CloudError: AWS does not say, or the function is not this cluster's.
+    """
+    name = settings.function(model)
+    try:
+        found = session.client("lambda").get_function(FunctionName=name)
+    except AWS_ERRORS as error:
+        if code_of(error) == "ResourceNotFoundException":
+            return False
+        raise translated(error, f"function {name}: looking for it") from error
+    _check_owned(name, found, settings)
+    return bool(found["Configuration"].get("State", "Active") not in _NOT_CALLABLE)
 
 
 def delete_function(session: AwsSession, settings: AwsSettings, model: str) -> None:

@@ -52,6 +52,7 @@ class Lease:
 
     Invariants:
         - `_etag` is that of the last write of this holder that is known to have succeeded;
+        - `_seen` is the last that another has written, and since when that was seen;
         - once `_lost`, it stays lost: what was decided under it must not be done under a later one.
     """
 
@@ -70,8 +71,10 @@ class Lease:
         self._bucket = bucket
         self._lease_s = lease_s
         self._holder = holder or uuid.uuid4().hex
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._ended = threading.Event()
+        self._seen: tuple[str, float] | None = None
+        self._others_writes = 0  # that were seen while waiting
         self._etag: str | None = None
         self._fencing = 0
         self._until_s = 0.0
@@ -82,33 +85,74 @@ class Lease:
         """Number of this reign; larger than that of every earlier one. 0 before it was taken."""
         return self._fencing
 
+    @property
+    def lease_s(self) -> float:
+        """How long it lasts after each renewal."""
+        return self._lease_s
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it was ever this router's."""
+        return self._fencing > 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is this router's now."""
+        return not self._lost and time.monotonic() < self._until_s
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another router has taken it from this one."""
+        return self._lost
+
+    @property
+    def try_again_s(self) -> float:
+        """How long to wait between two tries to take it."""
+        return self._lease_s / 6
+
     def take(self) -> None:
         """Wait until the lease is this router's.
 
         Raises:
             CloudError: S3 cannot be asked, or `release` was called meanwhile.
         """
-        seen: tuple[str, float] | None = None
-        told = False
-        while not self._ended.is_set():
-            found = self._read()
-            now_s = time.monotonic()
-            if found is None:
-                if self._write(None, 1):
-                    return
-                continue
-            written, etag = found
-            if seen is None or seen[0] != etag:
-                seen = (etag, now_s)
-            unwritten = now_s - seen[1] >= written.lease_s
-            long_over = time.time() - written.expires_at_s > written.lease_s
-            if (unwritten or long_over or written.holder == self._holder) and self._write(etag, written.fencing + 1):
-                return
-            if not told:
-                told = True
-                _log.warning("another router leads the cluster; waiting for its lease, of %g s", written.lease_s)
-            self._ended.wait(min(self._lease_s, written.lease_s) / 6)
-        raise CloudError("the cloud is closed: it waited for the lease of another router")
+        while not self.try_to_take():
+            if self._ended.wait(self.try_again_s):
+                raise CloudError("the cloud is closed: it waited for the lease of another router")
+
+    def try_to_take(self) -> bool:
+        """Take the lease if nobody holds it, or if its holder was silent for its whole length; whether it was taken.
+
+        Call it again and again, from one thread at a time.
+
+        Raises:
+            CloudError: S3 cannot be asked.
+        """
+        if self._ended.is_set():
+            return False
+        found = self._read()
+        taken = self._write(None, 1) if found is None else self._take_from(*found)
+        with self._lock:
+            self._lock.notify_all()
+        return taken
+
+    def outlast(self) -> bool:
+        """Wait, while another thread tries to take it, until it is taken: True; or its holder is seen to live: False.
+
+        It ends when `stop_waiting` is called, too, and when S3 does not answer.
+        """
+        with self._lock:
+            before = self._others_writes
+            self._lock.wait_for(
+                lambda: self.is_taken or self._others_writes > before or self._ended.is_set(), 2 * self._lease_s
+            )
+            return self.is_held
+
+    def stop_waiting(self) -> None:
+        """Never take it any more, if it is not taken yet."""
+        with self._lock:
+            self._ended.set()
+            self._lock.notify_all()
 
     def renew(self) -> None:
         """Hold it for another `lease_s`.
@@ -117,7 +161,7 @@ class Lease:
             LeaseLost: another router took it.
             CloudError: S3 cannot be asked; it is held as long as it was before.
         """
-        self._raise_if_lost()
+        self.raise_if_lost()
         if self._write(self._etag, self._fencing):
             return
         found = self._read()
@@ -129,21 +173,32 @@ class Lease:
                 return
         self._lose("another router has taken the lease")
 
+    def raise_if_lost(self) -> None:
+        """Return unless another router has taken it from this one.
+
+        Raises:
+            LeaseLost: it has; this router is to end.
+        """
+        if self._lost:
+            raise LeaseLost("another router has taken the lease and leads the cluster now; this one is to end")
+
     def check(self) -> None:
         """Return only while it is held.
 
         Raises:
             LeaseLost: it is not.
         """
-        self._raise_if_lost()
-        if time.monotonic() >= self._until_s:
+        self.raise_if_lost()
+        if not self.is_taken:
+            raise LeaseLost("another router leads the cluster; this one changes nothing before it does")
+        if not self.is_held:
             raise LeaseLost(
                 "the lease of the cluster has run out and could not be renewed; nothing is changed until it is"
             )
 
     def release(self) -> None:
         """Give it up, so that the next router need not wait. Ends `take` in other threads. Idempotent."""
-        self._ended.set()
+        self.stop_waiting()
         with self._lock:
             etag, held = self._etag, self._etag is not None and not self._lost
             self._etag = None
@@ -155,15 +210,22 @@ class Lease:
         except Exception as error:  # noqa: BLE001 - boto3's errors have no closed set; the lease runs out by itself
             _log.warning("the lease is not given up, so the next router waits %g s: %s", self._lease_s, error)
 
-    def _raise_if_lost(self) -> None:
-        if self._lost:
-            raise LeaseLost("another router leads the cluster now; end this one")
-
     def _lose(self, why: str) -> None:
         with self._lock:
             self._lost = True
         _log.error("%s: this one changes nothing any more", why)
-        self._raise_if_lost()
+        self.raise_if_lost()
+
+    def _take_from(self, written: _Written, etag: str) -> bool:
+        now_s = time.monotonic()
+        if self._seen is None or self._seen[0] != etag:
+            self._others_writes += self._seen is not None
+            self._seen = (etag, now_s)
+        unwritten = now_s - self._seen[1] >= written.lease_s
+        long_over = time.time() - written.expires_at_s > written.lease_s
+        if unwritten or long_over or written.holder == self._holder:
+            return self._write(etag, written.fencing + 1)
+        return False
 
     def _read(self) -> tuple[_Written, str] | None:
         try:

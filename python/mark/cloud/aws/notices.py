@@ -10,7 +10,7 @@ import enum
 import json
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -141,8 +141,8 @@ class NoticeQueue:
                 raise CloudError(f"there is no queue {self._name}: `mark aws bootstrap` makes it") from error
             raise translated(error, f"looking for the queue {self._name}") from error
 
-    def receive(self, act: Callable[[Notice], None], is_over: Callable[[], bool] = lambda: False) -> int:
-        """Wait for messages, act on each, and then delete it: what was not acted upon comes again.
+    def receive(self, act: Callable[[Sequence[Notice]], None], is_over: Callable[[], bool] = lambda: False) -> int:
+        """Wait for messages, act on them, and then delete them: what was not acted upon comes again.
 
         What arrives once `is_over` is left for the router that comes next.
 
@@ -150,7 +150,7 @@ class NoticeQueue:
             How many messages came.
 
         Raises:
-            CloudError: the queue cannot be read.
+            CloudError: the queue cannot be read, or `act` has failed.
         """
         if not self._url:
             self.check()
@@ -160,9 +160,8 @@ class NoticeQueue:
                 QueueUrl=self._url, MaxNumberOfMessages=_MESSAGES_MAX, WaitTimeSeconds=self._wait_s
             )
             messages = () if is_over() else answer.get("Messages", ())
-            for message in messages:
-                self._read(message["Body"], act)
             if messages:
+                act([each for message in messages if (each := self._read(message["Body"])) is not None])
                 entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(messages)]
                 client.delete_message_batch(QueueUrl=self._url, Entries=entries)
         except CloudError:
@@ -173,10 +172,9 @@ class NoticeQueue:
             raise translated(error, f"reading the queue {self._name}") from error
         return len(messages)
 
-    def _read(self, body: str, act: Callable[[Notice], None]) -> None:
+    def _read(self, body: str) -> Notice | None:
         try:
-            notice = read_notice(body)
+            return read_notice(body)
         except ValueError as error:
             _log.error("a message of the queue %s is dropped: %s", self._name, error)
-            return
-        act(notice)
+            return None

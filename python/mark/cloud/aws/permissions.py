@@ -308,8 +308,10 @@ def _admin_iam(names: Names) -> list[Grant]:
     ours = tuple(names.iam(f"role/{role}") for role in (settings.worker_role, settings.function_role))
     passed = {"iam:PassRole": "puts the workers' role into the instance profile"}
     spot = {"iam:CreateServiceLinkedRole": "lets EC2 launch spot instances, once in an account"}
+    ask = {"iam:SimulatePrincipalPolicy": "asks what is allowed to whom, for mark aws check"}
     return [
         _grant("KeepRoles", roles, ours),
+        _grant("AskWhatIsAllowed", ask, (names.iam("role/*"), names.iam("user/*"))),
         _grant("KeepTheInstanceProfile", profiles, (names.iam(f"instance-profile/{settings.worker_role}"),)),
         _grant("PutTheRoleIn", passed, ours[:1], StringEquals={"iam:PassedToService": "ec2.amazonaws.com"}),
         _grant("LookForTheRoleOfSpot", {"iam:ListRoles": "sees whether EC2 may launch spot instances"}, ("*",)),

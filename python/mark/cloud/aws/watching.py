@@ -48,8 +48,11 @@ class Watching:
         self._keeper = keeper
         self._rebalanced: dict[str, int] = {}  # machine -> when this router gives it back, by its clock
 
-    def look(self) -> float:
+    def look(self, *, leads: bool) -> float:
         """Look once; returns how long nothing needs to be looked at.
+
+        Args:
+            leads: do what follows from it; without, another router does.
 
         Raises:
             CloudError: EC2 does not say what runs; what was seen last holds.
@@ -73,12 +76,13 @@ class Watching:
             late = state.fleet.late(boot_s, now_ns)
         for instance in seen.adopted:
             _log.info("instance %s (%s) runs already; it serves on", instance.id, instance.offering)
-        self._buying.listed(each.id for each in machines)
-        self.settle()
-        self._end_late(late)
-        self._end_orphans(orphans)
-        self._end_rebalanced()
-        self._keeper.step()
+        if leads:
+            self._buying.listed(each.id for each in machines)
+            self.settle()
+            self._end_late(late)
+            self._end_orphans(orphans)
+            self._end_rebalanced()
+            self._keeper.step()
         with state.lock:
             moves = state.fleet.moves or state.standbys.moves
         return self._settings.rhythm.describe_soon_s if moves else self._settings.rhythm.describe_s

@@ -35,6 +35,7 @@ from mark.testing.aws.pools import Pools, SpotPrices
 from mark.testing.aws.price_list import PriceList, Quotas
 from mark.testing.aws.routes import ec2_operations
 from mark.testing.aws.scripting import Scripting
+from mark.testing.aws.simulation import simulation
 from mark.testing.aws.spot_market import SpotMarket
 from mark.testing.aws.tag_search import TagSearch
 from mark.testing.aws.tagged import tagged
@@ -232,6 +233,7 @@ class FakeAws:
         self._permissions = Permissions(self._state)
         self._front.permit = self._permissions.denied
         self._front.operations |= ec2_operations(launching, instances)
+        self._front.operations["iam:SimulatePrincipalPolicy"] = simulation(self._permissions.policy_of)
         quotas, search = Quotas(self._pools), TagSearch(self._state)
         self._front.operations |= {
             "ec2:DescribeSpotPriceHistory": self._spot.describe_prices,

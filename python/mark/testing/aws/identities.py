@@ -10,7 +10,7 @@ from moto.backends import get_backend
 
 from mark.testing.aws.ec2_state import ACCOUNT
 
-__all__ = ["policy_of_role", "role_arns", "role_of_profile"]
+__all__ = ["policy_of_role", "role_arns", "role_names", "role_of_profile"]
 
 
 def role_arns(profile: Mapping[str, str]) -> list[str]:
@@ -23,6 +23,11 @@ def role_arns(profile: Mapping[str, str]) -> list[str]:
 def role_of_profile(profile: Mapping[str, str]) -> str:
     """ARN of the role that an instance of a profile has; empty for none."""
     return next(iter(role_arns(profile)), "")
+
+
+def role_names() -> set[str]:
+    """Of the roles that are there."""
+    return {str(role.name) for role in list(_iam().roles.values())}
 
 
 def policy_of_role(name: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Permissions:
 
     def denied(self, call: Call) -> AwsError | None:
         """The error of a call that the policy does not allow."""
-        policy = self._policy_of(call.key)
+        policy = self.policy_of(call.key)
         if policy is None or call.name in _FREE:
             return None
         for action in self._actions(call):
@@ -75,7 +75,8 @@ class Permissions:
                 return _refusal(call, action)
         return None
 
-    def _policy_of(self, key: str) -> Policy | None:
+    def policy_of(self, key: str) -> Policy | None:
+        """The policy of an access key; None for one that may do everything."""
         begins, dot, role = key.partition(".")
         if begins != INSTANCE_KEY:
             return self._policies.get(key, self._policies.get(""))

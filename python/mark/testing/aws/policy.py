@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Action", "Policy"]
+__all__ = ["Action", "Policy", "context_key"]
 
 Context = Mapping[str, Sequence[str]]
 """Condition key, lower case up to the first "/" -> its values; a key without a value is missing."""
@@ -103,7 +103,7 @@ def _applies(statement: Mapping[str, Any], action: Action) -> bool:
         named
         and meant
         and all(
-            _holds(operator, action.context.get(_key(key), ()), [str(each) for each in _listed(wanted)])
+            _holds(operator, action.context.get(context_key(key), ()), [str(each) for each in _listed(wanted)])
             for operator, keys in conditions.items()
             for key, wanted in keys.items()
         )
@@ -123,7 +123,7 @@ def _holds(operator: str, values: Sequence[str], wanted: Sequence[str]) -> bool:
     return any(found) if quantifier == "ForAnyValue" else all(found)
 
 
-def _key(key: str) -> str:
+def context_key(key: str) -> str:
     """Names of keys are the same in any case; names of tags are not."""
     name, slash, tag = key.partition("/")
     return f"{name.lower()}{slash}{tag}"

@@ -98,7 +98,8 @@ def _iam(call: Call, _: str) -> list[str]:
         return [f"{stem}:instance-profile/{name}"]
     if name := call.params.get("RoleName"):
         return [f"{stem}:role/{name}"]
-    return [call.params["PolicyArn"]] if call.params.get("PolicyArn") else []
+    named = call.params.get("PolicyArn") or call.params.get("PolicySourceArn")
+    return [named] if named else []
 
 
 def _lambda(call: Call, region: str) -> list[str]:
