@@ -461,7 +461,6 @@ class WorkerLife:
 
 # --- the native data plane, where it was built: bind_native.cc
 
-
 class GivenUpRequest:
     """A request that the native path refused or dropped."""
 

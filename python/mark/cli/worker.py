@@ -15,7 +15,7 @@ from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.domain.device import device_of
 from mark.errors import ConfigError
 
-__all__ = ["Runtime", "worker"]
+__all__ = ["Ingress", "Runtime", "worker"]
 
 
 _ROWS_MAX = 65_536
@@ -30,6 +30,13 @@ class Runtime(enum.Enum):
     TORCHSCRIPT = "torchscript"
     ONNX = "onnx"
     PYTHON = "python"
+
+
+class Ingress(enum.Enum):
+    """What speaks HTTP/2."""
+
+    NATIVE = "native"
+    GRPCIO = "grpcio"
 
 
 def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the command line
@@ -50,6 +57,9 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             help="Mutual TLS by certificate.pem, key.pem and authorities.pem in it; read anew as they change."
         ),
     ] = None,
+    ingress: Annotated[
+        Ingress | None, typer.Option(help="What speaks HTTP/2; native where it was built.", show_default=False)
+    ] = None,
 ) -> None:
     """Serve one model in this process over the Open Inference Protocol, until Ctrl-C or SIGTERM.
 
@@ -63,7 +73,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
         placed = device_of(device)
     except ValueError as error:
         raise ConfigError(f"--{error}") from error
-    from mark.worker.main import WorkerOptions, run_worker
+    from mark.worker.main import DEFAULT_INGRESS, WorkerOptions, run_worker
 
     source = source if runtime is Runtime.PYTHON else str(Path(source))
     artifact = _artifact(
@@ -81,7 +91,13 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     )
     run_worker(
         WorkerOptions(
-            artifact, address=address, threads=threads, cpu_share=cpu_share, device=placed, tls_folder=tls_folder
+            artifact,
+            address=address,
+            threads=threads,
+            cpu_share=cpu_share,
+            device=placed,
+            tls_folder=tls_folder,
+            ingress=DEFAULT_INGRESS if ingress is None else ingress.value,
         )
     )
 
