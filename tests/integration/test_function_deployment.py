@@ -52,7 +52,8 @@ def session(settings: AwsSettings) -> AwsSession:
 def zipped(folder: Path, content: str) -> FunctionDeployment:
     path = folder / "function.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("mark/_core.cpython-312-x86_64-linux-gnu.so", content)
+        # Of no time: the same content is the same zip, whenever it is made.
+        archive.writestr(zipfile.ZipInfo("mark/_core.cpython-312-x86_64-linux-gnu.so"), content)
     return FunctionDeployment(ARTIFACT, read_zip(path), memory_gb=0.5, timeout_s=2.5, concurrency_max=7)
 
 
@@ -66,7 +67,7 @@ def described(session: AwsSession, name: str) -> Any:
 
 
 def changes(session: AwsSession) -> dict[str, int]:
-    reading = ("lambda:Get", "iam:", "sts:", "s3:Create")
+    reading = ("lambda:Get", "iam:", "sts:", "s3:Create", "cloudwatch-logs:")
     return {call: count for call, count in session.calls.items() if not call.startswith(reading)}
 
 
@@ -84,6 +85,23 @@ def test_a_function_is_made_with_all_that_it_needs(
     assert made["Environment"]["Variables"] == {"MARK_ARTIFACT": artifact_to_json(ARTIFACT), "MARK_THREADS": "1"}
     assert found["Tags"] == {"mark:cluster": settings.cluster, "mark:model": "digits"}
     assert found["Concurrency"] == {"ReservedConcurrentExecutions": 7}
+
+
+@pytest.mark.parametrize("is_lambdas", [False, True])
+def test_its_log_carries_the_cluster_s_tag_and_ends_whoever_made_it(
+    session: AwsSession, settings: AwsSettings, deployment: FunctionDeployment, is_lambdas: bool
+) -> None:
+    logs, group = session.client("logs"), f"/aws/lambda/{settings.function('digits')}"
+    if is_lambdas:
+        logs.create_log_group(logGroupName=group)
+
+    deploy_function(session, settings, deployment)
+    deploy_function(session, settings, deployment)
+
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert found["retentionInDays"] == 30
+    carried = logs.list_tags_for_resource(resourceArn=found["arn"].removesuffix(":*"))["tags"]
+    assert carried == {"mark:cluster": settings.cluster, "mark:model": "digits"}
 
 
 def test_one_that_is_as_it_should_be_is_left_alone(

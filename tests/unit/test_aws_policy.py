@@ -59,6 +59,8 @@ def test_there_are_no_wildcards_in_actions_and_none_in_resources_without_a_regio
 @pytest.mark.parametrize("role", ROLES)
 def test_other_services_are_reached_by_the_cluster_s_names_alone(role: Role) -> None:
     for statement in statements(role):
+        if statement["Action"] == ["iam:SimulatePrincipalPolicy"]:
+            continue  # only asks; and under which name who sets up goes is not known
         for arn in statement["Resource"]:
             if arn != "*" and arn.split(":")[2] in {"s3", "sqs", "events", "lambda", "iam", "logs"}:
                 assert "mark-shop-" in arn or "aws-service-role/spot.amazonaws.com" in arn, arn

@@ -173,6 +173,23 @@ def test_the_logs_of_its_functions_go_with_them_and_those_of_others_stay(aws: Fa
     assert groups(session) == ["/aws/lambda/mark-shop-two-digits"]
 
 
+def test_a_log_whose_function_is_gone_is_left_and_goes_by_its_tag(aws: FakeAws) -> None:
+    session = AwsSession(SETTINGS)
+    logs = session.client("logs")
+    for name, owner in (("mark-shop-gone", "shop"), ("mark-shop-two-gone", "shop-two")):
+        logs.create_log_group(logGroupName=f"/aws/lambda/{name}", tags={tags.CLUSTER: owner})
+    left = cluster.leftovers(SETTINGS, session, sleep=lambda _: None)
+    assert any(each == "log groups /aws/lambda/mark-shop-gone" for each in left), left
+
+    aws.allow(policy("admin", SETTINGS, session.account))
+    cluster.teardown(SETTINGS, session)
+    assert cluster.leftovers(SETTINGS, session, sleep=lambda _: None) == []
+    aws.allow(None)
+
+    assert "/aws/lambda/mark-shop-gone" not in groups(session)
+    assert "/aws/lambda/mark-shop-two-gone" in groups(session)
+
+
 def test_other_clusters_and_other_instances_are_left_alone(aws: FakeAws) -> None:
     session = AwsSession(SETTINGS)
     ec2 = session.client("ec2")

@@ -48,9 +48,14 @@ class Clearing:
 
     def _try(self) -> None:
         self._watching.settle()
+        # What has ended meanwhile may have lost its tags, and one that may not be ended keeps all others of its call.
+        listed = self._watching.machines()
+        ended = {each.id for each in listed if each.is_ended}
         with self._state.lock:
-            alive = self._state.fleet.alive
-            kept = [each.machine for each in self._state.standbys.all]
+            fleet = self._state.fleet
+            fleet.see([each for each in listed if fleet.of_machine(each.id)], self._state.present_ns())  # adopts none
+            alive = fleet.alive
+            kept = [each.machine for each in self._state.standbys.all if each.machine not in ended]
         self._watching.end(alive, "terminated")
         self._giving_back.terminate(kept)
         # What was bought and never told of carries the tags.

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 
 from mark.cloud.aws.errors import AWS_ERRORS, code_of, translated
+from mark.cloud.aws.function_log import keep_log
 from mark.cloud.aws.function_package import DIRECT_BYTES_MAX, HANDLER, FunctionPackage
 from mark.cloud.aws.session import AwsSession, Client
 from mark.cloud.aws.settings import AwsSettings
@@ -131,16 +132,23 @@ class _Deploying:
     def run(self) -> str:
         wanted = self._configuration()
         found = self._get()
+        if found is not None:
+            _check_owned(self._name, found, self._settings)
+        self._check_leads()
+        keep_log(self._session, self._settings, self._name, self._tags)
         if found is None:
             self._create(wanted)
         else:
-            _check_owned(self._name, found, self._settings)
             self._until_ready()
             self._update_code(found)
             self._update_configuration(found["Configuration"], wanted)
         self._until_ready()
         self._reserve((found or {}).get("Concurrency", {}).get("ReservedConcurrentExecutions"))
         return self._name
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        return {CLUSTER: self._settings.cluster, MODEL: self._deployment.artifact.signature.name}
 
     def _configuration(self) -> dict[str, Any]:
         deployment = self._deployment
@@ -188,7 +196,7 @@ class _Deploying:
     def _create(self, wanted: Mapping[str, Any]) -> None:
         code, image = self._code(), isinstance(self._deployment.code, str)
         how = {"PackageType": "Image"} if image else {"Architectures": [self._architecture()]}
-        tags = {CLUSTER: self._settings.cluster, MODEL: self._deployment.artifact.signature.name}
+        tags = self._tags
         waited_s, pause_s = 0.0, _PAUSE_S
         while True:
             self._check_leads()

@@ -1,7 +1,8 @@
 """Harmless calls that show whether an action is allowed.
 
-EC2's have DryRun. The others ask for, change or delete what is not there (a function, a message), or write and delete
-one small object of the bucket. AWS refuses what is not allowed before it looks for what is named.
+EC2's have DryRun. The others ask for, change or delete what is not there (a function, a message), or make and delete
+one small object of the bucket and one empty log group. AWS refuses what is not allowed before it looks for what is
+named.
 """
 
 from __future__ import annotations
@@ -126,7 +127,15 @@ def _functions(settings: AwsSettings, session: AwsSession) -> dict[str, Probe]:
         )  # fmt: skip
         client.delete_function(FunctionName=name)  # it cannot be made of nothing; should it be, it goes at once
 
+    logs, group = session.client("logs"), f"/aws/lambda/{name}"
+    log_arn, carried = names.arn("logs", f"log-group:{group}"), {tags.CLUSTER: settings.cluster}
+
     return {
+        # In this order: what is bounded, tagged and deleted was made.
+        "logs:CreateLogGroup": lambda: logs.create_log_group(logGroupName=group, tags=carried),
+        "logs:TagResource": lambda: logs.tag_resource(resourceArn=log_arn, tags=carried),
+        "logs:PutRetentionPolicy": lambda: logs.put_retention_policy(logGroupName=group, retentionInDays=1),
+        "logs:DeleteLogGroup": lambda: logs.delete_log_group(logGroupName=group),
         # Its role is passed to it: a refusal of that is told by this one.
         "lambda:CreateFunction": create,
         "lambda:InvokeFunction": lambda: client.invoke(FunctionName=name, InvocationType="DryRun"),

@@ -217,7 +217,14 @@ def _router_functions(names: Names) -> list[Grant]:
         "lambda:UpdateFunctionCode": "gives it a new model or a new mark",
         "lambda:UpdateFunctionConfiguration": "gives it more memory or time",
     }
+    log = {
+        "logs:CreateLogGroup": "makes a function's log group before Lambda does",
+        "logs:TagResource": "marks it as the cluster's",
+        "logs:PutRetentionPolicy": "has what is older than a month forgotten",
+        "logs:DeleteLogGroup": "deletes the one that `mark aws check` made",
+    }
     return [
+        _grant("KeepTheirLogs", log, names.logs),
         _grant("RunFunctions", run, (names.functions, f"{names.functions}:*")),
         _grant("DeployFunctions", deploy, (names.functions,)),
     ]
@@ -235,8 +242,8 @@ def _worker(names: Names) -> list[Grant]:
 
 
 def _function(names: Names) -> list[Grant]:
+    # Its log group is there: one that it made itself after a teardown would carry no tag.
     log = {
-        "logs:CreateLogGroup": "keeps the function's log",
         "logs:CreateLogStream": "keeps the function's log",
         "logs:PutLogEvents": "keeps the function's log",
     }
@@ -261,6 +268,7 @@ def _admin_ec2(names: Names) -> list[Grant]:
     }
     look |= {
         "tag:GetResources": "finds everything that carries the cluster's tag",
+        "logs:DescribeLogGroups": "finds the logs of functions",
     }
     make = {"ec2:CreateSecurityGroup": "makes the security group"}
     end = {
@@ -347,6 +355,10 @@ def _admin_data(names: Names) -> list[Grant]:
         "events:RemoveTargets": "takes the queue out",
         "events:DeleteRule": "deletes it",
     }
+    log = {
+        "logs:ListTagsForResource": "sees whose a log group is",
+        "logs:DeleteLogGroup": "deletes what Lambda logged",
+    }
     function = {"lambda:ListTags": "sees whose a function is", "lambda:DeleteFunction": "deletes functions"}
     return [
         _grant("KeepTheBucket", bucket, names.bucket()),
@@ -355,5 +367,5 @@ def _admin_data(names: Names) -> list[Grant]:
         _grant("KeepTheRule", rule, (names.rule,)),
         _grant("FindFunctions", {"lambda:ListFunctions": "finds functions"}, ("*",)),
         _grant("EndFunctions", function, (names.functions,)),
-        _grant("DeleteTheirLogs", {"logs:DeleteLogGroup": "deletes what Lambda logged"}, names.logs),
+        _grant("DeleteTheirLogs", log, names.logs),
     ]

@@ -88,7 +88,7 @@ class Permissions:
             return
         name = _NAMES.get(call.name) or f"{_PREFIXES.get(call.service, call.service)}:{call.operation}"
         asked = _asked_tags(call)
-        tags = tags_by_arn(self._state)
+        tags = tags_by_arn(self._state, ended=True)
         arns = list(resource_of(call, self._state.params.region))
         for arn in arns:
             yield self._action(call, name, arn, asked, tags.get(arn, {}))
@@ -100,7 +100,7 @@ class Permissions:
     def _launch(self, call: Call) -> Iterator[Action]:
         stem = f"arn:aws:ec2:{self._state.params.region}"
         owned = f"{stem}:{ACCOUNT}"
-        tags = tags_by_arn(self._state)
+        tags = tags_by_arn(self._state, ended=True)
         if call.name == "ec2:CreateFleet":
             fleet_tags = tags_for(call.params, "fleet")
             yield self._action(call, "ec2:CreateFleet", f"{owned}:fleet/*", fleet_tags, {})

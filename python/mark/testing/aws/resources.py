@@ -110,6 +110,8 @@ def _lambda(call: Call, region: str) -> list[str]:
 
 
 def _logs(call: Call, region: str) -> list[str]:
+    if arn := call.params.get("resourceArn"):
+        return [arn]
     name = call.params.get("logGroupName")
     return [f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{name}"] if name else []
 

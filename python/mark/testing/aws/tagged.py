@@ -21,18 +21,20 @@ def tagged(state: Ec2State, key: str, value: str) -> list[str]:
     return sorted(found)
 
 
-def tags_by_arn(state: Ec2State) -> dict[str, dict[str, str]]:
-    """The tags of everything that is there."""
+def tags_by_arn(state: Ec2State, *, ended: bool = False) -> dict[str, dict[str, str]]:
+    """The tags of everything that is there; of instances that have ended, too, as long as EC2 lists them."""
     with state.machines.lock:
-        return dict(_every(state))
+        return dict(_every(state, ended=ended))
 
 
-def _every(state: Ec2State) -> Iterator[tuple[str, dict[str, str]]]:
+def _every(state: Ec2State, *, ended: bool = False) -> Iterator[tuple[str, dict[str, str]]]:
     region = state.params.region
     stem = f"arn:aws:ec2:{region}:{ACCOUNT}"
     alive = set()
     for machine in state.machines.all():
         if machine.state is State.TERMINATED:
+            if ended:
+                yield f"{stem}:instance/{machine.id}", machine.tags
             continue
         alive.add(machine.id)
         yield f"{stem}:instance/{machine.id}", machine.tags

@@ -10,7 +10,7 @@ from mark.cloud.aws import tags
 from mark.cloud.aws.resources.bucket import Bucket
 from mark.cloud.aws.resources.calls import called
 from mark.cloud.aws.resources.notices import Queue, Rule
-from mark.cloud.aws.resources.rented import Functions, Instances, LaunchTemplates, Volumes
+from mark.cloud.aws.resources.rented import Functions, Instances, LaunchTemplates, Logs, Volumes
 from mark.cloud.aws.resources.resource import Resource
 from mark.cloud.aws.resources.roles import InstanceProfile, function_role, worker_role
 from mark.cloud.aws.resources.security_group import SecurityGroup
@@ -59,6 +59,7 @@ def rented(settings: AwsSettings, session: AwsSession) -> list[Resource]:
         Instances(settings, session),
         Volumes(settings, session),
         Functions(settings, session),
+        Logs(settings, session),
         LaunchTemplates(settings, session),
     ]
 

@@ -13,7 +13,7 @@ from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsSettings
 from mark.errors import CloudError
 
-__all__ = ["Functions", "Instances", "LaunchTemplates", "Volumes"]
+__all__ = ["Functions", "Instances", "LaunchTemplates", "Logs", "Volumes"]
 
 _AT_ONCE = 1000  # instances in one call
 _ENDS_WITHIN_S = 600.0
@@ -129,9 +129,10 @@ class LaunchTemplates(_Rented):
 
 
 class Functions(_Rented):
-    """Lambda functions, one for each model that overflows, and the log groups that Lambda made for them.
+    """Lambda functions, one for each model that overflows, and their log groups.
 
-    A log group carries no tag: it is known as the cluster's by its function's, so that it goes in the same step.
+    A log group that Lambda made carries no tag: it is known as the cluster's by its function's, so that it goes in the
+    same step.
     """
 
     kind = "functions"
@@ -166,6 +167,38 @@ class Functions(_Rented):
         client = self._session.client("lambda")
         found = called_unless(GONE, "reading a function's tags", lambda: client.list_tags(Resource=arn))
         return found is not None and found["Tags"].get(tags.CLUSTER) == self._settings.cluster
+
+
+class Logs(_Rented):
+    """Log groups of functions that are gone. Implements `Resource`."""
+
+    kind = "log groups"
+
+    def found(self) -> list[str]:
+        """Names of those that carry the cluster's tag."""
+        logs, prefix = self._session.client("logs"), f"/aws/lambda/{self._settings.stem}-"
+        pages = called(
+            "looking for log groups",
+            lambda: list(logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)),
+        )
+        listed = [each for page in pages for each in page["logGroups"]]
+        # Another cluster's name may begin with this one's.
+        return sorted(str(each["logGroupName"]) for each in listed if self._is_ours(each["arn"].removesuffix(":*")))
+
+    def delete(self) -> None:
+        """Delete them."""
+        logs = self._session.client("logs")
+        for name in self.found():
+            called_unless(
+                GONE,
+                f"deleting log group {name}",
+                lambda name=name: logs.delete_log_group(logGroupName=name),  # type: ignore[misc]
+            )
+
+    def _is_ours(self, arn: str) -> bool:
+        logs = self._session.client("logs")
+        found = called_unless(GONE, "reading a log group's tags", lambda: logs.list_tags_for_resource(resourceArn=arn))
+        return found is not None and found["tags"].get(tags.CLUSTER) == self._settings.cluster
 
 
 def _chunks(names: Sequence[str], size: int) -> list[list[str]]:
