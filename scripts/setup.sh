@@ -35,6 +35,10 @@ has_venv() { python_can 'import ensurepip, venv'; }
 has_headers() {
   python_can 'import pathlib, sysconfig; assert pathlib.Path(sysconfig.get_path("include"), "Python.h").exists()'
 }
+# What the native data plane is built of; without it mark serves through grpcio, more slowly.
+has_native() {
+  printf '#include <nghttp2/nghttp2.h>\n#include <openssl/ssl.h>\n#include <zlib.h>\n' | c++ -E -x c++ - >/dev/null 2>&1
+}
 has_doctest() { printf '#include <doctest/doctest.h>\n' | c++ -E -x c++ - >/dev/null 2>&1; }
 
 check_python() {
@@ -54,6 +58,9 @@ system_packages() {
   fi
   # shellcheck disable=SC2086  # a list of words
   [ -z "$missing" ] || apt_install $missing
+  # In a shell of its own: that ends without rights to install, and mark does not.
+  has_native || (apt_install libnghttp2-dev libssl-dev zlib1g-dev) ||
+    say "going on without them: mark will serve through grpcio only"
   has_venv && has_headers ||
     fail "$PYTHON has no venv or no headers, and apt-get could not mend that: set PYTHON to one that has both"
 }
