@@ -20,7 +20,7 @@ void write(const std::filesystem::path& folder, const std::string& name, std::st
 
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int count, char* const* arguments) {
   using namespace mark::net;  // NOLINT(google-build-using-namespace): a program of one file
   if (count != 2) {
     std::fprintf(stderr, "usage: write_seeds FOLDER\n");

@@ -26,10 +26,11 @@ class RawClient {
   // Sends as far as the server takes it, and reads meanwhile; false once the server has closed.
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
-      pollfd ready{.fd = fd_, .events = POLLIN | POLLOUT, .revents = 0};
+      pollfd ready{.fd = fd_, .events = POLLIN + POLLOUT, .revents = 0};
       if (poll(&ready, 1, kPatienceMs) <= 0) return false;
-      if ((ready.revents & POLLIN) != 0 && reads && !read_some()) return false;
-      if ((ready.revents & POLLOUT) == 0) continue;
+      const auto seen = static_cast<unsigned>(ready.revents);
+      if ((seen & unsigned{POLLIN}) != 0 && reads && !read_some()) return false;
+      if ((seen & unsigned{POLLOUT}) == 0) continue;
       const ssize_t count = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (count < 0 && errno != EAGAIN) return false;
       if (count > 0) bytes.remove_prefix(static_cast<std::size_t>(count));
