@@ -22,11 +22,11 @@ class Echo final : public mark::net::UnaryHandler {
 
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int count, char* const* arguments) {
   try {
     mark::net::GrpcServerParams params;
     params.address = count > 1 ? arguments[1] : "127.0.0.1:0";
-    params.threads = count > 2 ? std::atoi(arguments[2]) : 1;  // NOLINT(cert-err34-c): 0 is refused below
+    params.threads = count > 2 ? static_cast<int>(std::strtol(arguments[2], nullptr, 10)) : 1;  // 0 is refused below
     Echo echo;
     mark::net::GrpcServer server(params);
     server.handle("/inference.GRPCInferenceService/ModelInfer", echo);

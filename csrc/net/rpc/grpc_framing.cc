@@ -14,10 +14,10 @@ namespace {
 constexpr int kWindowBits = 15;
 constexpr int kGzipFormat = 16;  // added to the window bits: a gzip header and trailer around the data
 constexpr int kMemoryLevel = 8;
-constexpr std::size_t kInflateStepBytes = 64 * 1024;
+constexpr std::size_t kInflateStepBytes = std::size_t{64} * 1024;
 constexpr std::size_t kInflateCallBytes = std::size_t{1} << 30U;  // zlib counts in 32 bits
 // What is announced is believed so far; beyond it memory grows with what comes.
-constexpr std::size_t kReservedBytes = 256 * 1024;
+constexpr std::size_t kReservedBytes = std::size_t{256} * 1024;
 constexpr std::size_t kTimeoutDigits = 8;
 constexpr std::int64_t kTimeoutMax = 99'999'999;
 
@@ -69,7 +69,7 @@ MessageReader::Result MessageReader::append(std::string_view bytes) {
   }
   if (prefix_count_ < kMessagePrefixBytes) {
     const std::size_t count = std::min(bytes.size(), kMessagePrefixBytes - prefix_count_);
-    std::copy_n(bytes.data(), count, prefix_.data() + prefix_count_);
+    bytes.copy(prefix_.data() + prefix_count_, count);
     prefix_count_ += count;
     bytes.remove_prefix(count);
     if (prefix_count_ < kMessagePrefixBytes) return result_;

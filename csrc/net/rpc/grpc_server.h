@@ -54,9 +54,10 @@ class UnaryHandler {
 struct GrpcServerParams {
   std::string address;  // "host:port", where port 0 takes a free one, "[::1]:port", or "unix:/path"
   int threads = 1;
-  std::string pass_on_to;                     // "unix:/path" of the server for all other methods; empty: UNIMPLEMENTED
-  std::int64_t message_bytes_max = 64 << 20;  // of a request, decompressed; -1: no limit
-  std::int64_t received_bytes_max = std::int64_t{1} << 30;  // of all requests that are being received, together
+  std::string pass_on_to;  // "unix:/path" of the server for all other methods; empty: UNIMPLEMENTED
+  std::int64_t message_bytes_max = std::int64_t{64} * 1024 * 1024;  // of a request, decompressed; -1: no limit
+  std::int64_t received_bytes_max =
+      std::int64_t{1024} * 1024 * 1024;  // of all requests that are being received, together
   int connections_max = 20'000;
   DurationNs handshake_max{10'000'000'000};  // from accepting to the peer's SETTINGS
   DurationNs patience{60'000'000'000};       // with a message that stays away, and a peer that takes nothing

@@ -11,7 +11,7 @@ namespace mark::net {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
 // Other connections of the loop are to have their turn, however fast this one sends.
 constexpr int kReadsPerTurn = 16;
 

@@ -84,6 +84,7 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
+  // NOLINTNEXTLINE(readability-function-size): nghttp2's parameters
   static int on_header(nghttp2_session* session, const nghttp2_frame* frame, const std::uint8_t* name,
                        std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t /*flags*/,
                        void* user) {
@@ -198,13 +199,14 @@ struct Http2Session::Callbacks {
 
   static ssize_t on_send(nghttp2_session* /*session*/, const std::uint8_t* bytes, std::size_t count, int /*flags*/,
                          void* user) {
-    Http2Session& self = session_of(user);
+    const Http2Session& self = session_of(user);
     if (self.out_->size() >= self.out_bytes_max_) return NGHTTP2_ERR_WOULDBLOCK;
     self.out_->append(view_of(bytes, count));
     return static_cast<ssize_t>(count);
   }
 
   // How much of the stream's data the next frame takes; on_send_data() then moves it.
+  // NOLINTNEXTLINE(readability-function-size): nghttp2's parameters
   static ssize_t on_read(nghttp2_session* session, std::int32_t id, std::uint8_t* /*buffer*/, std::size_t length,
                          std::uint32_t* flags, nghttp2_data_source* source, void* /*user*/) {
     auto& stream = *static_cast<Stream*>(source->ptr);

@@ -31,9 +31,7 @@ constexpr int kKeepAliveProbes = 3;
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
-void set(int fd, int level, int option, int value) {
-  if (setsockopt(fd, level, option, &value, sizeof value) < 0) fail("setsockopt");
-}
+bool set(int fd, int level, int option, int value) { return setsockopt(fd, level, option, &value, sizeof value) == 0; }
 
 // Of getaddrinfo, which has errors of its own.
 class AddressInfoCategory final : public std::error_category {
@@ -116,7 +114,7 @@ void Listener::bind_tcp(const std::string& address) {
   fd_ = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd_ < 0) fail("socket");
   // Connections of a server that has ended may linger at the port.
-  set(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (!set(fd_, SOL_SOCKET, SO_REUSEADDR, 1)) fail("setsockopt");
   if (bind(fd_, found->ai_addr, found->ai_addrlen) < 0) fail(address);
   listen();
   sockaddr_storage taken{};
@@ -153,16 +151,13 @@ void Listener::listen() {
 int Listener::accept() {
   const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0 || is_unix_) return fd;
-  try {
-    // Answers are written whole: to wait for more of them would only cost time.
-    set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleS);
-    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalS);
-    set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
-  } catch (const std::system_error&) {
-    // It was reset already: reading from it will say so.
-  }
+  // Answers are written whole: to wait for more of them would only cost time. What fails here has been reset already,
+  // and reading from it will say so.
+  set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleS);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalS);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
   return fd;
 }
 

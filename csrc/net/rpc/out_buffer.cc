@@ -10,7 +10,7 @@ namespace {
 
 // A copy of so little costs less than an entry of its own.
 constexpr std::size_t kCopiedMax = 4096;
-constexpr std::size_t kSegmentBytes = 64 * 1024;
+constexpr std::size_t kSegmentBytes = std::size_t{64} * 1024;
 constexpr std::size_t kPiecesPerWrite = 64;
 
 // Memory of a segment that was written, for the next one: of the thread, as it would be too much for each of thousands

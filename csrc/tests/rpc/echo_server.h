@@ -32,9 +32,9 @@ class EchoHandler final : public UnaryHandler {
     deadline_ = call.deadline;
     changed_.notify_all();
   }
-  void on_cancelled(CallLoop& /*calls*/, CallId call) override {
+  void on_cancelled(CallLoop& calls, CallId call) override {
     const std::lock_guard lock(mutex_);
-    std::erase_if(waiting_, [&](const auto& one) { return one.second == call; });
+    std::erase_if(waiting_, [&](const auto& one) { return one.first == &calls && one.second == call; });
     ++cancelled_;
     changed_.notify_all();
   }

@@ -14,12 +14,14 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "loop_thread.h"
 #include "net/rpc/grpc_framing.h"
 #include "net/rpc/http2_connection.h"
+#include "raw_frames.h"
 
 namespace mark::net {
 
@@ -35,7 +37,7 @@ inline int connect_to(const std::string& address) {
     local.sun_family = AF_UNIX;
     address.substr(5).copy(local.sun_path, sizeof local.sun_path - 1);
     size = sizeof local;
-  } else if (address.starts_with("[")) {
+  } else if (address.starts_with('[')) {
     auto& six = reinterpret_cast<sockaddr_in6&>(place);
     six.sin6_family = AF_INET6;
     six.sin6_addr = in6addr_loopback;
@@ -49,6 +51,7 @@ inline int connect_to(const std::string& address) {
     size = sizeof four;
   }
   const int fd = socket(place.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "socket");
   if (connect(fd, reinterpret_cast<const sockaddr*>(&place), size) < 0) {
     const int error = errno;
     close(fd);
@@ -71,10 +74,7 @@ struct TestResponse {
   std::string message() const { return percent_decoded(value("grpc-message")); }
 };
 
-inline std::string framed(std::string_view message) {
-  const auto prefix = message_prefix(message.size());
-  return std::string(prefix.data(), prefix.size()).append(message);
-}
+using frames::framed;
 
 // Thread safety: for one test thread; its connection lives on the loop.
 class TestClient final : private Http2Owner {
@@ -84,7 +84,7 @@ class TestClient final : private Http2Owner {
 
   TestClient(LoopThread& loop, const std::string& address, const Http2Limits& limits = {}) : loop_(loop) {
     const int fd = connect_to(address);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
     connection_ = loop_.call([&] {
       return Http2Connection::make(loop_.loop(), make_socket_transport(fd), Http2Connection::Role::kClient, limits,
                                    *this);

@@ -12,58 +12,9 @@
 #include <string_view>
 
 #include "http2_client.h"
+#include "raw_frames.h"
 
 namespace mark::net {
-
-namespace frames {
-
-constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr std::uint8_t kData = 0;
-constexpr std::uint8_t kHeaders = 1;
-constexpr std::uint8_t kPriority = 2;
-constexpr std::uint8_t kRstStream = 3;
-constexpr std::uint8_t kSettings = 4;
-constexpr std::uint8_t kPing = 6;
-constexpr std::uint8_t kGoAway = 7;
-constexpr std::uint8_t kWindowUpdate = 8;
-constexpr std::uint8_t kContinuation = 9;
-constexpr std::uint8_t kEndStream = 1;
-constexpr std::uint8_t kEndHeaders = 4;
-constexpr std::uint8_t kPadded = 8;
-
-inline std::string number(std::uint32_t value) {
-  return {static_cast<char>(value >> 24U), static_cast<char>(value >> 16U), static_cast<char>(value >> 8U),
-          static_cast<char>(value)};
-}
-
-inline std::string frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload) {
-  std::string bytes = number(static_cast<std::uint32_t>(payload.size())).substr(1);
-  bytes.push_back(static_cast<char>(type));
-  bytes.push_back(static_cast<char>(flags));
-  return bytes.append(number(stream)).append(payload);
-}
-
-// HPACK: a literal that is not indexed; both shorter than 127 bytes.
-inline std::string literal(std::string_view name, std::string_view value) {
-  std::string bytes(1, '\0');
-  bytes.push_back(static_cast<char>(name.size()));
-  bytes.append(name);
-  bytes.push_back(static_cast<char>(value.size()));
-  return bytes.append(value);
-}
-
-inline std::string call_block(std::string_view path = kEchoPath) {
-  return literal(":method", "POST") + literal(":scheme", "http") + literal(":path", path) + literal(":authority", "x") +
-         literal("te", "trailers") + literal("content-type", "application/grpc");
-}
-
-inline std::string call(std::uint32_t stream, std::string_view message) {
-  return frame(kHeaders, kEndHeaders, stream, call_block()) + frame(kData, kEndStream, stream, framed(message));
-}
-
-inline std::string opening() { return std::string(kPreface) + frame(kSettings, 0, 0, ""); }
-
-}  // namespace frames
 
 class RawClient {
  public:
@@ -75,10 +26,11 @@ class RawClient {
   // Sends as far as the server takes it, and reads meanwhile; false once the server has closed.
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
-      pollfd ready{.fd = fd_, .events = POLLIN | POLLOUT, .revents = 0};
+      pollfd ready{.fd = fd_, .events = POLLIN + POLLOUT, .revents = 0};
       if (poll(&ready, 1, kPatienceMs) <= 0) return false;
-      if ((ready.revents & POLLIN) != 0 && reads && !read_some()) return false;
-      if ((ready.revents & POLLOUT) == 0) continue;
+      const auto seen = static_cast<unsigned>(ready.revents);
+      if ((seen & unsigned{POLLIN}) != 0 && reads && !read_some()) return false;
+      if ((seen & unsigned{POLLOUT}) == 0) continue;
       const ssize_t count = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (count < 0 && errno != EAGAIN) return false;
       if (count > 0) bytes.remove_prefix(static_cast<std::size_t>(count));

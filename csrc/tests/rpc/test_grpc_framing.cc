@@ -125,10 +125,9 @@ TEST_CASE("grpc-timeout") {
   for (const std::int64_t ns : {std::int64_t{1}, std::int64_t{99'999'999}, std::int64_t{100'000'001},
                                 std::int64_t{123'456'789'012}, std::int64_t{9'000'000'000'000'000'000}}) {
     const std::string text = grpc_timeout_of(DurationNs{ns});
-    const auto read = parse_grpc_timeout(text);
-    REQUIRE(read.has_value());
-    CHECK(read->count() >= ns);
-    CHECK(read->count() - ns <= ns / 90'000);
+    const DurationNs read = parse_grpc_timeout(text).value_or(DurationNs{});
+    CHECK(read.count() >= ns);
+    CHECK(read.count() - ns <= ns / 90'000);
   }
   CHECK(grpc_timeout_of(DurationNs{-5}) == "1n");
 }

@@ -12,7 +12,7 @@ namespace mark::net {
 namespace {
 
 TEST_CASE("a call is answered, and so are many on one connection") {
-  EchoServer echo;
+  const EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   std::vector<TestClient::Pending> pending;
@@ -30,7 +30,7 @@ TEST_CASE("a call is answered, and so are many on one connection") {
 }
 
 TEST_CASE("large messages pass, both ways") {
-  EchoServer echo;
+  const EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   for (const std::size_t size :
@@ -43,7 +43,7 @@ TEST_CASE("large messages pass, both ways") {
 }
 
 TEST_CASE("a failure is a status without a body, its message percent-encoded") {
-  EchoServer echo;
+  const EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   const TestResponse response = client.call(kEchoPath, "fail");
@@ -62,12 +62,12 @@ TestClient::Headers without(std::string_view name) {
 
 TestClient::Headers with(std::string_view name, std::string_view value) {
   TestClient::Headers headers = without(name);
-  headers.insert(name.starts_with(":") ? headers.begin() : headers.end(), {std::string(name), std::string(value)});
+  headers.insert(name.starts_with(':') ? headers.begin() : headers.end(), {std::string(name), std::string(value)});
   return headers;
 }
 
 TEST_CASE("what is no gRPC call gets an answer that says so") {
-  EchoServer echo;
+  const EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   const auto answer = [&](const TestClient::Headers& headers, const std::string& body) {
@@ -94,7 +94,7 @@ TEST_CASE("what is no gRPC call gets an answer that says so") {
 }
 
 TEST_CASE("compressed requests are taken, those of an unknown compression are told what there is") {
-  EchoServer echo;
+  const EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   const std::string message(10'000, 'x');
@@ -114,7 +114,7 @@ TEST_CASE("compressed requests are taken, those of an unknown compression are to
 TEST_CASE("a message beyond the limit is refused with grpcio's words, before it is sent") {
   GrpcServerParams params = echo_params();
   params.message_bytes_max = 100;
-  EchoServer echo(params);
+  const EchoServer echo(params);
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   CHECK(client.call(kEchoPath, std::string(100, 'x')).status() == "0");
@@ -136,7 +136,7 @@ TEST_CASE("a message beyond the limit is refused with grpcio's words, before it 
 TEST_CASE("what is being received in all has a limit, and room again when it is received or given up") {
   GrpcServerParams params = echo_params();
   params.received_bytes_max = 100'000;
-  EchoServer echo(params);
+  const EchoServer echo(params);
   LoopThread loop;
   TestClient client(loop, echo.server.address());
   const std::string most = framed(std::string(90'000, 'x'));
@@ -161,12 +161,12 @@ TEST_CASE("a handler hears of the deadline, and of a client that leaves") {
   EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
-  TestClient::Headers headers = with("grpc-timeout", "60S");
+  const TestClient::Headers headers = with("grpc-timeout", "60S");
   auto [stream, pending] = client.open(headers, framed("wait"), true);
   REQUIRE(echo.handler.wait_for(1, 0));
-  CHECK(echo.handler.deadline().has_value());
-  CHECK(*echo.handler.deadline() - steady_now() > std::chrono::seconds(50));
-  CHECK(*echo.handler.deadline() - steady_now() <= std::chrono::seconds(60));
+  const TimeNs deadline = echo.handler.deadline().value_or(TimeNs{});
+  CHECK(deadline - steady_now() > std::chrono::seconds(50));
+  CHECK(deadline - steady_now() <= std::chrono::seconds(60));
   client.reset(stream);
   CHECK(echo.handler.wait_for(0, 1));
   {
@@ -236,7 +236,7 @@ TEST_CASE("stopping: what was answered is sent, what was not is cancelled") {
 TEST_CASE("connections are spread over the threads, and no more than the limit are taken") {
   GrpcServerParams params = echo_params("127.0.0.1:0", 3);
   params.connections_max = 6;
-  EchoServer echo(params);
+  const EchoServer echo(params);
   LoopThread loop;
   std::vector<std::unique_ptr<TestClient>> clients;
   clients.reserve(6);
@@ -251,7 +251,7 @@ TEST_CASE("connections are spread over the threads, and no more than the limit a
 }
 
 TEST_CASE("one client sends without end, and another is answered") {
-  EchoServer echo;
+  const EchoServer echo;
   LoopThread loop;
   LoopThread greedy_loop;
   TestClient greedy(greedy_loop, echo.server.address());

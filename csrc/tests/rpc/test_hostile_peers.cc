@@ -108,7 +108,7 @@ TEST_CASE("what is no HTTP/2 is cut off") {
         opening() + frame(kData, 0, 1, "idle stream"), opening() + frame(kHeaders, kEndHeaders, 2, call_block()),
         opening() + frame(kHeaders, kEndHeaders, 1, "\xff\xff\xff\xff\xff\xff"),
         opening() + frame(kContinuation, kEndHeaders, 1, call_block())}) {
-    EchoServer echo;
+    const EchoServer echo;
     RawClient attacker(echo.server.address());
     if (attacker.send(bytes)) CHECK(attacker.wait_for_end());
     CHECK(echo.server.counts().connections_hostile == 1);
@@ -119,7 +119,7 @@ TEST_CASE("what is no HTTP/2 is cut off") {
 }
 
 TEST_CASE("odd but legal framing is answered") {
-  EchoServer echo;
+  const EchoServer echo;
   RawClient client(echo.server.address());
   std::string bytes = opening();
   // A block in small continuations, data a byte at a time, with padding, with pings between.
@@ -138,7 +138,7 @@ TEST_CASE("odd but legal framing is answered") {
 }
 
 TEST_CASE("a client that cancels most of its calls, and works, is left alone") {
-  EchoServer echo;
+  const EchoServer echo;
   RawClient client(echo.server.address());
   CHECK(client.send(opening() + frame(kWindowUpdate, 0, 0, number(0x7fff0000))));
   for (int round = 0; round < 400; ++round) {
@@ -165,7 +165,7 @@ GrpcServerParams impatient() {
 }
 
 TEST_CASE("who does not begin is cut off, who has begun may be idle") {
-  EchoServer echo(impatient());
+  const EchoServer echo(impatient());
   LoopThread loop;
   TestClient idle(loop, echo.server.address());
   CHECK(idle.call(kEchoPath, "x").status() == "0");
@@ -208,7 +208,7 @@ TEST_CASE("who takes nothing is cut off") {
     CHECK(comes_true([&] { return echo.server.counts().connections_too_slow == 1; }));
   }
   SUBCASE("because it opens no window") {
-    EchoServer echo(impatient());
+    const EchoServer echo(impatient());
     RawClient client(echo.server.address());
     client.send(std::string(kPreface) + frame(kSettings, 0, 0, std::string("\0\4\0\0\0\0", 6)) + call(1, "x"));
     CHECK(client.wait_for_end());
@@ -219,7 +219,7 @@ TEST_CASE("who takes nothing is cut off") {
 TEST_CASE("answers that nobody takes have a limit: beyond it new streams are refused") {
   GrpcServerParams params = echo_params();
   params.http2.queued_bytes_max = 10 << 20;
-  EchoServer echo(params);
+  const EchoServer echo(params);
   RawClient client(echo.server.address());
   client.send(std::string(kPreface) + frame(kSettings, 0, 0, std::string("\0\4\0\0\0\0", 6)));
   CHECK(client.send(repeated(12, [](int i) { return call(stream_of(i), "large"); })));

@@ -269,7 +269,7 @@ TEST_CASE("a connection that says goodbye ends with its streams") {
 
 TEST_CASE("what a peer does not read stays within bounds, and all of it comes in the end") {
   Http2Limits limits;
-  limits.unsent_bytes_max = 64 * 1024;
+  limits.unsent_bytes_max = 65'536;
   Pair pair(1 << 20, limits);
   constexpr std::size_t kBytes = 8 << 20;
   pair.on_request = [&] {

@@ -92,6 +92,7 @@ TEST_CASE("a socket file whose server is gone is replaced, one that is answered 
   const Folder folder;
   const std::string address = "unix:" + folder.socket();
   const int left_behind = socket(AF_UNIX, SOCK_STREAM, 0);
+  REQUIRE(left_behind >= 0);
   sockaddr_un place{};
   place.sun_family = AF_UNIX;
   folder.socket().copy(place.sun_path, sizeof place.sun_path - 1);
@@ -119,7 +120,7 @@ TEST_CASE("a listener leaves a socket alone that another server put in the place
 TEST_CASE("a server answers at every kind of address") {
   const Folder folder;
   for (const std::string& address : {std::string("127.0.0.1:0"), std::string("[::1]:0"), "unix:" + folder.socket()}) {
-    EchoServer echo(echo_params(address));
+    const EchoServer echo(echo_params(address));
     LoopThread loop;
     TestClient client(loop, echo.server.address());
     CHECK(client.call(kEchoPath, "hello").body == framed("hello"));

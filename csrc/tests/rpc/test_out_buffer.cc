@@ -74,8 +74,8 @@ TEST_CASE("what the peer does not take waits, and more may be appended meanwhile
 }
 
 TEST_CASE("a large piece is kept until its last byte was written, a small one is copied") {
-  auto large = std::make_shared<const std::string>(5000, 'x');
-  auto small = std::make_shared<const std::string>("small");
+  const auto large = std::make_shared<const std::string>(5000, 'x');
+  const auto small = std::make_shared<const std::string>("small");
   OutBuffer buffer;
   buffer.append(Piece(large));
   buffer.append(Piece(small));
