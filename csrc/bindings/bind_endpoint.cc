@@ -15,10 +15,7 @@ py::list list_of(std::vector<net::Reply> replies) {
   for (std::size_t i = 0; i < replies.size(); ++i) {
     const net::Reply& reply = replies[i];
     const py::object message = reply.message ? py::object(py::bytes(*reply.message)) : py::none();
-    // The worker's words may be any bytes.
-    const auto detail = py::reinterpret_steal<py::str>(
-        PyUnicode_DecodeUTF8(reply.detail.data(), static_cast<py::ssize_t>(reply.detail.size()), "backslashreplace"));
-    list[i] = py::make_tuple(reply.request.value, message, reply.outcome, detail);
+    list[i] = py::make_tuple(reply.request.value, message, reply.outcome, escaped(reply.detail));
   }
   return list;
 }
@@ -49,7 +46,7 @@ void bind_values(py::module_& m) {
   py::class_<net::OutboundBatch>(m, "OutboundBatch", "A batch ready for its worker.")
       .def_property_readonly("batch", [](const net::OutboundBatch& b) { return b.batch.value; })
       .def_property_readonly("worker", [](const net::OutboundBatch& b) { return static_cast<std::uint32_t>(b.worker); })
-      .def_property_readonly("message", [](const net::OutboundBatch& b) { return py::bytes(b.message); })
+      .def_property_readonly("message", [](const net::OutboundBatch& b) { return py::bytes(b.message()); })
       .def_readonly("requests", &net::OutboundBatch::requests)
       .def_readonly("rows", &net::OutboundBatch::rows)
       .def_readonly("size", &net::OutboundBatch::size)

@@ -5,6 +5,7 @@
 
 #include "bindings/bindings.h"
 #include "mark/latency_profile.h"
+#include "net/batch_message.h"
 #include "net/oip_message.h"
 
 namespace net = mark::net;

@@ -7,6 +7,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <string>
 
 #include "mark/types.h"
 
@@ -25,4 +26,9 @@ void bind_burst(py::module_& m);
 void bind_simulation(py::module_& m);
 void bind_planning(py::module_& m);
 void bind_timer(py::module_& m);
+void bind_request_end(py::module_& m);
+void bind_native(py::module_& m);
 void bind_load(py::module_& m);  // where the native data plane was built
+
+// Text that may be any bytes: what is no UTF-8 comes as \xNN.
+py::str escaped(const std::string& text);

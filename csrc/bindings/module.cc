@@ -16,10 +16,9 @@ PYBIND11_MODULE(_core, m) {
   bind_simulation(m);
   bind_planning(m);
   bind_timer(m);
+  bind_request_end(m);
+  bind_native(m);
 #ifdef MARK_HAS_NATIVE
-  m.attr("native_available") = true;
   bind_load(m);
-#else
-  m.attr("native_available") = false;
 #endif
 }

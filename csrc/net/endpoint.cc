@@ -12,15 +12,18 @@ namespace mark::net {
 class Endpoint::State {
  public:
   State(ModelSignature signature, const DispatcherParams& params)
-      : signature_(std::move(signature)),
+      : signature_(std::make_shared<const ModelSignature>(std::move(signature))),
         rows_max_(params.rows_max),
         priority_levels_(params.priority_levels),
         priority_default_(params.priority_default),
         dispatcher_(params) {}
 
-  std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
+  std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now,
+                                                        std::uint64_t caller);
   EndpointDecisions poll(TimeNs now);
-  std::vector<Reply> complete(BatchId batch, std::string_view response, TimeNs now);
+  // split(signature, requests, size) cuts the batch's answer into theirs, or says what is wrong with it.
+  template <class Split>
+  std::vector<Reply> complete(BatchId batch, TimeNs now, Split split) EXCLUDES(mutex_);
   std::vector<Reply> fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now);
   bool cancel(RequestId request, TimeNs now);
   std::vector<Reply> worker_down(WorkerId worker, TimeNs now);
@@ -28,7 +31,7 @@ class Endpoint::State {
 
   ConcurrentDispatcher& dispatcher() { return dispatcher_; }
   const ConcurrentDispatcher& dispatcher() const { return dispatcher_; }
-  const ModelSignature& signature() const { return signature_; }
+  const ModelSignature& signature() const { return *signature_; }
 
  private:
   // A batch on its way. It keeps the payloads: a request that is cancelled meanwhile still has rows in the response.
@@ -36,17 +39,17 @@ class Endpoint::State {
     WorkerId worker{};
     int size = 0;  // rows of the message, padding included; 0: those of the payloads
     std::vector<RequestId> ids;
-    std::vector<Payload> payloads;
+    std::shared_ptr<const std::vector<Payload>> payloads;
   };
 
   // Pairs the batch's ids with their payloads; a request that was cancelled since the dispatcher chose it is left out.
   Carried load(const Dispatch& dispatch) EXCLUDES(mutex_);
   Carried unload(BatchId batch) EXCLUDES(mutex_);
   std::vector<BatchId> carried_by(WorkerId worker) const EXCLUDES(mutex_);
-  void free(RequestId request) EXCLUDES(mutex_);
+  std::uint64_t free(RequestId request) EXCLUDES(mutex_);
   std::vector<Reply> replies_to(const std::vector<Drop>& drops, std::string_view detail) EXCLUDES(mutex_);
 
-  const ModelSignature signature_;
+  const std::shared_ptr<const ModelSignature> signature_;
   const int rows_max_;
   const int priority_levels_;
   std::atomic<int> priority_default_;
@@ -56,20 +59,9 @@ class Endpoint::State {
   std::unordered_map<BatchId, Carried> carried_ GUARDED_BY(mutex_);
 };
 
-namespace {
-
-std::vector<const InferRequest*> requests_of(const std::vector<Payload>& payloads) {
-  std::vector<const InferRequest*> requests;
-  requests.reserve(payloads.size());
-  for (const Payload& payload : payloads) requests.push_back(payload.get());
-  return requests;
-}
-
-}  // namespace
-
 std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::string_view message, TimeNs deadline,
-                                                                       TimeNs now) {
-  auto parsed = parse_infer_request(message, signature_);
+                                                                       TimeNs now, std::uint64_t caller) {
+  auto parsed = parse_infer_request(message, *signature_);
   if (auto* error = std::get_if<RequestError>(&parsed)) return std::move(*error);
   auto payload = std::make_shared<const InferRequest>(std::get<InferRequest>(std::move(parsed)));
   if (payload->priority > static_cast<std::uint64_t>(priority_levels_)) {
@@ -87,7 +79,7 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
   {
     // Stored first: another thread may dispatch the request before submit() returns.
     const MutexLock lock(mutex_);
-    request.id = slots_.store(std::move(payload));
+    request.id = slots_.store(std::move(payload), caller);
     request.shape = slots_.shape_class(request.id);
   }
   const Admission admission = dispatcher_.submit(request, now);
@@ -103,15 +95,17 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
 
 Endpoint::State::Carried Endpoint::State::load(const Dispatch& dispatch) {
   Carried carried{.worker = dispatch.worker, .size = dispatch.size, .ids = {}, .payloads = {}};
+  std::vector<Payload> payloads;
   carried.ids.reserve(dispatch.requests.size());
-  carried.payloads.reserve(dispatch.requests.size());
+  payloads.reserve(dispatch.requests.size());
   const MutexLock lock(mutex_);
   for (const RequestId id : dispatch.requests) {
     if (Payload payload = slots_.find(id)) {
       carried.ids.push_back(id);
-      carried.payloads.push_back(std::move(payload));
+      payloads.push_back(std::move(payload));
     }
   }
+  carried.payloads = std::make_shared<const std::vector<Payload>>(std::move(payloads));
   if (!carried.ids.empty()) carried_[dispatch.batch] = carried;
   return carried;
 }
@@ -126,43 +120,46 @@ EndpointDecisions Endpoint::State::poll(TimeNs now) {
       dispatcher_.complete(dispatch.batch, now);  // everybody left: the worker is free again
       continue;
     }
-    const auto requests = requests_of(carried.payloads);
     int rows = 0;
-    for (const InferRequest* request : requests) rows += request->rows;
-    decided.batches.push_back(
-        {.batch = dispatch.batch,
-         .worker = dispatch.worker,
-         .message = write_batch(signature_, std::to_string(dispatch.batch.value), requests, dispatch.size),
-         .requests = static_cast<int>(requests.size()),
-         .rows = rows,
-         .size = dispatch.size,
-         .reason = dispatch.reason,
-         .predicted_finish = dispatch.predicted_finish,
-         .earliest_deadline = dispatch.earliest_deadline});
+    for (const Payload& payload : *carried.payloads) rows += payload->rows;
+    decided.batches.push_back({.batch = dispatch.batch,
+                               .worker = dispatch.worker,
+                               .signature = signature_,
+                               .payloads = carried.payloads,
+                               .requests = static_cast<int>(carried.payloads->size()),
+                               .rows = rows,
+                               .size = dispatch.size,
+                               .reason = dispatch.reason,
+                               .predicted_finish = dispatch.predicted_finish,
+                               .earliest_deadline = dispatch.earliest_deadline});
   }
   decided.replies = replies_to(decisions.drops, {});
   return decided;
 }
 
-std::vector<Reply> Endpoint::State::complete(BatchId batch, std::string_view response, TimeNs now) {
+template <class Split>
+std::vector<Reply> Endpoint::State::complete(BatchId batch, TimeNs now, Split split) {
   const Carried carried = unload(batch);
   // Nothing is left to cut the answer for. Should the dispatcher know the batch all the same, it must not wait for it.
   if (carried.ids.empty()) return replies_to(dispatcher_.fail(batch, Failure::kWorkerLost, now), {});
-  auto split = split_response(response, signature_, requests_of(carried.payloads), carried.size);
-  if (const auto* error = std::get_if<std::string>(&split)) {
+  auto answers = split(*signature_, requests_of(*carried.payloads), carried.size);
+  if (const auto* error = std::get_if<std::string>(&answers)) {
     return replies_to(dispatcher_.fail(batch, Failure::kModelError, now), *error);
   }
-  auto& messages = std::get<std::vector<std::string>>(split);
+  auto& messages = std::get<std::vector<std::string>>(answers);
   std::vector<Reply> replies;
   const std::vector<RequestId> waiting = dispatcher_.complete(batch, now);
   replies.reserve(waiting.size());
   std::size_t next = 0;
+  const MutexLock lock(mutex_);
   for (const RequestId id : waiting) {
     // Both lists are in the batch's order, and the first is part of the second.
     while (carried.ids[next] != id) ++next;
-    replies.push_back(
-        {.request = id, .message = std::move(messages[next]), .outcome = Outcome::kAnswered, .detail = {}});
-    free(id);
+    replies.push_back({.request = id,
+                       .caller = slots_.free(id),
+                       .message = std::move(messages[next]),
+                       .outcome = Outcome::kAnswered,
+                       .detail = {}});
   }
   return replies;
 }
@@ -207,35 +204,53 @@ Endpoint::State::Carried Endpoint::State::unload(BatchId batch) {
   return node.empty() ? Carried{} : std::move(node.mapped());
 }
 
-void Endpoint::State::free(RequestId request) {
+std::uint64_t Endpoint::State::free(RequestId request) {
   const MutexLock lock(mutex_);
-  slots_.free(request);
+  return slots_.free(request);
 }
 
 std::vector<Reply> Endpoint::State::replies_to(const std::vector<Drop>& drops, std::string_view detail) {
   std::vector<Reply> replies;
+  if (drops.empty()) return replies;
   replies.reserve(drops.size());
+  const MutexLock lock(mutex_);
   for (const Drop& drop : drops) {
     replies.push_back({.request = drop.request,
+                       .caller = slots_.free(drop.request),
                        .message = std::nullopt,
                        .outcome = drop.outcome,
                        .detail = drop.outcome == Outcome::kModelError ? std::string(detail) : std::string()});
-    free(drop.request);
   }
   return replies;
+}
+
+std::string OutboundBatch::message() const {
+  return write_batch(*signature, std::to_string(batch.value), requests_of(*payloads), size);
+}
+
+std::vector<Piece> OutboundBatch::message_pieces() const {
+  return write_batch_pieces(*signature, std::to_string(batch.value), *payloads, size);
 }
 
 Endpoint::Endpoint(ModelSignature signature, const DispatcherParams& params)
     : state_(std::make_unique<State>(std::move(signature), params)) {}
 Endpoint::~Endpoint() = default;
 
-std::variant<RequestId, RequestError, Refusal> Endpoint::submit(std::string_view message, TimeNs deadline, TimeNs now) {
-  return state_->submit(message, deadline, now);
+std::variant<RequestId, RequestError, Refusal> Endpoint::submit(std::string_view message, TimeNs deadline, TimeNs now,
+                                                                std::uint64_t caller) {
+  return state_->submit(message, deadline, now, caller);
 }
 EndpointDecisions Endpoint::poll(TimeNs now) { return state_->poll(now); }
 std::optional<TimeNs> Endpoint::next_wakeup() const { return state_->dispatcher().next_wakeup(); }
 std::vector<Reply> Endpoint::complete(BatchId batch, std::string_view response, TimeNs now) {
-  return state_->complete(batch, response, now);
+  return state_->complete(batch, now, [&](const auto& signature, const auto& requests, int size) {
+    return split_response(response, signature, requests, size);
+  });
+}
+std::vector<Reply> Endpoint::complete(BatchId batch, const std::vector<TensorView>& outputs, TimeNs now) {
+  return state_->complete(batch, now, [&](const auto& signature, const auto& requests, int size) {
+    return split_outputs(outputs, signature, requests, size);
+  });
 }
 std::vector<Reply> Endpoint::fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now) {
   return state_->fail(batch, failure, detail, now);

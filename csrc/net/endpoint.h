@@ -12,26 +12,34 @@
 #include <vector>
 
 #include "mark/concurrent_dispatcher.h"
+#include "net/batch_message.h"
 #include "net/oip_message.h"
 
 namespace mark::net {
 
-// A batch ready for its worker.
+// A batch ready for its worker. Whoever carries it writes its message, or gathers its tensors: there is no message
+// where the model is in this very process.
 struct OutboundBatch {
   BatchId batch;
   WorkerId worker;
-  std::string message;  // one ModelInferRequest
+  std::shared_ptr<const ModelSignature> signature;
+  std::shared_ptr<const std::vector<Payload>> payloads;  // in the batch's order; never null, never empty
   int requests = 0;
   int rows = 0;
   int size = 0;  // rows of the message, where it was padded to an allowed size; else 0
   DispatchReason reason = DispatchReason::kIdle;
   TimeNs predicted_finish;
   TimeNs earliest_deadline;
+
+  // One ModelInferRequest, its id that of the batch.
+  std::string message() const;
+  std::vector<Piece> message_pieces() const;
 };
 
 // The end of one request: a ModelInferResponse, or why there is none.
 struct Reply {
   RequestId request;
+  std::uint64_t caller = 0;            // as it was given to submit()
   std::optional<std::string> message;  // set when answered
   Outcome outcome = Outcome::kAnswered;
   std::string detail;  // the worker's words, when a model error has any
@@ -58,13 +66,17 @@ class Endpoint {
   Endpoint(ModelSignature signature, const DispatcherParams& params);
   ~Endpoint();
 
-  // Scans, checks, stores and queues one ModelInferRequest.
-  std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now);
+  // Scans, checks, stores and queues one ModelInferRequest. `caller` comes back in its Reply: another thread may poll
+  // that before this one has learned the id.
+  std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now,
+                                                        std::uint64_t caller = 0);
   // Every batch is to be reported by complete() or fail(), unless its worker goes down after poll() returned it.
   EndpointDecisions poll(TimeNs now);
   std::optional<TimeNs> next_wakeup() const;
   // The worker's ModelInferResponse. A response that does not fit the batch counts as a model error of the batch.
   std::vector<Reply> complete(BatchId batch, std::string_view response, TimeNs now);
+  // The outputs themselves, where the model is in this process; they are read before the call returns.
+  std::vector<Reply> complete(BatchId batch, const std::vector<TensorView>& outputs, TimeNs now);
   std::vector<Reply> fail(BatchId batch, Failure failure, std::string_view detail, TimeNs now);
   bool cancel(RequestId request, TimeNs now);
 

@@ -90,11 +90,13 @@ std::variant<Target, RequestError> scan_target(std::string_view message);
 // Scans and checks a ModelInferRequest: raw_input_contents or typed contents, never both.
 std::variant<InferRequest, RequestError> parse_infer_request(std::string_view message, const ModelSignature& signature);
 
-// One ModelInferRequest whose tensors are the requests' tensors, concatenated along dimension 0, as raw contents.
-// All requests have equal trailing dimensions (equal `shape_class`). Where they have fewer rows than `size`, rows of
-// zeros (false, empty text) follow them.
-std::string write_batch(const ModelSignature& signature, std::string_view batch_id,
-                        const std::vector<const InferRequest*>& requests, int size = 0);
+// A tensor to be written; views into the caller's memory.
+struct TensorView {
+  std::string_view name;
+  Datatype datatype = Datatype::kFp32;
+  std::vector<std::int64_t> shape;
+  std::string_view raw;
+};
 
 // One ModelInferResponse per request, cut out of the batch's response by rows, with the request's id and outputs.
 // An error (text) when the response is malformed or of another model, an output is missing or given twice, or one
@@ -105,13 +107,11 @@ std::variant<std::vector<std::string>, std::string> split_response(std::string_v
                                                                    const std::vector<const InferRequest*>& requests,
                                                                    int size = 0);
 
-// A tensor to be written; views into the caller's memory.
-struct TensorView {
-  std::string_view name;
-  Datatype datatype = Datatype::kFp32;
-  std::vector<std::int64_t> shape;
-  std::string_view raw;
-};
+// The same out of a batch's outputs themselves, where the model is in this very process.
+std::variant<std::vector<std::string>, std::string> split_outputs(const std::vector<TensorView>& outputs,
+                                                                  const ModelSignature& signature,
+                                                                  const std::vector<const InferRequest*>& requests,
+                                                                  int size = 0);
 
 // What clients send and workers answer, tensors as raw contents. The caller vouches that raw fits the shape.
 struct MessageHead {

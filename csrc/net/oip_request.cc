@@ -1,4 +1,4 @@
-// ModelInferRequest: checked on the way in, concatenated on the way to a worker.
+// ModelInferRequest: checked on the way in.
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -13,12 +13,6 @@
 namespace mark::net {
 
 namespace {
-
-constexpr std::uint32_t kModelName = 1;
-constexpr std::uint32_t kModelVersion = 2;
-constexpr std::uint32_t kId = 3;
-constexpr std::uint32_t kInputs = 5;
-constexpr std::uint32_t kRawInputContents = 7;
 
 using Error = std::optional<RequestError>;
 
@@ -152,12 +146,6 @@ Error read_inputs(const RequestMessage& request, const ModelSignature& signature
   return invalid("inputs", quoted(spec.name) + " is missing; the model takes " + names_of(signature.inputs));
 }
 
-// Bytes of so many rows like those of the tensor, all of them zero: a BYTES element of no length has four.
-std::size_t padding_bytes(const Tensor& like, Datatype datatype, std::int64_t rows) {
-  const std::int64_t elements = elements_of(like.shape) / like.shape[0] * rows;
-  return static_cast<std::size_t>(elements * (datatype == Datatype::kBytes ? 4 : datatype_bytes(datatype)));
-}
-
 }  // namespace
 
 std::variant<InferRequest, RequestError> parse_infer_request(std::string_view message,
@@ -178,49 +166,6 @@ std::variant<InferRequest, RequestError> parse_infer_request(std::string_view me
     std::iota(parsed.outputs.begin(), parsed.outputs.end(), 0);
   }
   return parsed;
-}
-
-std::string write_batch(const ModelSignature& signature, std::string_view batch_id,
-                        const std::vector<const InferRequest*>& requests, int rows_sent) {
-  struct Joined {
-    std::vector<std::int64_t> shape;
-    std::size_t bytes = 0;
-    std::size_t padding = 0;  // of the bytes
-  };
-  std::vector<Joined> joined(signature.inputs.size());
-  std::size_t size = 64 + signature.name.size() + signature.version.size() + batch_id.size();
-  for (std::size_t i = 0; i < joined.size(); ++i) {
-    joined[i].shape = requests.front()->inputs[i].shape;
-    joined[i].shape[0] = 0;
-    for (const InferRequest* request : requests) {
-      joined[i].shape[0] += request->rows;
-      joined[i].bytes += request->inputs[i].raw.size();
-    }
-    if (const std::int64_t missing = rows_sent - joined[i].shape[0]; missing > 0) {
-      joined[i].padding = padding_bytes(requests.front()->inputs[i], signature.inputs[i].datatype, missing);
-      joined[i].bytes += joined[i].padding;
-      joined[i].shape[0] = rows_sent;
-    }
-    const auto head = tensor_size(signature.inputs[i].name, signature.inputs[i].datatype, joined[i].shape);
-    size += field_size(head) + field_size(joined[i].bytes);
-  }
-  std::string message;
-  message.reserve(size);
-  WireWriter writer(message);
-  writer.text(kModelName, signature.name);
-  writer.text(kModelVersion, signature.version);
-  writer.text(kId, batch_id);
-  for (std::size_t i = 0; i < joined.size(); ++i) {
-    const TensorSpec& spec = signature.inputs[i];
-    writer.begin(kInputs, tensor_size(spec.name, spec.datatype, joined[i].shape));
-    write_tensor(writer, spec.name, spec.datatype, joined[i].shape);
-  }
-  for (std::size_t i = 0; i < joined.size(); ++i) {
-    writer.begin(kRawInputContents, joined[i].bytes);
-    for (const InferRequest* request : requests) message.append(request->inputs[i].raw);
-    message.append(joined[i].padding, '\0');
-  }
-  return message;
 }
 
 }  // namespace mark::net

@@ -189,23 +189,61 @@ std::optional<std::string> check_output(const TensorView& tensor, const TensorSp
   return std::nullopt;
 }
 
+// What the requests of a batch expect of its outputs.
+struct Batch {
+  const ModelSignature& signature;
+  const std::vector<const InferRequest*>& requests;
+  std::int64_t rows = 0;  // of the outputs
+
+  Batch(const ModelSignature& its_signature, const std::vector<const InferRequest*>& its_requests, int size)
+      : signature(its_signature), requests(its_requests) {
+    for (const InferRequest* request : requests) rows += request->rows;
+    rows = std::max<std::int64_t>(rows, size);
+  }
+};
+
 // The batch's outputs in the order of the signature; an explanation when one is missing or differs from it.
-std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessage& response,
-                                                            const ModelSignature& signature, std::int64_t rows) {
+std::variant<std::vector<Output>, std::string> read_outputs(const ResponseMessage& response, const Batch& batch) {
   std::vector<Output> outputs;
-  outputs.reserve(signature.outputs.size());
-  for (const TensorSpec& spec : signature.outputs) {
+  outputs.reserve(batch.signature.outputs.size());
+  for (const TensorSpec& spec : batch.signature.outputs) {
     const auto found = std::find_if(response.outputs.begin(), response.outputs.end(),
                                     [&](const TensorMessage& tensor) { return tensor.name == spec.name; });
     if (found == response.outputs.end()) return "lacks output " + quoted(spec.name);
     auto output = read_output(response, static_cast<std::size_t>(found - response.outputs.begin()));
     if (auto* error = std::get_if<std::string>(&output)) return std::move(*error);
     outputs.push_back(std::get<Output>(std::move(output)));
-    if (const auto error = check_output(outputs.back().tensor, spec, rows)) {
+    if (const auto error = check_output(outputs.back().tensor, spec, batch.rows)) {
       return "output " + quoted(spec.name) + " " + *error;
     }
   }
   return outputs;
+}
+
+// One response for each request out of the batch's outputs, which are in the order of the signature and fit it.
+std::vector<std::string> cut(const std::vector<TensorView>& outputs, const Batch& batch) {
+  const auto& requests = batch.requests;
+  std::vector<std::vector<std::size_t>> ends;
+  ends.reserve(outputs.size());
+  for (const TensorView& output : outputs) {
+    ends.push_back(row_ends(output.raw, output.datatype, elements_of(output.shape) / batch.rows, requests));
+  }
+  std::vector<std::string> responses(requests.size());
+  std::vector<TensorView> tensors;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    tensors.clear();
+    tensors.reserve(requests[i]->outputs.size());
+    for (const int index : requests[i]->outputs) {
+      const auto slot = static_cast<std::size_t>(index);
+      const std::size_t begin = i == 0 ? 0 : ends[slot][i - 1];
+      tensors.push_back(outputs[slot]);
+      tensors.back().shape[0] = requests[i]->rows;
+      tensors.back().raw = outputs[slot].raw.substr(begin, ends[slot][i] - begin);
+    }
+    const MessageHead head{batch.signature.name, batch.signature.version, requests[i]->id};
+    write_message(responses[i], head, tensors, {}, kRawOutputContents);
+  }
+  return responses;
 }
 
 }  // namespace
@@ -220,35 +258,37 @@ std::variant<std::vector<std::string>, std::string> split_response(std::string_v
   if (!model.empty() && model != signature.name) {
     return kWhose + ("is of model " + quoted(model)) + ", not " + quoted(signature.name);
   }
-  std::int64_t rows = 0;
-  for (const InferRequest* request : requests) rows += request->rows;
-  rows = std::max<std::int64_t>(rows, size);
-  auto read = read_outputs(message, signature, rows);
+  const Batch batch(signature, requests, size);
+  const auto read = read_outputs(message, batch);
   if (const auto* error = std::get_if<std::string>(&read)) return kWhose + *error;
   const auto& outputs = std::get<std::vector<Output>>(read);
-
-  std::vector<std::string_view> contents;
-  std::vector<std::vector<std::size_t>> ends;
+  std::vector<TensorView> views;
+  views.reserve(outputs.size());
   for (const Output& output : outputs) {
-    contents.push_back(message.raw.empty() ? std::string_view(output.typed) : output.tensor.raw);
-    ends.push_back(
-        row_ends(contents.back(), output.tensor.datatype, elements_of(output.tensor.shape) / rows, requests));
+    views.push_back(output.tensor);
+    if (message.raw.empty()) views.back().raw = output.typed;
   }
-  std::vector<std::string> responses(requests.size());
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    std::vector<TensorView> tensors;
-    tensors.reserve(requests[i]->outputs.size());
-    for (const int index : requests[i]->outputs) {
-      const auto slot = static_cast<std::size_t>(index);
-      const std::size_t begin = i == 0 ? 0 : ends[slot][i - 1];
-      TensorView tensor = outputs[slot].tensor;
-      tensor.shape[0] = requests[i]->rows;
-      tensor.raw = contents[slot].substr(begin, ends[slot][i] - begin);
-      tensors.push_back(std::move(tensor));
+  return cut(views, batch);
+}
+
+std::variant<std::vector<std::string>, std::string> split_outputs(const std::vector<TensorView>& outputs,
+                                                                  const ModelSignature& signature,
+                                                                  const std::vector<const InferRequest*>& requests,
+                                                                  int size) {
+  const Batch batch(signature, requests, size);
+  std::vector<TensorView> ordered;
+  ordered.reserve(signature.outputs.size());
+  for (const TensorSpec& spec : signature.outputs) {
+    const auto found = std::find_if(outputs.begin(), outputs.end(),
+                                    [&](const TensorView& output) { return output.name == spec.name; });
+    if (found == outputs.end()) return "the model gave no output " + quoted(spec.name);
+    if (const auto error = check_output(*found, spec, batch.rows)) return "output " + quoted(spec.name) + " " + *error;
+    if (count_elements(found->raw, found->datatype) != elements_of(found->shape)) {
+      return "output " + quoted(spec.name) + " does not fit its shape " + shape_text(found->shape);
     }
-    write_message(responses[i], {signature.name, signature.version, requests[i]->id}, tensors, {}, kRawOutputContents);
+    ordered.push_back(*found);
   }
-  return responses;
+  return cut(ordered, batch);
 }
 
 std::string write_infer_request(const MessageHead& head, const std::vector<TensorView>& inputs,

@@ -13,7 +13,7 @@ PayloadSlots::TrailingDimensions PayloadSlots::trailing_dimensions(const InferRe
   return dimensions;
 }
 
-RequestId PayloadSlots::store(Payload payload) {
+RequestId PayloadSlots::store(Payload payload, std::uint64_t caller) {
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();
@@ -25,6 +25,7 @@ RequestId PayloadSlots::store(Payload payload) {
   ++shape->second.payloads;
   Slot& slot = slots_[index];
   slot.shape = shape->second.number;
+  slot.caller = caller;
   slot.payload = std::move(payload);
   return RequestId::of(index, slot.generation);
 }
@@ -42,9 +43,9 @@ Payload PayloadSlots::find(RequestId id) const {
   return slots_[id.slot()].payload;
 }
 
-void PayloadSlots::free(RequestId id) {
+std::uint64_t PayloadSlots::free(RequestId id) {
   const Payload payload = find(id);
-  if (!payload) return;
+  if (!payload) return 0;
   const auto shape = classes_.find(trailing_dimensions(*payload));
   if (--shape->second.payloads == 0) {
     free_numbers_.push_back(shape->second.number);
@@ -54,6 +55,7 @@ void PayloadSlots::free(RequestId id) {
   slot.payload = nullptr;
   if (++slot.generation == 0) slot.generation = 1;
   free_.push_back(id.slot());
+  return slot.caller;
 }
 
 }  // namespace mark::net

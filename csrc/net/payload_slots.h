@@ -3,15 +3,12 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <vector>
 
 #include "mark/types.h"
-#include "net/oip_message.h"
+#include "net/batch_message.h"
 
 namespace mark::net {
-
-using Payload = std::shared_ptr<const InferRequest>;
 
 // A slab of payloads; a slot is reused last in, first out, each time under a new generation.
 // Thread safety: none; the endpoint holds its mutex around every call.
@@ -23,18 +20,20 @@ using Payload = std::shared_ptr<const InferRequest>;
 //     used again, so that numbers never run out.
 class PayloadSlots {
  public:
-  RequestId store(Payload payload);
+  // `caller`: by which the driver knows the request; free() gives it back.
+  RequestId store(Payload payload, std::uint64_t caller = 0);
   // Null when the id is stale.
   Payload find(RequestId id) const;
   std::uint32_t shape_class(RequestId id) const { return slots_[id.slot()].shape; }
-  // Frees the slot; a stale id is ignored.
-  void free(RequestId id);
+  // Frees the slot and returns its caller; a stale id is ignored, and 0.
+  std::uint64_t free(RequestId id);
   std::size_t stored() const { return slots_.size() - free_.size(); }
 
  private:
   struct Slot {
     std::uint32_t generation = 1;
     std::uint32_t shape = 0;
+    std::uint64_t caller = 0;
     Payload payload;  // null: free
   };
   using TrailingDimensions = std::vector<std::int64_t>;

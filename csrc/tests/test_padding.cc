@@ -14,6 +14,7 @@
 #include "mark/batch_policy.h"
 #include "mark/dispatcher.h"
 #include "mark/simulation/simulation.h"
+#include "net/batch_message.h"
 #include "net/endpoint.h"
 
 namespace mark {
@@ -250,7 +251,7 @@ TEST_CASE_FIXTURE(PaddedEndpoint, "zeros follow the rows, and what they are answ
   const OutboundBatch outbound = sent();
   CHECK(outbound.rows == 3);
   CHECK(outbound.size == 4);
-  const auto batch = std::get<InferRequest>(parse_infer_request(outbound.message, signature()));
+  const auto batch = std::get<InferRequest>(parse_infer_request(outbound.message(), signature()));
   CHECK(batch.inputs[0].shape == std::vector<std::int64_t>{4, 2});
   CHECK(batch.inputs[0].raw == std::string(6, '\1') + std::string(2, '\0'));
 

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from integration.router_process import CONFIG, RouterProcess, assert_nothing_left, start_router
 
+from mark._core import native_available
+
+INGRESSES = ["grpcio", *(["native"] if native_available else [])]
+
 
 @pytest.fixture
 def make_router(tmp_path: Path) -> Iterator[Callable[..., RouterProcess]]:
@@ -26,10 +30,11 @@ def make_router(tmp_path: Path) -> Iterator[Callable[..., RouterProcess]]:
         assert_nothing_left(workers)
 
 
-@pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
-    """One router for the tests of a module."""
-    started = start_router(CONFIG, tmp_path_factory.mktemp("router"))
+@pytest.fixture(scope="module", params=INGRESSES)
+def router(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
+    """One router of each kind for the tests of a module."""
+    chosen = f"server.ingress={request.param}"
+    started = start_router(CONFIG, tmp_path_factory.mktemp("router"), "--set", chosen)
     workers = started.workers
     yield started
     assert started.stop() == 0, started.log.read_text(encoding="utf-8")

@@ -232,7 +232,7 @@ async def test_a_worker_that_came_back_is_not_taken_down_by_a_batch_of_its_life_
 async def test_a_worker_that_hangs_twice_is_told_and_one_that_recovers_is_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch_loop, "_LEFT_ALONE_S", 0.0)
+    monkeypatch.setattr(dispatch_loop, "_left_alone_s", lambda life: 0.0)
     link = world.add(1, Link())
     failures: list[Exception | None] = [LinkFailed("late", hung=True), None, *[LinkFailed("late", hung=True)] * 2]
     link.failure = lambda rows: failures.pop(0)

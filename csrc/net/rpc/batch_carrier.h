@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "net/endpoint.h"
 
@@ -12,12 +13,14 @@ namespace mark::net {
 struct BatchResult {
   enum class Kind : std::uint8_t {
     kAnswered,    // `text` is the ModelInferResponse
+    kCompleted,   // whoever computed it told the endpoint: `replies` is what that gave
     kModelError,  // the worker refused the batch, or its model failed on it: `text` says why
     kLinkFailed,  // the worker, or the way to it, is gone
     kHung,        // it took the batch and did not answer in time
   };
   Kind kind = Kind::kAnswered;
   std::string text;
+  std::vector<Reply> replies = {};
 };
 
 // Thread safety: none; belongs to the home loop of its request path.

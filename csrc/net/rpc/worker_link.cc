@@ -70,9 +70,7 @@ void WorkerLink::close() {
 
 void WorkerLink::send(const OutboundBatch& batch, DurationNs timeout, Done done) {
   ++batches_in_flight_;
-  std::vector<Piece> message;
-  message.emplace_back(batch.message);
-  channel_.call(kModelInfer, std::move(message), steady_now() + timeout,
+  channel_.call(kModelInfer, batch.message_pieces(), steady_now() + timeout,
                 [this, done = std::move(done)](CallResult result) {
                   --batches_in_flight_;
                   done(result_of(std::move(result)));

@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/rpc/worker_link.h"
@@ -22,9 +24,19 @@ const std::string kReady = "\x08\x01";
 const std::string kReadyPath = "/inference.GRPCInferenceService/ModelReady";
 
 OutboundBatch batch_of(std::string message) {
-  OutboundBatch batch;
-  batch.message = std::move(message);
-  return batch;
+  static const auto kSignature =
+      std::make_shared<const ModelSignature>(ModelSignature{"mlp", "2", {{"x", Datatype::kInt8, {-1, -1}}}, {}, 1});
+  const auto width = static_cast<std::int64_t>(message.size());
+  auto payload = std::make_shared<const InferRequest>(
+      InferRequest{.id = "", .rows = 1, .inputs = {{{1, width}, std::move(message)}}, .outputs = {}});
+  return {.batch = {},
+          .worker = {},
+          .signature = kSignature,
+          .payloads = std::make_shared<const std::vector<Payload>>(std::vector<Payload>{std::move(payload)}),
+          .requests = 1,
+          .rows = 1,
+          .predicted_finish = {},
+          .earliest_deadline = {}};
 }
 
 struct Fixture {
@@ -52,7 +64,7 @@ TEST_CASE("a batch is answered") {
   });
   const BatchResult result = fixture.sent("batch");
   CHECK(result.kind == Kind::kAnswered);
-  CHECK(result.text == "answer to batch");
+  CHECK(result.text == "answer to " + batch_of("batch").message());
   CHECK(path == "/inference.GRPCInferenceService/ModelInfer");
   CHECK(fixture.link->batches_in_flight() == 0);
 }

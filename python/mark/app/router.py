@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
 from mark._core import Endpoint
 from mark.app.clouds import make_cloud
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
+from mark.app.ingress import make_ingress
 from mark.app.parts import (
     capacities,
     controller_params,
@@ -30,10 +32,13 @@ from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.recorder import MemoryRecorder
+from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
-from mark.live.worker_link import WorkerLink
 from mark.protocol.service import make_server
+
+if TYPE_CHECKING:
+    from mark.live.native_server import NativeIngress
 
 __all__ = ["Router"]
 
@@ -59,6 +64,7 @@ class Router:
         self._control_tasks: list[asyncio.Task[None]] = []
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
+        self._native: NativeIngress | None = None
         self._hurrying: asyncio.Future[None] | None = None
 
     async def start(self) -> str:
@@ -70,12 +76,13 @@ class Router:
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time.
         """
         await asyncio.to_thread(self._cloud.open)
+        self._native = make_ingress(self._config.server)
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
         settings = self._config.server
         self._server, address = await make_server(
-            settings.address,
+            settings.address if self._native is None else self._native.beside,
             self._inference,
             control=ControlService(self._models, self._inference, self._recorder, self._clock, self._cloud),
             message_bytes_max=settings.message_bytes_max,
@@ -84,6 +91,9 @@ class Router:
             self._start_model(model)
             await self._start_functions(model)
         await self._server.start()
+        if self._native is not None:
+            self._native.start()
+            address = self._native.address
         await self._wait_ready()
         for artifact in filter(None, (model.artifact() for model in self._config.models)):
             await asyncio.to_thread(self._cloud.prepare, artifact)
@@ -103,12 +113,16 @@ class Router:
         When cancelled, it goes on as `abandon` does: nothing is left behind either way.
         """
         try:
-            answered = self._inference is None or await self._inference.drain(self._config.server.drain_s)
+            answered = await self._drain()
         except asyncio.CancelledError:
             await self.abandon()
             raise
         await self._release_whatever_comes(grace_s=None)
         return answered
+
+    async def _drain(self) -> bool:
+        servers = [server for server in (self._inference, self._native) if server is not None]
+        return all(await asyncio.gather(*(server.drain(self._config.server.drain_s) for server in servers)))
 
     def spent_usd(self) -> float:
         """Dollars that instances and functions have cost; the whole bill once it has stopped."""
@@ -142,6 +156,8 @@ class Router:
         for model in self._models.values():
             await model.dispatch.close()
         await self._close_functions(grace_s)
+        if self._native is not None:
+            await self._native.stop()
         if self._server is not None:
             await self._server.stop(grace=_LAST_WORDS_S)
         await asyncio.to_thread(self._cloud.close, grace_s)
@@ -155,11 +171,15 @@ class Router:
         signature, slo = model.signature(), model.as_slo()
         params = dispatcher_params(slo, model.batching, burst_latency_ns(model))
         bursts = burst_loop(self._config, model, self._clock)
-        dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns, bursts)
+        dispatch: RequestPath
+        if self._native is not None:
+            dispatch = self._native.add_model(core_signature(signature), params, bursts)
+        else:
+            dispatch = DispatchLoop(Endpoint(core_signature(signature), params), self._clock, slo.rt_max_ns, bursts)
         tuner = BatchingTuner(model, dispatch)
         return ServedModel(signature, slo, dispatch, self._assemble_control(model, dispatch), bursts, tuner)
 
-    def _assemble_control(self, model: ModelConfig, dispatch: DispatchLoop) -> ControlLoop | None:
+    def _assemble_control(self, model: ModelConfig, dispatch: RequestPath) -> ControlLoop | None:
         artifact = model.artifact()
         if artifact is None:
             return None
@@ -185,8 +205,8 @@ class Router:
     def _start_model(self, model: ModelConfig) -> None:
         served = self._models[model.name]
         for worker in model.workers:
-            link = WorkerLink(worker.address, model.name, model.version)
-            served.dispatch.add_worker(self._worker_ids(), link, worker_spec(model, worker.as_profile()))
+            at = WorkerAddress(worker.address, model.name, model.version)
+            served.dispatch.connect_worker(self._worker_ids(), at, worker_spec(model, worker.as_profile()))
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
             work = served.control.run(self._clock, self._recorder, params)

@@ -13,7 +13,7 @@ from mark.app.parts import dispatcher_params
 from mark.app.serverless import burst_latency_ns
 from mark.config import BatchingConfig, ModelConfig
 from mark.errors import InvalidRequest
-from mark.live.dispatch_loop import DispatchLoop
+from mark.live.request_path import RequestPath
 
 __all__ = ["BatchingTuner"]
 
@@ -34,7 +34,7 @@ class BatchingTuner:
     Invariant: what it shows is what the request path reckons with.
     """
 
-    def __init__(self, model: ModelConfig, dispatch: DispatchLoop) -> None:
+    def __init__(self, model: ModelConfig, dispatch: RequestPath) -> None:
         self._model = model
         self._dispatch = dispatch
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mark.config.aws import AwsConfig, InstanceType, check_provider, listed_usd_per_hour
 from mark.config.aws_functions import check_functions
 from mark.config.forecasting import ForecastConfig
 from mark.config.monitor import MonitorConfig
 from mark.config.padding import Sizes, check_largest, with_rows_max
+from mark.config.server import ServerConfig
 from mark.config.serverless import ServerlessConfig, check_serverless
 from mark.config.spot import SpotConfig
 from mark.config.values import (
@@ -54,33 +54,6 @@ __all__ = [
     "TensorConfig",
     "WorkerConfig",
 ]
-
-
-class ServerConfig(Section):
-    """Where the router listens."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535), NotBool] = 8001
-    message_bytes_max: Int32 = 64 << 20
-    drain_s: Seconds = 10.0
-
-    @field_validator("host")
-    @classmethod
-    def _check_host(cls, host: str) -> str:
-        if not host or host.split() != [host]:
-            raise wrong(f"must be a name or an address such as 127.0.0.1, not {host!r}")
-        if ":" in host or "[" in host:
-            try:
-                ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]") if host.endswith("]") else host)
-            except ValueError as error:
-                raise wrong(f"is no IPv6 address: {host!r}; a port is a key of its own, server.port") from error
-        return host
-
-    @property
-    def address(self) -> str:
-        """Where to listen, as "host:port"; an IPv6 host in brackets."""
-        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
-        return f"{host}:{self.port}"
 
 
 class SloConfig(Section):

@@ -15,9 +15,8 @@ from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.plan import Decision, Launch, Retire
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
-from mark.live.dispatch_loop import DispatchLoop
 from mark.live.launching import launch_all
-from mark.live.worker_link import WorkerLink
+from mark.live.request_path import RequestPath, WorkerAddress
 from mark.ports import Clock, Cloud, Recorder, SecuresLinks
 
 __all__ = ["ControlLoop", "ControlLoopParams"]
@@ -57,7 +56,7 @@ class ControlLoop:
         artifact: ModelArtifact,
         fleet: FleetRules,
         cloud: Cloud,
-        dispatch: DispatchLoop,
+        dispatch: RequestPath,
         specs: Mapping[str, WorkerSpec],
         worker_ids: Callable[[], int],
     ) -> None:
@@ -130,8 +129,8 @@ class ControlLoop:
         if change.is_ready and after.address is not None and after.id not in self._fleet.draining:
             worker = self._linked[after.id] = self._worker_ids()
             signature = self._artifact.signature
-            link = WorkerLink(after.address, signature.name, signature.version, self._tls)
-            self._dispatch.add_worker(worker, link, self._specs[after.offering])
+            at = WorkerAddress(after.address, signature.name, signature.version, self._tls)
+            self._dispatch.connect_worker(worker, at, self._specs[after.offering])
         if change.is_noticed and after.taken_at_ns is not None:
             left_s = (after.taken_at_ns - clock.now_ns()) / 1e9
             _log.warning("%s: the cloud takes instance %s away in %.1f s", self._model, after.id, left_s)

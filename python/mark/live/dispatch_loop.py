@@ -12,7 +12,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from mark._core import (
-    Admission,
     DispatcherParams,
     Endpoint,
     Failure,
@@ -22,14 +21,19 @@ from mark._core import (
     RequestFaultInfo,
     Statistics,
     WakeupTimer,
+    WorkerLife,
     WorkerSpec,
+    end_of_outcome,
+    end_of_refusal,
+    ended_by_stop,
     outcome_of,
 )
-from mark.errors import DeadlineExceeded, ModelFailed, Overloaded, RequestError, Unavailable
+from mark.errors import RequestError
 from mark.live.burst_loop import BurstLoop, GivenUp
+from mark.live.request_path import WorkerAddress, attained
 from mark.live.worker_link import LinkFailed, ModelRaised, WorkerLink
 from mark.ports import Clock
-from mark.protocol.statuses import error_of_fault
+from mark.protocol.error_names import error_of_end, error_of_fault
 
 __all__ = ["DispatchLoop", "Reply"]
 
@@ -37,18 +41,6 @@ Reply = tuple[int, bytes | None, Outcome, str]
 """(request, ModelInferResponse or None, how it ended, the worker's words if any)"""
 
 _log = logging.getLogger(__name__)
-
-# A worker that is this much later than predicted, and later than the SLO allows, is taken for hung.
-_HUNG_AFTER_S = 2.0
-# It says that it is ready all the same, so it is left alone for a while: this long, twice as long the next time. The
-# core, which ejects slow and failing workers, cannot probe one that answers nothing.
-_LEFT_ALONE_S = 1.0
-_LEFT_ALONE_MAX_S = 30.0
-# One late batch may be the machine's fault. So many in a row, and nothing in between, are the worker's.
-_HUNG_BATCHES = 2
-
-# How a request may end that more capacity could have answered: not those that their callers gave up, or the model did.
-_ANSWERABLE = tuple(outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR})
 
 
 class _Dropped(Exception):
@@ -64,10 +56,8 @@ class _Dropped(Exception):
 class _Worker:
     link: WorkerLink
     spec: WorkerSpec
-    up: bool = False
+    life: WorkerLife = field(default_factory=WorkerLife)
     draining: bool = False
-    lives: int = 0  # how often it was taken down: what a batch of an earlier life says is no news
-    hangs: int = 0  # batches in a row that it did not answer
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -79,7 +69,7 @@ class DispatchLoop:
 
     Invariants:
         - every accepted request has a future in `_waiting` until its one reply arrives or its caller is cancelled;
-        - a worker is up in the endpoint exactly while `_Worker.up` says so.
+        - a worker is up in the endpoint exactly while its life says so.
     """
 
     def __init__(self, endpoint: Endpoint, clock: Clock, rt_max_ns: int, bursts: BurstLoop | None = None) -> None:
@@ -87,7 +77,7 @@ class DispatchLoop:
         self._endpoint = endpoint
         self._bursts = bursts
         self._clock = clock
-        self._rt_max_s = rt_max_ns / 1e9
+        self._rt_max_ns = rt_max_ns
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._workers: dict[int, _Worker] = {}
         self._poll_soon = False
@@ -109,7 +99,9 @@ class DispatchLoop:
             raise error_of_fault(admitted)
         if isinstance(admitted, Refusal):
             outcome = outcome_of(admitted.admission)
-            return await self._burst(GivenUp(message, arrived_ns, deadline_ns, outcome, _refused(admitted)))
+            return await self._burst(
+                GivenUp(message, arrived_ns, deadline_ns, outcome, error_of_end(end_of_refusal(admitted)))
+            )
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[admitted] = future
         self._look_again()
@@ -132,6 +124,10 @@ class DispatchLoop:
             raise given_up.error
         return await self._bursts.answer(given_up)
 
+    def connect_worker(self, worker: int, at: WorkerAddress, spec: WorkerSpec) -> None:
+        """Send to the worker at an address; see `add_worker`."""
+        self.add_worker(worker, WorkerLink(at.address, at.model, at.version, at.tls), spec)
+
     def add_worker(self, worker: int, link: WorkerLink, spec: WorkerSpec) -> None:
         """Send to this worker as soon as it says that it is ready, and again each time it comes back."""
         entry = self._workers[worker] = _Worker(link, spec)
@@ -145,7 +141,7 @@ class DispatchLoop:
         entry.draining = True
         self._endpoint.worker_drain(worker)
         self._look_again()
-        while entry.up and self._endpoint.worker_busy(worker):
+        while entry.life.is_up and self._endpoint.worker_busy(worker):
             entry.idle.clear()
             await entry.idle.wait()
         await self.remove_worker(worker)
@@ -168,19 +164,19 @@ class DispatchLoop:
     @property
     def ready_workers(self) -> int:
         """Workers that batches are sent to."""
-        return sum(entry.up and not entry.draining for entry in self._workers.values())
+        return sum(entry.life.is_up and not entry.draining for entry in self._workers.values())
 
     @property
     def hung_workers(self) -> frozenset[int]:
         """Workers that let one batch after another run out of time, and are better replaced."""
-        return frozenset(worker for worker, entry in self._workers.items() if entry.hangs >= _HUNG_BATCHES)
+        return frozenset(worker for worker, entry in self._workers.items() if entry.life.is_hung)
 
     def not_ready_because(self) -> list[str]:
         """What each worker that batches are not sent to last said, with its address."""
         return [
             f"worker {entry.link.address}: {entry.link.last_probe}"
             for entry in self._workers.values()
-            if not entry.up and not entry.draining
+            if not entry.life.is_up and not entry.draining
         ]
 
     def address_of(self, worker: int) -> str:
@@ -204,13 +200,8 @@ class DispatchLoop:
         return statistics if self._bursts is None else self._bursts.together_with(statistics)
 
     def attained(self) -> tuple[int, int]:
-        """Requests that ended so far and that more capacity could have answered; how many of them were in time.
-
-        Functions count as instances do: what they answer in time keeps the promise.
-        """
-        statistics = self.statistics()
-        ended = sum(statistics.ended(outcome) for outcome in _ANSWERABLE)
-        return ended, statistics.ended(Outcome.ANSWERED)
+        """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
+        return attained(self.statistics())
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""
@@ -219,7 +210,7 @@ class DispatchLoop:
         for request, future in list(self._waiting.items()):
             self._endpoint.cancel(request, self._clock.now_ns())
             if not future.done():
-                future.set_exception(Unavailable("the server stops"))
+                future.set_exception(error_of_end(ended_by_stop()))
         self._waiting.clear()
 
     # --- driving the endpoint
@@ -253,25 +244,23 @@ class DispatchLoop:
         self._look_again()
 
     async def _carry(self, batch: OutboundBatch, entry: _Worker) -> None:
-        life = entry.lives
-        predicted_s = (batch.predicted_finish_ns - self._clock.now_ns()) / 1e9
-        timeout_s = max(predicted_s, self._rt_max_s) + _HUNG_AFTER_S
+        life = entry.life.life
+        timeout_ns = WorkerLife.timeout_ns(batch.predicted_finish_ns - self._clock.now_ns(), self._rt_max_ns)
         try:
-            response = await entry.link.send(batch.message, timeout_s)
+            response = await entry.link.send(batch.message, timeout_ns / 1e9)
         except ModelRaised as error:
             replies = self._endpoint.fail(batch.batch, Failure.MODEL_ERROR, str(error), self._clock.now_ns())
         except LinkFailed as error:
             # The first of its batches to fail takes the worker down, which fails the others as well.
             replies = []
-            if entry.lives == life:
+            if entry.life.lost(life, hung=error.hung):
                 _log.warning("lost a worker with %d requests in flight: %s", batch.requests, error)
-                entry.hangs = entry.hangs + 1 if error.hung else 0
                 self._reconnect(batch.worker, entry)
         except Exception:  # noqa: BLE001 - whatever it is, those who wait for the batch must not wait for ever
             _log.exception("a batch of %d requests failed unexpectedly", batch.requests)
             replies = self._endpoint.fail(batch.batch, Failure.WORKER_LOST, "", self._clock.now_ns())
         else:
-            entry.hangs = 0
+            entry.life.answered()
             replies = self._endpoint.complete(batch.batch, response, self._clock.now_ns())
         self._deliver(replies)
         entry.idle.set()
@@ -285,17 +274,8 @@ class DispatchLoop:
             if message is not None:
                 future.set_result(message)
             else:
-                future.set_exception(_Dropped(outcome, self._dropped(outcome, detail)))
-
-    def _dropped(self, outcome: Outcome, detail: str) -> RequestError:
-        if outcome is Outcome.EXPIRED:
-            return DeadlineExceeded("the deadline passed before a worker answered")
-        if outcome is Outcome.PREDICTED_MISS:
-            backlog_ns = self._endpoint.backlog_ns(self._clock.now_ns())
-            return _overloaded("no worker can answer before the deadline any more", backlog_ns)
-        if outcome is Outcome.MODEL_ERROR:
-            return ModelFailed(detail or "the model failed on this request")
-        return Unavailable("the worker was lost, and so was the retry; safe to send again")
+                end = end_of_outcome(outcome, detail, self._endpoint.backlog_ns(self._clock.now_ns()))
+                future.set_exception(_Dropped(outcome, error_of_end(end)))
 
     # --- life of a worker
 
@@ -305,13 +285,12 @@ class DispatchLoop:
         task.add_done_callback(entry.tasks.discard)
 
     async def _connect(self, worker: int, entry: _Worker) -> None:
-        if entry.hangs:
-            await asyncio.sleep(min(_LEFT_ALONE_MAX_S, _LEFT_ALONE_S * 2 ** (entry.hangs - 1)))
+        await asyncio.sleep(_left_alone_s(entry.life))
         await entry.link.wait_ready()
         if entry.draining:
             return
         self._endpoint.worker_up(worker, entry.spec, self._clock.now_ns())
-        entry.up = True
+        entry.life.up()
         self._ready.set()
         self._look_again()
 
@@ -321,24 +300,11 @@ class DispatchLoop:
             self._start(entry, self._connect(worker, entry))
 
     def _take_down(self, worker: int, entry: _Worker) -> None:
-        if entry.up:
-            entry.up = False
-            entry.lives += 1
+        if entry.life.down():
             self._deliver(self._endpoint.worker_down(worker, self._clock.now_ns()))
             self._look_again()
         entry.idle.set()
 
 
-def _refused(refusal: Refusal) -> RequestError:
-    if refusal.admission is Admission.EXPIRED:
-        return DeadlineExceeded("the deadline had passed on arrival")
-    if refusal.admission is Admission.QUEUE_FULL:
-        return _overloaded("the queue is full", refusal.retry_after_ns)
-    return _overloaded("no worker can answer before the deadline", refusal.retry_after_ns)
-
-
-def _overloaded(why: str, retry_after_ns: int) -> Overloaded:
-    if retry_after_ns <= 0:
-        return Overloaded(f"{why}; nothing is queued, so it will be no sooner later; allow more time", None)
-    retry_after_ms = -(-retry_after_ns // 1_000_000)
-    return Overloaded(f"{why}; try again in {retry_after_ms} ms, or allow more time", retry_after_ms)
+def _left_alone_s(life: WorkerLife) -> float:
+    return life.left_alone_ns / 1e9

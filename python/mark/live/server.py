@@ -11,15 +11,15 @@ import grpc
 import grpc.aio
 
 from mark import __version__
-from mark._core import RequestFaultInfo, scan_target
+from mark._core import RequestFaultInfo, refused_for_stop, scan_target, unknown_model
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo
-from mark.errors import ModelNotFound, Unavailable
+from mark.errors import ModelNotFound
 from mark.live.burst_loop import BurstLoop
 from mark.live.control_loop import ControlLoop
-from mark.live.dispatch_loop import DispatchLoop
+from mark.live.request_path import RequestPath
 from mark.ports import Clock
-from mark.protocol.statuses import error_of_fault
+from mark.protocol.error_names import error_of_end, error_of_fault
 
 __all__ = ["InferenceServer", "ServedModel", "Tuner"]
 
@@ -42,7 +42,7 @@ class ServedModel:
 
     signature: ModelSignature
     slo: Slo
-    dispatch: DispatchLoop
+    dispatch: RequestPath
     control: ControlLoop | None
     bursts: BurstLoop | None = None
     tuner: Tuner | None = None
@@ -104,7 +104,7 @@ class InferenceServer:
         if isinstance(target, RequestFaultInfo):
             raise error_of_fault(target)
         if self._draining:
-            raise Unavailable("the server stops; send to another one")
+            raise error_of_end(refused_for_stop())
         model = self._model(target[0], "")
         deadline_ns = now_ns + model.slo.rt_max_ns
         remaining_s = context.time_remaining()
@@ -124,8 +124,7 @@ class InferenceServer:
     def _model(self, name: str, version: str) -> ServedModel:
         model = self._models.get(name)
         if model is None:
-            known = ", ".join(sorted(self._models))
-            raise ModelNotFound(f"model_name: unknown model {name!r}; served are {known}")
+            raise error_of_end(unknown_model(name, list(self._models)))
         if version not in {"", model.signature.version}:
             raise ModelNotFound(
                 f"model_version: model {name!r} has no version {version!r}; served is {model.signature.version!r}"

@@ -1,0 +1,51 @@
+// What answers ModelInfer: finds the model's request path, and counts the calls that wait.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/rpc/grpc_server.h"
+#include "net/rpc/notices.h"
+#include "net/rpc/pending_calls.h"
+#include "net/rpc/request_path.h"
+
+namespace mark::net {
+
+// Thread safety: add_model() before any call comes; drain(), answer() and end() from any thread, the rest on the loops
+// of the calls. Outlives what runs on the loops.
+//
+// Invariants
+//   - once drain() was called, calls that come are refused; AllAnswered is told when the last of those before it is
+//     over, or never while there are any.
+class Ingress final : public UnaryHandler {
+ public:
+  Ingress(const std::vector<CallLoop*>& loops, Notices& notices) : calls_(loops), notices_(notices) {}
+
+  // The number in the params is given here.
+  RequestPath& add_model(RequestPathParams params);
+
+  void on_call(CallLoop& calls, UnaryCall call) override;
+  void on_cancelled(CallLoop& calls, CallId call) override;
+
+  void drain();
+
+  // Of a request that was given up. One whose client has left is forgotten already: nothing happens then.
+  void answer(GivenUpTicket ticket, std::string message);
+  void end(GivenUpTicket ticket, RequestEnd end);
+
+ private:
+  RequestPath* path_of(std::string_view model) const;
+  void later(GivenUpTicket ticket, std::function<void(std::size_t loop, PendingCall&)> then);
+
+  PendingCalls calls_;
+  Notices& notices_;
+  std::vector<std::unique_ptr<RequestPath>> paths_;
+  std::map<std::string, RequestPath*, std::less<>> by_name_;
+  std::atomic<bool> draining_ = false;
+};
+
+}  // namespace mark::net
