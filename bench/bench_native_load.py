@@ -42,7 +42,7 @@ def cores() -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def address(programs: Path, cores: tuple[int, int]) -> Iterator[str]:
-    command = ["taskset", "-c", str(cores[0]), programs / "bench_grpc_echo", "127.0.0.1:0"]
+    command = ["taskset", "-c", str(cores[0]), str(programs / "bench_grpc_echo"), "127.0.0.1:0"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as echo:
         assert echo.stdout is not None
         yield str(json.loads(echo.stdout.readline())["address"])

@@ -23,20 +23,14 @@ py::array_t<T> array_of(std::vector<T>& values) {
   return py::array_t<T>({static_cast<py::ssize_t>(kept.size())}, kept.data(), keeper);
 }
 
-py::str text_of(const std::string& bytes) {
-  // A server's words may be any bytes.
-  return py::reinterpret_steal<py::str>(
-      PyUnicode_DecodeUTF8(bytes.data(), static_cast<py::ssize_t>(bytes.size()), "backslashreplace"));
-}
-
 py::list endings_of(const net::LoadOutcome& outcome) {
   py::list endings;
   for (const auto& ending : outcome.endings) {
     py::list metadata;
     for (const auto& [name, value] : ending.status.metadata) {
-      metadata.append(py::make_tuple(text_of(name), text_of(value)));
+      metadata.append(py::make_tuple(escaped(name), escaped(value)));
     }
-    endings.append(py::make_tuple(ending.kind, static_cast<int>(ending.status.code), text_of(ending.status.message),
+    endings.append(py::make_tuple(ending.kind, static_cast<int>(ending.status.code), escaped(ending.status.message),
                                   std::move(metadata)));
   }
   return endings;

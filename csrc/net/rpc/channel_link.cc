@@ -103,7 +103,7 @@ void ChannelLink::look() {
     return;
   }
   TimeNs due = std::max(last_read, waiting_since_) + ping_after_;
-  if (pings_without_answer_ >= kPingsForgiven) due = std::max(due, *pinged_ + kPingPause);
+  if (pinged_ && pings_without_answer_ >= kPingsForgiven) due = std::max(due, *pinged_ + kPingPause);
   if (now < due) return watch_over(due);
   ping(now);
 }

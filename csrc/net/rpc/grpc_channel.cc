@@ -169,7 +169,7 @@ ChannelCallId GrpcChannel::State::call(std::string_view path, Pieces message, Ti
   call.deadline = deadline;
   call.done = std::move(done);
   call.stage = Stage::kWaiting;
-  ChannelLink* const link = connection_.link();
+  const ChannelLink* const link = connection_.link();
   if (deadline <= steady_now()) {
     fail(id, StatusCode::kDeadlineExceeded, "Deadline Exceeded");
     return id;
@@ -318,7 +318,7 @@ void GrpcChannel::State::serve() {
 
 void GrpcChannel::State::send_waiting() {
   while (!waiting_.empty()) {
-    ChannelLink* const link = connection_.link();
+    const ChannelLink* const link = connection_.link();
     if (link == nullptr || !link->has_room()) return;
     const ChannelCallId id = waiting_.front();
     waiting_.pop_front();
