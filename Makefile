@@ -19,8 +19,8 @@ demo: $(VENV)/.ready-demo ## serve a real model for a minute and see what it cos
 demo-aws: $(VENV)/.ready-test ## the same by way of AWS's API: a fake AWS on this machine, its bill, its teardown
 	@$(VENV)/bin/mark demo --provider aws $(ARGS)
 
-test: $(VENV)/.ready-test ## the one check: lint, types, all tests, sanitizers
-	@scripts/check.sh lint unit integration sanitizers bench
+test: $(VENV)/.ready-test ## the one check: lint, types, all tests, sanitizers, fuzzing
+	@scripts/check.sh lint unit integration sanitizers fuzz bench
 
 bench: $(VENV)/.ready-test ## the benchmarks, on an otherwise idle machine
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/pytest bench $(ARGS)

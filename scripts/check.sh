@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The check behind `make test`: scripts/check.sh lint|unit|integration|sanitizers|bench ...
+# The check behind `make test`: scripts/check.sh lint|unit|integration|sanitizers|fuzz|bench ...
 #
 # Prints one line for each step and stops at the first that fails, with its output.
 set -euo pipefail
@@ -98,6 +98,33 @@ check_sanitizers() {
   step 'C++ tests, ASan and UBSan' cpp_tests asan
   step 'pytest: the extension, ASan and UBSan' extension_under_asan
   step 'C++ stress, TSan' cpp_tests tsan "${fixed_addresses[@]}"
+}
+
+# fuzz_target NAME: for so long, from the seeds and from what earlier runs found; a crash leaves its input behind.
+fuzz_target() {
+  local found="build/fuzz/found/$1"
+  mkdir -p "$found"
+  "build/fuzz/csrc/tests/$1" -max_total_time="$fuzz_seconds" -max_len=65536 -rss_limit_mb=1024 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/$1-" "$found" "build/fuzz/seeds/$1"
+}
+
+build_fuzz_targets() {
+  cmake --preset fuzz -DCMAKE_CXX_COMPILER="$fuzz_compiler"
+  cmake --build --preset fuzz
+  build/fuzz/csrc/tests/write_seeds build/fuzz/seeds
+}
+
+check_fuzz() {
+  local fuzz_seconds=${FUZZ_SECONDS:-15} fuzz_compiler target
+  fuzz_compiler=$(compgen -c clang++ | sort -V | tail -n 1)
+  if [[ -z $fuzz_compiler ]]; then
+    printf 'fuzzing needs clang: apt-get install clang\n'
+    exit 1
+  fi
+  step 'fuzz targets, ASan and UBSan' build_fuzz_targets
+  for target in fuzz_grpc_framing fuzz_http2_server fuzz_oip_request fuzz_oip_response; do
+    step "$target" fuzz_target "$target"
+  done
 }
 
 check_bench() {

@@ -32,7 +32,7 @@ std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::uni
       Http2Events{.on_stream = [&self](StreamId id) { return self.owner_.on_stream(self, id); },
                   .on_settings = [&self] { self.owner_.on_settings(self); },
                   .on_go_away = [&self] { self.owner_.on_go_away(self); }},
-      self.counts_);
+      self.counts_, loop.now());
   self.watched_ = EPOLLIN;
   loop.watch(self.transport_->fd(), EPOLLIN, self);
   self.flush_soon();
@@ -139,7 +139,7 @@ void Http2Connection::read() {
     if (result.status == IoStatus::kWouldBlock) break;
     counts_.bytes_read += result.bytes;
     last_read_ = loop_.now();
-    if (!session_->receive({buffer.data(), result.bytes})) {
+    if (!session_->receive({buffer.data(), result.bytes}, loop_.now())) {
       const std::string why = session_->why();
       flush();  // the peer is told why
       if (!over_) fail(why);

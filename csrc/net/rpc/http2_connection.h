@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "net/rpc/event_loop.h"
+#include "net/rpc/flood_guard.h"
 #include "net/rpc/out_buffer.h"
 #include "net/rpc/transport.h"
 
@@ -70,10 +71,12 @@ class Http2Owner {
 struct Http2Limits {
   std::uint32_t streams_max = 1024;             // that the peer may have open at once
   std::size_t header_bytes_max = 16 * 1024;     // of one header block, names, values and 32 bytes for each
+  std::size_t headers_max = 256;                // of one header block
   std::uint32_t stream_window_bytes = 1 << 20;  // that the peer may send on a stream unasked
   std::uint32_t connection_window_bytes = 8 << 20;
   std::size_t queued_bytes_max = std::size_t{256} << 20U;  // of answers that wait for windows: beyond it no new streams
   std::size_t unsent_bytes_max = 1 << 20;  // written and not taken by the peer; beyond it a server reads nothing either
+  FloodLimits flood;                       // of a client
 };
 
 // What a connection counted so far.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -36,6 +36,25 @@ std::vector<nghttp2_nv> entries_of(std::span<const HeaderView> headers) {
   return entries;
 }
 
+bool is_only_padding(const nghttp2_frame& frame) {
+  return frame.hd.type == NGHTTP2_DATA && frame.hd.length > 0 && frame.data.padlen >= frame.hd.length &&
+         (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
+}
+
+// What newer ones bound by themselves the guard bounds, which knows what a client that works may do.
+void relax(nghttp2_option* option, const Http2Limits& limits) {
+#ifdef MARK_NGHTTP2_LIMITS_RESETS
+  constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max() / 2;
+  nghttp2_option_set_stream_reset_rate_limit(option, kNever, kNever);
+#endif
+#ifdef MARK_NGHTTP2_LIMITS_CONTINUATIONS
+  nghttp2_option_set_max_continuations(option, static_cast<std::size_t>(limits.flood.continuations_max) + 1);
+#endif
+  // So that neither leaves a parameter without use.
+  static_cast<void>(option);
+  static_cast<void>(limits);
+}
+
 }  // namespace
 
 // nghttp2 calls these from within receive() and produce(). No exception may cross it.
@@ -47,11 +66,10 @@ struct Http2Session::Callbacks {
 
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     Http2Session& self = session_of(user);
+    self.block_bytes_ = 0;
+    self.block_headers_ = 0;
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
-    if (Stream* const known = stream_of(session, frame->hd.stream_id)) {
-      known->header_bytes = 0;  // trailers, or a client's response
-      return 0;
-    }
+    if (stream_of(session, frame->hd.stream_id) != nullptr) return 0;  // trailers, or a client's response
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     const StreamId id{frame->hd.stream_id};
     ++self.counts_.streams;
@@ -69,14 +87,34 @@ struct Http2Session::Callbacks {
   static int on_header(nghttp2_session* session, const nghttp2_frame* frame, const std::uint8_t* name,
                        std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t /*flags*/,
                        void* user) {
+    Http2Session& self = session_of(user);
+    self.block_bytes_ += name_size + value_size + kHeaderOverheadBytes;
+    if (self.block_bytes_ > self.limits_.header_bytes_max || ++self.block_headers_ > self.limits_.headers_max) {
+      return self.fatal("a header block is larger than the limit");
+    }
     Stream* const stream = stream_of(session, frame->hd.stream_id);
     if (stream == nullptr) return 0;
-    stream->header_bytes += name_size + value_size + kHeaderOverheadBytes;
-    if (stream->header_bytes > session_of(user).limits_.header_bytes_max) {
-      return session_of(user).fatal("a header block is larger than the limit");
-    }
     stream->handler->on_header(view_of(name, name_size), view_of(value, value_size));
     return 0;
+  }
+
+  static int on_begin_frame(nghttp2_session* /*session*/, const nghttp2_frame_hd* header, void* user) {
+    Http2Session& self = session_of(user);
+    if (!self.is_server_) return 0;
+    switch (header->type) {
+      case NGHTTP2_HEADERS:
+        self.guard_.on_header_block();
+        return 0;
+      case NGHTTP2_CONTINUATION:
+        return self.check_cheap(self.guard_.on_continuation(), "CONTINUATION frames");
+      case NGHTTP2_DATA:
+        if (header->length > 0 || (header->flags & NGHTTP2_FLAG_END_STREAM) != 0) return 0;
+        return self.check_cheap(self.guard_.on_cheap_frame(self.now_), "empty frames");
+      case NGHTTP2_RST_STREAM:
+        return 0;  // counted when it ends a stream; others are breaches of the protocol, or late
+      default:
+        return self.check_cheap(self.guard_.on_cheap_frame(self.now_), "frames that carry nothing");
+    }
   }
 
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
@@ -84,6 +122,10 @@ struct Http2Session::Callbacks {
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
       case NGHTTP2_DATA:
+        if (self.is_server_ && is_only_padding(*frame) &&
+            self.check_cheap(self.guard_.on_cheap_frame(self.now_), "empty frames") != 0) {
+          return NGHTTP2_ERR_CALLBACK_FAILURE;
+        }
         if (Stream* const stream = stream_of(session, frame->hd.stream_id)) {
           if (frame->hd.type == NGHTTP2_HEADERS) stream->handler->on_headers_end();
           if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
@@ -126,6 +168,7 @@ struct Http2Session::Callbacks {
   static int on_close(nghttp2_session* /*session*/, std::int32_t id, std::uint32_t error, void* user) {
     Http2Session& self = session_of(user);
     const auto found = self.streams_.find(id);
+    self.count_closed(found == self.streams_.end() ? nullptr : found->second.get());
     if (found == self.streams_.end()) return 0;
     // Out of the table first: the handler may open another stream.
     const auto closed = self.streams_.extract(found);
@@ -145,8 +188,10 @@ struct Http2Session::Callbacks {
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     // Answered before the request has ended: what is left of it is not wanted (RFC 9113, section 8.1).
-    const Stream* const stream = stream_of(session, frame->hd.stream_id);
-    if (stream == nullptr || stream->peer_ended || nghttp2_session_check_server_session(session) == 0) return 0;
+    Stream* const stream = stream_of(session, frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    stream->answered = true;
+    if (stream->peer_ended || nghttp2_session_check_server_session(session) == 0) return 0;
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
     return 0;
   }
@@ -204,6 +249,7 @@ struct Http2Session::Callbacks {
       stream.unsent.clear();
       stream.first_unsent = 0;
     }
+    self.guard_.on_data_sent();
     stream.handler->on_sent(sent);
     return 0;
   }
@@ -211,6 +257,7 @@ struct Http2Session::Callbacks {
   static nghttp2_session_callbacks* make() {
     nghttp2_session_callbacks* callbacks = nullptr;
     if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
@@ -224,14 +271,20 @@ struct Http2Session::Callbacks {
 };
 
 Http2Session::Http2Session(Http2Connection::Role role, const Http2Limits& limits, Http2Events events,
-                           Http2Counts& counts)
-    : limits_(limits), events_(std::move(events)), counts_(counts) {
+                           Http2Counts& counts, TimeNs now)
+    : limits_(limits),
+      events_(std::move(events)),
+      counts_(counts),
+      is_server_(role == Http2Connection::Role::kServer),
+      guard_(limits.flood, now),
+      now_(now) {
   nghttp2_session_callbacks* const callbacks = Callbacks::make();
   nghttp2_option* option = nullptr;
   int result = nghttp2_option_new(&option);
   if (result == 0) {
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    relax(option, limits_);
     // Until its SETTINGS come, a server is taken to allow what RFC 9113 recommends.
     nghttp2_option_set_peer_max_concurrent_streams(option, 100);
     result = role == Http2Connection::Role::kServer ? nghttp2_session_server_new2(&session_, callbacks, this, option)
@@ -259,10 +312,12 @@ void Http2Session::submit_settings(Http2Connection::Role role) {
         "window");
 }
 
-bool Http2Session::receive(std::string_view bytes) {
+bool Http2Session::receive(std::string_view bytes, TimeNs now) {
+  now_ = now;
   const ssize_t result =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (result < 0) is_hostile_ = true;
+  if (is_hostile_ && result >= 0) return false;  // found while it sent
   return check(result, "the peer broke the protocol");
 }
 
@@ -386,6 +441,7 @@ Http2Session::Stream* Http2Session::find(StreamId id) {
 Http2Session::Stream& Http2Session::add(StreamId id, std::unique_ptr<StreamHandler> handler) {
   auto stream = std::make_unique<Stream>();
   stream->id = id;
+  stream->opened = now_;
   stream->handler = std::move(handler);
   return *streams_.insert_or_assign(static_cast<std::int32_t>(id), std::move(stream)).first->second;
 }
@@ -396,7 +452,21 @@ void Http2Session::resume(Stream& stream) {
   check(nghttp2_session_resume_data(session_, static_cast<std::int32_t>(stream.id)), "resume");
 }
 
+int Http2Session::check_cheap(bool is_no_flood, const char* what) {
+  return is_no_flood ? 0 : fatal(std::string("the peer sends too many ") + what);
+}
+
+void Http2Session::count_closed(const Stream* stream) {
+  if (!is_server_) return;
+  if (stream != nullptr && stream->answered) {
+    guard_.on_call_served();
+  } else if (!guard_.on_reset(stream == nullptr ? now_ : stream->opened, now_)) {
+    fatal("the peer has too many streams reset");
+  }
+}
+
 int Http2Session::fatal(std::string why) {
+  if (is_hostile_) return NGHTTP2_ERR_CALLBACK_FAILURE;
   why_ = std::move(why);
   is_hostile_ = true;
   nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);

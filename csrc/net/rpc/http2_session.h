@@ -31,13 +31,14 @@ struct Http2Events {
 //   - data of a stream leave in order, and its end only after them.
 class Http2Session {
  public:
-  Http2Session(Http2Connection::Role role, const Http2Limits& limits, Http2Events events, Http2Counts& counts);
+  Http2Session(Http2Connection::Role role, const Http2Limits& limits, Http2Events events, Http2Counts& counts,
+               TimeNs now);
   ~Http2Session();
   Http2Session(const Http2Session&) = delete;
   Http2Session& operator=(const Http2Session&) = delete;
 
   // False when the peer broke the protocol or a limit: why() says how, and what is left to send tells the peer.
-  bool receive(std::string_view bytes);
+  bool receive(std::string_view bytes, TimeNs now);
   // Appends frames until there are none left or `out` has `bytes_max` bytes; false as receive().
   bool produce(OutBuffer& out, std::size_t bytes_max);
   bool wants_write() const;
@@ -74,11 +75,12 @@ class Http2Session {
     std::size_t unsent_bytes = 0;
     std::vector<HeaderView> trailers;
     std::string trailer_text;  // what those of them view that are not static
-    std::size_t header_bytes = 0;
+    TimeNs opened;
     bool ended = false;     // no data follow
     bool deferred = false;  // nghttp2 waits for more data
     bool peer_ended = false;
-    bool held = false;  // its window opens only as its data is consumed
+    bool answered = false;  // its end was sent
+    bool held = false;      // its window opens only as its data is consumed
 
     void keep_trailers(std::span<const HeaderView> headers);
   };
@@ -89,6 +91,8 @@ class Http2Session {
   Stream* find(StreamId stream);
   Stream& add(StreamId id, std::unique_ptr<StreamHandler> handler);
   void resume(Stream& stream);
+  int check_cheap(bool is_no_flood, const char* what);
+  void count_closed(const Stream* stream);
   int fatal(std::string why);
   bool check(std::int64_t result, const char* what);
 
@@ -100,6 +104,11 @@ class Http2Session {
   OutBuffer* out_ = nullptr;  // while frames are produced
   std::size_t out_bytes_max_ = 0;
   std::size_t queued_bytes_ = 0;
+  const bool is_server_;
+  FloodGuard guard_;
+  TimeNs now_;  // of the last bytes
+  std::size_t block_bytes_ = 0;
+  std::size_t block_headers_ = 0;
   std::string why_;
   bool is_hostile_ = false;
 };

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,7 +14,7 @@
 
 namespace mark::net {
 
-// Answers "fail" with a status, keeps "wait" until answer_all(), echoes all else.
+// Answers "fail" with a status, "large" with 1 MiB, keeps "wait" until answer_all(), echoes all else.
 class EchoHandler final : public UnaryHandler {
  public:
   void on_call(CallLoop& calls, UnaryCall call) override {
@@ -21,6 +22,7 @@ class EchoHandler final : public UnaryHandler {
       calls.fail(call.id, {StatusCode::kNotFound, "100% f\xc3\xbcr \n nothing", {{"more", "detail"}}});
       return;
     }
+    if (call.message == "large") call.message = std::string(1 << 20, 'x');
     if (call.message != "wait") {
       calls.reply(call.id, std::move(call.message));
       return;
@@ -66,6 +68,17 @@ inline GrpcServerParams echo_params(const std::string& address = "127.0.0.1:0", 
   params.address = address;
   params.threads = threads;
   return params;
+}
+
+// The state will come; a test that waits for it in vain fails by its patience.
+template <class Predicate>
+bool comes_true(Predicate predicate) {
+  const auto end = std::chrono::steady_clock::now() + kTestPatience;
+  while (!predicate()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 struct EchoServer {

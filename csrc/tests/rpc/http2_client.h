@@ -20,6 +20,7 @@
 #include "loop_thread.h"
 #include "net/rpc/grpc_framing.h"
 #include "net/rpc/http2_connection.h"
+#include "raw_frames.h"
 
 namespace mark::net {
 
@@ -71,10 +72,7 @@ struct TestResponse {
   std::string message() const { return percent_decoded(value("grpc-message")); }
 };
 
-inline std::string framed(std::string_view message) {
-  const auto prefix = message_prefix(message.size());
-  return std::string(prefix.data(), prefix.size()).append(message);
-}
+using frames::framed;
 
 // Thread safety: for one test thread; its connection lives on the loop.
 class TestClient final : private Http2Owner {

@@ -185,17 +185,6 @@ struct Front {
   std::unique_ptr<TestClient> client;
 };
 
-// The state will come; a test that waits for it in vain fails by its patience.
-template <class Predicate>
-bool comes_true(Predicate predicate) {
-  const auto end = std::chrono::steady_clock::now() + kTestPatience;
-  while (!predicate()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
 TEST_CASE("a call without a handler is passed on, with its headers, data and trailers, both ways") {
   Front front;
   TestClient::Headers headers = TestClient::call_headers("/back/echo");
