@@ -27,7 +27,8 @@ void bind_simulation(py::module_& m);
 void bind_planning(py::module_& m);
 void bind_timer(py::module_& m);
 void bind_request_end(py::module_& m);
-void bind_native(py::module_& m);
+void bind_native(py::module_& m);  // where the native data plane was built, as the next one
+void bind_load(py::module_& m);
 
 // Text that may be any bytes: what is no UTF-8 comes as \xNN.
 py::str escaped(const std::string& text);

@@ -17,5 +17,11 @@ PYBIND11_MODULE(_core, m) {
   bind_planning(m);
   bind_timer(m);
   bind_request_end(m);
+#ifdef MARK_HAS_NATIVE
+  m.attr("native_available") = true;
+  bind_load(m);
   bind_native(m);
+#else
+  m.attr("native_available") = false;
+#endif
 }

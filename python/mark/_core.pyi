@@ -9,6 +9,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 assertions_enabled: bool
+native_available: bool  # whether the native data plane was built
 
 _Contents = Buffer | npt.NDArray[Any]
 
@@ -460,8 +461,6 @@ class WorkerLife:
 
 # --- the native data plane, where it was built: bind_native.cc
 
-native_available: bool
-
 class GivenUpRequest:
     """A request that the native path refused or dropped."""
 
@@ -487,6 +486,14 @@ class GivenUpLeft:
 class WorkerReady:
     @property
     def worker(self) -> int: ...
+
+class WorkerProbed:
+    """What a worker says now when it is asked whether it is ready."""
+
+    @property
+    def worker(self) -> int: ...
+    @property
+    def finding(self) -> str: ...
 
 class WorkerGone:
     """A worker was drained or removed, as it was asked for."""
@@ -551,7 +558,7 @@ class NativeServer:
     def end(self, ticket: tuple[int, int], end: RequestEnd) -> None: ...
     def counts(self) -> dict[str, int]: ...
 
-_Notice = GivenUpRequest | GivenUpLeft | WorkerReady | WorkerGone | BatchLost | PathClosed | AllAnswered
+_Notice = GivenUpRequest | GivenUpLeft | WorkerReady | WorkerProbed | WorkerGone | BatchLost | PathClosed | AllAnswered
 
 # --- timer: bind_timer.cc
 
@@ -826,3 +833,46 @@ class Simulation:
 def count_arrivals(
     seed: int, ends_ns: npt.NDArray[np.int64], rates_per_s: npt.NDArray[np.float64], window_ns: int
 ) -> npt.NDArray[np.uint64]: ...
+
+# --- load: bind_load.cc; only where native_available
+
+class LoadEnding(enum.Enum):
+    ANSWERED = 0
+    FAILED = 1
+    CANCELLED = 2
+    NOT_SENT = 3
+
+class LoadOutcome:
+    """What became of the requests, in the order in which they fell due; each array can be taken once."""
+
+    @property
+    def endings(self) -> list[tuple[LoadEnding, int, str, list[tuple[str, str]]]]: ...
+    @property
+    def kept(self) -> list[tuple[int, bytes]]: ...
+    @property
+    def duration_ns(self) -> int: ...
+    def take_ending(self) -> npt.NDArray[np.uint16]: ...
+    def take_due_ns(self) -> npt.NDArray[np.int64]: ...
+    def take_latency_ns(self) -> npt.NDArray[np.int64]: ...
+    def take_lag_ns(self) -> npt.NDArray[np.int64]: ...
+
+class LoadGenerator:
+    """Calls ModelInfer from the thread that runs it, without Python. It runs once; stop() is for other threads."""
+
+    def __init__(
+        self,
+        address: str,
+        requests: list[bytes],
+        *,
+        connections: int = 1,
+        timeout_ns: int | None = None,
+        in_flight_max: int = 20_000,
+        keep_every: int = 0,
+    ) -> None: ...
+    def run_open(self, instants_ns: npt.NDArray[np.int64]) -> LoadOutcome: ...
+    def run_closed(self, in_flight: int, duration_ns: int) -> LoadOutcome: ...
+    def stop(self, grace_ns: int) -> None: ...
+    @property
+    def due(self) -> int: ...
+    @property
+    def ended(self) -> int: ...

@@ -16,7 +16,7 @@ std::string seconds_of(DurationNs duration) {
 }
 
 std::string authority_of(const GrpcChannelParams& params, const PeerAddress& address) {
-  const std::string peer_name = params.tls ? params.tls->peer_name() : "";
+  std::string peer_name = params.tls ? params.tls->peer_name() : "";
   if (!peer_name.empty()) return peer_name;
   return address.is_unix ? "localhost" : params.address;
 }

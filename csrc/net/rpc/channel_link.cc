@@ -46,7 +46,12 @@ StreamId ChannelLink::open(std::span<const HeaderView> headers, std::unique_ptr<
   return connection_->open(headers, std::move(handler), /*ended=*/false);
 }
 
-void ChannelLink::heard() { pings_without_answer_ = 0; }
+void ChannelLink::heard() {
+  if (std::exchange(pings_without_answer_, 0) == 0) return;
+  // The next PING need not be so long after the last one any more.
+  if (timer_) loop_.cancel(*timer_);
+  watch_over(loop_.now() + ping_after_);
+}
 
 void ChannelLink::retire() {
   told_retired_ = true;
@@ -98,7 +103,7 @@ void ChannelLink::look() {
     return;
   }
   TimeNs due = std::max(last_read, waiting_since_) + ping_after_;
-  if (pings_without_answer_ >= kPingsForgiven) due = std::max(due, *pinged_ + kPingPause);
+  if (pinged_ && pings_without_answer_ >= kPingsForgiven) due = std::max(due, *pinged_ + kPingPause);
   if (now < due) return watch_over(due);
   ping(now);
 }

@@ -62,11 +62,12 @@ struct Found {
   std::string why;
 };
 
-Found resolve(const PeerAddress& target, int flags) {
+Found resolve(const PeerAddress& target, bool is_numeric) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | flags;
+  // Flags are an int in POSIX. NOLINTNEXTLINE(hicpp-signed-bitwise,bugprone-signed-bitwise)
+  hints.ai_flags = is_numeric ? AI_NUMERICSERV | AI_NUMERICHOST : AI_NUMERICSERV;
   addrinfo* list = nullptr;
   Found found;
   found.error = getaddrinfo(target.host.c_str(), target.port.c_str(), &hints, &list);
@@ -125,7 +126,7 @@ Connector::Connector(EventLoop& loop, PeerAddress target, Done done)
   if (target_.is_unix) {
     addresses_.push_back(unix_address(target_.host));
   } else {
-    addresses_ = resolve(target_, AI_NUMERICHOST).addresses;
+    addresses_ = resolve(target_, /*is_numeric=*/true).addresses;
   }
   if (addresses_.empty()) {
     look_up();
@@ -155,7 +156,7 @@ void Connector::look_up() {
   }
   lookup_->connector = this;
   const auto work = [lookup = lookup_, target = target_] {
-    Found found = resolve(target, AI_ADDRCONFIG);
+    Found found = resolve(target, /*is_numeric=*/false);
     const MutexLock lock(lookup->mutex);
     if (lookup->loop == nullptr) return;
     lookup->loop->post([lookup, found = std::move(found)]() mutable {

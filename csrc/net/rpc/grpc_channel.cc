@@ -60,6 +60,7 @@ class GrpcChannel::State final : public std::enable_shared_from_this<State> {
   void cancel(ChannelCallId id);
   void close();
   bool is_connected() const { return connection_.is_ready(); }
+  const std::string& why_unavailable() const { return connection_.why_failed(); }
   std::size_t live() const { return calls_.size() - free_.size(); }
   void retrust(std::shared_ptr<TlsContext> tls) { connection_.retrust(std::move(tls)); }
 
@@ -168,7 +169,7 @@ ChannelCallId GrpcChannel::State::call(std::string_view path, Pieces message, Ti
   call.deadline = deadline;
   call.done = std::move(done);
   call.stage = Stage::kWaiting;
-  ChannelLink* const link = connection_.link();
+  const ChannelLink* const link = connection_.link();
   if (deadline <= steady_now()) {
     fail(id, StatusCode::kDeadlineExceeded, "Deadline Exceeded");
     return id;
@@ -317,7 +318,7 @@ void GrpcChannel::State::serve() {
 
 void GrpcChannel::State::send_waiting() {
   while (!waiting_.empty()) {
-    ChannelLink* const link = connection_.link();
+    const ChannelLink* const link = connection_.link();
     if (link == nullptr || !link->has_room()) return;
     const ChannelCallId id = waiting_.front();
     waiting_.pop_front();
@@ -368,6 +369,7 @@ ChannelCallId GrpcChannel::call(std::string_view path, std::vector<Piece> messag
 
 void GrpcChannel::cancel(ChannelCallId call) { state_->cancel(call); }
 bool GrpcChannel::is_connected() const { return state_->is_connected(); }
+const std::string& GrpcChannel::why_unavailable() const { return state_->why_unavailable(); }
 std::size_t GrpcChannel::calls_in_flight() const { return state_->live(); }
 void GrpcChannel::retrust(std::shared_ptr<TlsContext> tls) { state_->retrust(std::move(tls)); }
 void GrpcChannel::close() { state_->close(); }

@@ -20,9 +20,9 @@ class TlsContext;
 using ChannelCallId = SlotId<struct ChannelCallTag>;
 
 struct GrpcChannelParams {
-  std::string address;                  // "host:port" or "unix:/path"
-  std::shared_ptr<TlsContext> tls;      // null: no TLS
-  std::int64_t message_bytes_max = -1;  // of a response; -1: no limit
+  std::string address;                        // "host:port" or "unix:/path"
+  std::shared_ptr<TlsContext> tls = nullptr;  // null: no TLS
+  std::int64_t message_bytes_max = -1;        // of a response; -1: no limit
   DurationNs reconnect_first{50'000'000};
   DurationNs reconnect_max{1'000'000'000};
   DurationNs connect_max{20'000'000'000};  // until the peer has shown that it speaks HTTP/2
@@ -53,6 +53,8 @@ class GrpcChannel {
   void cancel(ChannelCallId call);  // resets the stream; there is no result
 
   bool is_connected() const;
+  // Why the last attempt to connect failed; empty while there is reason to hope, and calls wait.
+  const std::string& why_unavailable() const;
   std::size_t calls_in_flight() const;
   // Uses another identity for connections from now on; the one that stands ends once its calls have.
   void retrust(std::shared_ptr<TlsContext> tls);

@@ -36,7 +36,7 @@ class ResponseReader {
   void on_reset(Http2Error error);
 
   bool has_result() const { return result_.has_value(); }
-  CallResult take() { return std::move(result_).value(); }
+  CallResult take() { return result_ ? std::move(*result_) : CallResult{}; }
 
  private:
   void decide(StatusCode code, std::string text);

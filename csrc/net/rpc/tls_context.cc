@@ -73,7 +73,7 @@ void show(SSL_CTX* context, const TlsIdentity& identity) {
   }
   for (std::size_t i = 1; i < chain.size(); ++i) {
     if (SSL_CTX_add0_chain_cert(context, chain[i].get()) != 1) throw std::bad_alloc();
-    static_cast<void>(chain[i].release());
+    [[maybe_unused]] const X509* const kept = chain[i].release();  // by the context
   }
 }
 
@@ -119,10 +119,10 @@ ContextPointer make_context(TlsContext::Role role, const TlsIdentity& identity) 
   }
   if (is_server || !identity.certificate_pem.empty()) show(context, identity);
   trust(context, role, identity);
-  int verifies = SSL_VERIFY_PEER;
+  // NOLINTNEXTLINE(hicpp-signed-bitwise,bugprone-signed-bitwise): OpenSSL's flags are an int
+  constexpr int kMustShow = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  int verifies = is_server && identity.client_must_show ? kMustShow : SSL_VERIFY_PEER;
   if (is_server && identity.authorities_pem.empty()) verifies = SSL_VERIFY_NONE;
-  if (is_server && identity.client_must_show && verifies != SSL_VERIFY_NONE)
-    verifies |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
   SSL_CTX_set_verify(context, verifies, nullptr);
   return made;
 }

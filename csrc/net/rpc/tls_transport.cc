@@ -14,7 +14,7 @@ namespace mark::net {
 
 namespace {
 
-constexpr std::size_t kRecordBytes = 16 * 1024;
+constexpr std::size_t kRecordBytes = 16'384;
 
 // OpenSSL's view of a transport. Its own one of a socket would raise SIGPIPE.
 struct TransportBio {
@@ -42,7 +42,8 @@ struct TransportBio {
   }
 
   static const BIO_METHOD* method() {
-    static BIO_METHOD* const made = [] {
+    static const BIO_METHOD* const made = [] {
+      // NOLINTNEXTLINE(hicpp-signed-bitwise,bugprone-signed-bitwise): OpenSSL's types are an int
       BIO_METHOD* const method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "mark transport");
       if (method == nullptr) throw std::bad_alloc();
       BIO_meth_set_read(method, read);

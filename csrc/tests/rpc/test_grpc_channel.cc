@@ -383,6 +383,40 @@ TEST_CASE("a done may call again, cancel others, close and destroy its channel")
   CHECK(answers == 0);
 }
 
+TEST_CASE("a peer that is silent while calls wait is pinged, and left when it does not answer") {
+  std::vector<Request> open;
+  Fixture fixture([&open](const Request& request) { open.push_back(request); });
+  fixture.tuned.ping_after = 20ms;
+  fixture.until_connected();
+  run_for(fixture.loop, 60ms);
+  CHECK(fixture.peer.connections()[0]->counts().pings_received == 0);  // nothing waits
+  fixture.call("waits");
+  run_until(fixture.loop, [&open] { return open.size() == 1; });
+  // It answers pings: the call goes on, and it gets no more than gRPC servers forgive.
+  run_for(fixture.loop, 200ms);
+  CHECK(fixture.peer.connections()[0]->counts().pings_received == 2);
+  CHECK(fixture.results.empty());
+  echo(open[0]);
+  fixture.until_results(1);
+  CHECK(fixture.results[0].message == "waits");
+  // It reads nothing any more.
+  fixture.call("lost");
+  run_until(fixture.loop, [&open] { return open.size() == 2; });
+  fixture.loop.unwatch(fixture.peer.connections()[0]->transport().fd());
+  fixture.until_results(2);
+  CHECK(fixture.results[1].status.code == StatusCode::kUnavailable);
+  CHECK(fixture.results[1].status.message.find("did not answer a ping within 20 ms") != std::string::npos);
+}
+
+TEST_CASE("large messages pass both ways at once") {
+  // Each side has more unsent than it may: neither may wait for the other to read.
+  Fixture fixture(echo);
+  const std::string large(8'000'000, 'a');
+  for (int i = 0; i < 6; ++i) fixture.call(large, 20s);
+  fixture.until_results(6);
+  for (const CallResult& result : fixture.results) CHECK(result.message.size() == large.size());
+}
+
 TEST_CASE("a closed channel answers nothing") {
   Fixture fixture([](const Request& /*request*/) {});
   fixture.until_connected();

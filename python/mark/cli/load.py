@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mark.cli.load_run import LoadClient, send, sending_of
 from mark.cli.option_checks import check_positive, check_within, check_writable
-from mark.client import AsyncClient
 from mark.errors import ConfigError
 from mark.workload import arrivals
-from mark.workload.open_loop import OpenLoop
-from mark.workload.random_requests import random_requests
-from mark.workload.report import LoadReport
 from mark.workload.trace_file import read_trace, slice_trace
 
 __all__ = ["Arrival", "load"]
 
 
+_IN_FLIGHT_MAX = 1_000_000
 _ROWS_MAX = 65_536  # no server takes more in one request
 
 
@@ -51,12 +48,16 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     deadline_ms: Annotated[float | None, typer.Option(help="gRPC deadline of each request.")] = None,
     rt_max_ms: Annotated[float, typer.Option(help="Response time that keeps the promise.")] = 100.0,
     seed: Annotated[int, typer.Option(help="Makes arrivals and inputs reproducible.")] = 0,
+    in_flight: Annotated[int | None, typer.Option(help="Keep so many in flight, instead of a rate.")] = None,
+    client: Annotated[LoadClient | None, typer.Option(help="What sends; native where mark has it.")] = None,
+    connections: Annotated[int | None, typer.Option(help="Connections of the native client; 4 by default.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the JSON report to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report and nothing else.")] = False,
 ) -> None:
     """Send requests at instants fixed beforehand, and report latency from those instants.
 
-    Ctrl-C stops sending and reports what was done until then.
+    With --in-flight, each answer makes room for the next request: that measures throughput, and its latencies say
+    nothing about what clients would suffer. Ctrl-C stops sending and reports what was done until then.
 
     Example: mark load localhost:8001 --model digits --rate 200 --duration-s 30 --rt-max-ms 100
     """
@@ -67,25 +68,52 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     check_within("--seed", seed, 0)
     if output is not None:
         check_writable("--output", output)
-    try:
-        if trace is not None:
-            part = slice_trace(read_trace(trace), start_s, duration_s * speed)
-            instants_s = arrivals.from_trace(part, scale=scale, speed=speed, seed=seed)
-            instants_s = instants_s[instants_s < duration_s]  # the last bin may reach further
-        elif arrival is Arrival.POISSON:
-            instants_s = arrivals.poisson(rate, duration_s, seed)
-        else:
-            instants_s = arrivals.constant(rate, duration_s)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if not len(instants_s):
-        raise ConfigError("nothing to send: rate, duration or the trace is empty")
+    for option, value in {"--in-flight": in_flight, "--connections": connections}.items():
+        if value is not None:
+            check_within(option, value, 1, _IN_FLIGHT_MAX)
+    if in_flight is not None and trace is not None:
+        raise ConfigError("--in-flight and --trace exclude one another: a trace has its own rate")
+    instants_s = np.zeros(0)
+    if in_flight is None:
+        gaps = _Gaps(rate, duration_s, arrival, start_s, scale, speed, seed)
+        instants_s = _instants(gaps, trace)
+    sending = sending_of(
+        client, connections, in_flight, instants_s=instants_s, duration_s=duration_s, deadline_ms=deadline_ms
+    )
     console = Console(stderr=True, quiet=as_json)
-    report = asyncio.run(_run(address, (model, rows, seed), instants_s, deadline_ms, console))
+    report = asyncio.run(send(address, (model, rows, seed), sending, console))
     text = json.dumps(report.as_dict(rt_max_ms), indent=2)
     typer.echo(text)  # first: whatever becomes of the file, the run was not for nothing
     if output is not None:
         _write(output, text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    rate: float
+    duration_s: float
+    arrival: Arrival
+    start_s: float
+    scale: float
+    speed: float
+    seed: int
+
+
+def _instants(gaps: _Gaps, trace: Path | None) -> npt.NDArray[np.float64]:
+    try:
+        if trace is not None:
+            part = slice_trace(read_trace(trace), gaps.start_s, gaps.duration_s * gaps.speed)
+            instants_s = arrivals.from_trace(part, scale=gaps.scale, speed=gaps.speed, seed=gaps.seed)
+            instants_s = instants_s[instants_s < gaps.duration_s]  # the last bin may reach further
+        elif gaps.arrival is Arrival.POISSON:
+            instants_s = arrivals.poisson(gaps.rate, gaps.duration_s, gaps.seed)
+        else:
+            instants_s = arrivals.constant(gaps.rate, gaps.duration_s)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not len(instants_s):
+        raise ConfigError("nothing to send: rate, duration or the trace is empty")
+    return instants_s
 
 
 def _write(output: Path, text: str) -> None:
@@ -93,22 +121,3 @@ def _write(output: Path, text: str) -> None:
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from error
-
-
-async def _run(
-    address: str,
-    what: tuple[str, int, int],
-    instants_s: npt.NDArray[np.float64],
-    deadline_ms: float | None,
-    console: Console,
-) -> LoadReport:
-    model, rows, seed = what
-    async with AsyncClient(address) as client:
-        signature = await client.model_metadata(model)
-        requests = random_requests(signature, rows, seed)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-            bar = progress.add_task(f"{model} at {address}", total=len(instants_s))
-            open_loop = OpenLoop(client, requests, deadline_ms=deadline_ms)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, open_loop.stop)
-            return await open_loop.run(instants_s, on_progress=lambda ended: progress.update(bar, completed=ended))

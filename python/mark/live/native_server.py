@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -37,12 +38,12 @@ class NativeIngress:
         """
         check_listenable(address)
         self._folder = Path(tempfile.mkdtemp(prefix="mark-"))
-        self.beside = f"unix:{self._folder / 'beside.sock'}"
-        """Where the server is to listen that all other methods are passed on to; nobody else may reach it."""
+        # The number is known to the native server before there is a socket that it stands for.
+        self._beside_fd = os.open(self._folder, os.O_PATH | os.O_CLOEXEC)
         try:
-            self._server = NativeServer(address, threads, self.beside, message_bytes_max)
+            self._server = NativeServer(address, threads, f"unix:/proc/self/fd/{self._beside_fd}", message_bytes_max)
         except (OSError, ValueError) as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._forget_beside()
             raise ConfigError(
                 f"cannot listen at {address}: the address is in use or not of this machine: {error}"
             ) from error
@@ -50,6 +51,25 @@ class NativeIngress:
         self._answered = asyncio.Event()
         self._running = False
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def beside(self) -> str:
+        """Where the server is to listen that all other methods are passed on to, until `hide_beside`."""
+        return f"unix:{self._folder / 'beside.sock'}"
+
+    def hide_beside(self) -> None:
+        """Once that server listens: take its socket out of the file system.
+
+        So nobody else reaches it, and nothing is left behind, however the process ends.
+        """
+        socket = os.open(self.beside.removeprefix("unix:"), os.O_PATH | os.O_CLOEXEC)
+        os.dup2(socket, self._beside_fd, inheritable=False)
+        os.close(socket)
+        shutil.rmtree(self._folder)
+
+    def _forget_beside(self) -> None:
+        os.close(self._beside_fd)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def address(self) -> str:
@@ -97,7 +117,7 @@ class NativeIngress:
             self._loop.remove_reader(self._server.fileno())
         for path in self._paths:
             path.server_ended()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._forget_beside()
 
     def _take(self) -> None:
         for number, notice in self._server.take_notices():
