@@ -64,7 +64,7 @@ struct NativePath {
 
   template <class Task>
   void post(Task task) const {
-    path->home().post([path = path, task = std::move(task)] { task(*path); });
+    path->home().post([path = path, task = std::move(task)]() mutable { task(*path); });
   }
 };
 
@@ -125,6 +125,9 @@ void bind_notices(py::module_& m) {
                              [](const net::GivenUpLeft& g) { return py::make_tuple(g.ticket.loop, g.ticket.call); });
   py::class_<net::WorkerReady>(m, "WorkerReady", "A worker takes batches from now on.")
       .def_property_readonly("worker", [](const net::WorkerReady& w) { return static_cast<std::uint32_t>(w.worker); });
+  py::class_<net::WorkerProbed>(m, "WorkerProbed", "What a worker says now when it is asked whether it is ready.")
+      .def_property_readonly("worker", [](const net::WorkerProbed& w) { return static_cast<std::uint32_t>(w.worker); })
+      .def_property_readonly("finding", [](const net::WorkerProbed& w) { return escaped(w.finding); });
   py::class_<net::WorkerGone>(m, "WorkerGone", "A worker was drained or removed, as it was asked for.")
       .def_property_readonly("worker", [](const net::WorkerGone& w) { return static_cast<std::uint32_t>(w.worker); });
   py::class_<net::BatchLost>(m, "BatchLost", "A worker was lost with a batch in flight.")
@@ -201,7 +204,10 @@ void bind_path(py::module_& m) {
                                          .model = p.path->signature().name,
                                          .version = p.path->signature().version,
                                          .tls = client_tls(identity)};
-            p.post([worker, spec, params = std::move(params)](RequestPath& path) {
+            p.post([worker, spec, params = std::move(params)](RequestPath& path) mutable {
+              params.on_finding = [&path, worker](const std::string& finding) {
+                path.probed(mark::WorkerId{worker}, finding);
+              };
               path.add_worker(mark::WorkerId{worker}, std::make_unique<net::WorkerLink>(path.home(), params), spec);
             });
           },

@@ -31,7 +31,6 @@ void bind_request_end(py::module_& m);
 void bind_load(py::module_& m);
 void bind_model_server(py::module_& m);
 void bind_native(py::module_& m);
-void bind_load(py::module_& m);  // where the native data plane was built
 
 // Text that may be any bytes: what is no UTF-8 comes as \xNN.
 py::str escaped(const std::string& text);

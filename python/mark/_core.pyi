@@ -486,6 +486,14 @@ class WorkerReady:
     @property
     def worker(self) -> int: ...
 
+class WorkerProbed:
+    """What a worker says now when it is asked whether it is ready."""
+
+    @property
+    def worker(self) -> int: ...
+    @property
+    def finding(self) -> str: ...
+
 class WorkerGone:
     """A worker was drained or removed, as it was asked for."""
 
@@ -549,7 +557,7 @@ class NativeServer:
     def end(self, ticket: tuple[int, int], end: RequestEnd) -> None: ...
     def counts(self) -> dict[str, int]: ...
 
-_Notice = GivenUpRequest | GivenUpLeft | WorkerReady | WorkerGone | BatchLost | PathClosed | AllAnswered
+_Notice = GivenUpRequest | GivenUpLeft | WorkerReady | WorkerProbed | WorkerGone | BatchLost | PathClosed | AllAnswered
 
 # --- timer: bind_timer.cc
 

@@ -38,6 +38,11 @@ struct WorkerReady {
   WorkerId worker{};
 };
 
+struct WorkerProbed {  // it answers differently than before when it is asked whether it is ready
+  WorkerId worker{};
+  std::string finding;
+};
+
 struct WorkerGone {  // drained or removed, as was asked for
   WorkerId worker{};
 };
@@ -53,7 +58,8 @@ struct AllAnswered {};  // the ingress drains, and no call waits any more
 
 struct Notice {
   int path = 0;  // its number among the models; of AllAnswered: none
-  std::variant<GivenUpRequest, GivenUpLeft, WorkerReady, WorkerGone, BatchLost, PathClosed, AllAnswered> what;
+  std::variant<GivenUpRequest, GivenUpLeft, WorkerReady, WorkerProbed, WorkerGone, BatchLost, PathClosed, AllAnswered>
+      what;
 };
 
 // Thread safety: tell() and take() may be called from any thread.

@@ -206,6 +206,10 @@ void RequestPath::remove_worker(WorkerId worker) {
   notices_.tell({.path = number_, .what = WorkerGone{worker}});
 }
 
+void RequestPath::probed(WorkerId worker, const std::string& finding) {
+  notices_.tell({.path = number_, .what = WorkerProbed{worker, finding}});
+}
+
 void RequestPath::on_worker_ready(WorkerId worker) {
   refresh_reports();
   notices_.tell({.path = number_, .what = WorkerReady{worker}});

@@ -53,7 +53,8 @@ class RequestPath final : private BatchSenderOwner {
   void add_worker(WorkerId worker, std::unique_ptr<BatchCarrier> carrier, const WorkerSpec& spec);
   void drain_worker(WorkerId worker);   // tells WorkerGone once it has nothing in flight
   void remove_worker(WorkerId worker);  // tells WorkerGone
-  void close();                         // forgets all workers; calls that still wait end as Unavailable
+  void probed(WorkerId worker, const std::string& finding);
+  void close();  // forgets all workers; calls that still wait end as Unavailable
 
   EventLoop& home() const { return home_; }
   BatchCarrier* carrier_of(WorkerId worker) const { return sender_.carrier_of(worker); }  // on the home loop

@@ -108,18 +108,24 @@ void WorkerLink::probe() {
 
 void WorkerLink::probed(const CallResult& result) {
   if (result.status.code != StatusCode::kOk) {
-    last_probe_ = words_of(result.status);
+    found(words_of(result.status));
     return probe_again();
   }
   const std::optional<bool> ready = is_ready(result.message);
   if (!ready) {
-    last_probe_ = "its answer is not of the Open Inference Protocol";
+    found("its answer is not of the Open Inference Protocol");
     return probe_again();
   }
-  last_probe_ = *ready ? "ready" : "it answers that it is not ready";
+  found(*ready ? "ready" : "it answers that it is not ready");
   if (!*ready) return probe_again();
   // It may destroy this.
   if (const auto told = std::exchange(ready_, nullptr)) told();
+}
+
+void WorkerLink::found(std::string finding) {
+  if (finding == last_probe_) return;
+  last_probe_ = std::move(finding);
+  if (params_.on_finding) params_.on_finding(last_probe_);
 }
 
 void WorkerLink::probe_again() {

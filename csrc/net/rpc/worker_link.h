@@ -16,6 +16,8 @@ struct WorkerLinkParams {
   std::string model;
   std::string version;
   std::shared_ptr<TlsContext> tls = nullptr;  // null: no TLS
+  // Told what a probe found, where the one before found something else.
+  std::function<void(const std::string& finding)> on_finding = nullptr;
 };
 
 // A channel to one worker, ours or any server of the Open Inference Protocol.
@@ -46,6 +48,7 @@ class WorkerLink final : public BatchCarrier {
  private:
   void probe();
   void probed(const CallResult& result);
+  void found(std::string finding);
   void probe_again();
   BatchResult result_of(CallResult result) const;
 

@@ -100,6 +100,8 @@ class Router:
             control=ControlService(self._models, self._inference, self._recorder, self._clock, self._cloud),
             message_bytes_max=settings.message_bytes_max,
         )
+        if self._native is not None:
+            self._native.hide_beside()
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)

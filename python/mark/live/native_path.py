@@ -19,6 +19,7 @@ from mark._core import (
     PathClosed,
     Statistics,
     WorkerGone,
+    WorkerProbed,
     WorkerReady,
     WorkerSpec,
     ended_by_stop,
@@ -27,11 +28,12 @@ from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError, RequestError, Unavailable
 from mark.live.burst_loop import BurstLoop, GivenUp
 from mark.live.request_path import WorkerAddress, attained
+from mark.live.worker_link import log_finding
 from mark.protocol.error_names import end_of_error, error_of_end
 
 __all__ = ["NativeRequestPath", "PathNotice"]
 
-PathNotice = GivenUpRequest | GivenUpLeft | WorkerReady | WorkerGone | BatchLost | PathClosed
+PathNotice = GivenUpRequest | GivenUpLeft | WorkerReady | WorkerProbed | WorkerGone | BatchLost | PathClosed
 """What the native path of a model tells."""
 
 _Ticket = tuple[int, int]
@@ -166,6 +168,8 @@ class NativeRequestPath:
                 left.cancel()
         elif isinstance(notice, WorkerReady):
             self._ready.set()
+        elif isinstance(notice, WorkerProbed):
+            log_finding(self.address_of(notice.worker), notice.finding)
         elif isinstance(notice, WorkerGone):
             if (gone := self._gone.get(notice.worker)) is not None:
                 gone.set()

@@ -35,12 +35,10 @@ class NativeIngress:
         """
         check_listenable(address)
         self._socket = PrivateSocket()
-        self.beside = self._socket.address
-        """Where the server is to listen that all other methods are passed on to; nobody else may reach it."""
         try:
-            self._server = NativeServer(address, threads, self.beside, message_bytes_max)
+            self._server = NativeServer(address, threads, self._socket.connect_to, message_bytes_max)
         except (OSError, ValueError) as error:
-            self._socket.remove()
+            self._socket.close()
             raise ConfigError(
                 f"cannot listen at {address}: the address is in use or not of this machine: {error}"
             ) from error
@@ -48,6 +46,15 @@ class NativeIngress:
         self._answered = asyncio.Event()
         self._running = False
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def beside(self) -> str:
+        """Where the server is to listen that all other methods are passed on to, until `hide_beside`."""
+        return self._socket.listen_at
+
+    def hide_beside(self) -> None:
+        """Once that server listens: nobody else is to reach it."""
+        self._socket.hide()
 
     @property
     def address(self) -> str:
@@ -95,7 +102,7 @@ class NativeIngress:
             self._loop.remove_reader(self._server.fileno())
         for path in self._paths:
             path.server_ended()
-        self._socket.remove()
+        self._socket.close()
 
     def _take(self) -> None:
         for number, notice in self._server.take_notices():

@@ -18,7 +18,7 @@ from mark.protocol import messages
 from mark.protocol.statuses import LINK_CODES
 from mark.protocol.tls import channel_credentials, channel_options
 
-__all__ = ["LinkFailed", "ModelRaised", "WorkerLink"]
+__all__ = ["LinkFailed", "ModelRaised", "WorkerLink", "log_finding"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,13 @@ class LinkFailed(Exception):
 
 class ModelRaised(Exception):
     """The worker answered that its model failed on the batch."""
+
+
+def log_finding(address: str, finding: str) -> None:
+    """Tell what a worker says when it is asked whether it is ready, and did not say before."""
+    # That a worker which was just launched does not answer yet is nothing to tell anybody.
+    level = logging.DEBUG if address.startswith("unix:") or finding == "ready" else logging.WARNING
+    _log.log(level, "worker %s: %s", address, finding)
 
 
 class WorkerLink:
@@ -136,9 +143,7 @@ class WorkerLink:
 
     def _probed(self, finding: str) -> None:
         if finding != self.last_probe:
-            # That a worker which was just launched does not answer yet is nothing to tell anybody.
-            level = logging.DEBUG if self.address.startswith("unix:") or finding == "ready" else logging.WARNING
-            _log.log(level, "worker %s: %s", self.address, finding)
+            log_finding(self.address, finding)
         self.last_probe = finding
 
     async def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -10,49 +9,41 @@ from pathlib import Path
 
 __all__ = ["PrivateSocket"]
 
-_PREFIX = "mark-beside-"
-
 
 class PrivateSocket:
-    """A folder that only this user may enter, with one socket in it; removed when the process is done with it.
+    """A socket that is in the file system only until its server listens.
 
-    A process that was killed could not remove its own: the next one does, of every process of this user that is gone.
+    From then on it is known by a descriptor of this process: nobody else reaches it, and nothing is left behind,
+    however the process ends.
 
-    Thread safety: every method may be called from any thread.
+    Thread safety: belongs to one thread.
     """
 
     def __init__(self) -> None:
-        _sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="mark-"))
+        # The number is known before there is a socket that it stands for.
+        self._fd = os.open(self._folder, os.O_PATH | os.O_CLOEXEC)
 
     @property
-    def folder(self) -> Path:
-        """What to remove where the process ends by force."""
-        return self._folder
+    def listen_at(self) -> str:
+        """Where the server is to listen, as "unix:/path", until `hide`."""
+        return f"unix:{self._folder / 'beside.sock'}"
 
     @property
-    def address(self) -> str:
-        """Where it is, as "unix:/path"."""
-        return f"unix:{self._folder / 'server.sock'}"
+    def connect_to(self) -> str:
+        """Where this process reaches the server, from `hide` on."""
+        return f"unix:/proc/self/fd/{self._fd}"
 
-    def remove(self) -> None:
-        """Remove socket and folder; once more changes nothing."""
+    def hide(self) -> None:
+        """Take the socket, at which the server listens now, out of the file system."""
+        socket = os.open(self.listen_at.removeprefix("unix:"), os.O_PATH | os.O_CLOEXEC)
+        os.dup2(socket, self._fd, inheritable=False)
+        os.close(socket)
+        shutil.rmtree(self._folder)
+
+    def close(self) -> None:
+        """Let go of the socket; once more changes nothing."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _sweep() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        with contextlib.suppress(OSError):
-            if pid.isdecimal() and folder.stat().st_uid == os.getuid() and not _runs(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

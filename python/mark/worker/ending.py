@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -41,7 +40,6 @@ class Ending:
         self._lock = threading.Lock()
         self._stop: Callable[[], None] | None = None
         self._bound = False
-        self._files: tuple[Path, ...] = ()
         self._parent: Parent | None = None
         self._orphaned = False
 
@@ -56,10 +54,9 @@ class Ending:
         with self._lock:
             self._stop = stop
 
-    def bound(self, *files: Path) -> None:
-        """The socket at the address is this worker's from now on, to be removed, and so are these folders."""
+    def bound(self) -> None:
+        """The socket at the address is this worker's from now on, to be removed."""
         self._bound = True
-        self._files = files
 
     def begin(self) -> None:
         """End in order, and by force after the grace."""
@@ -79,8 +76,6 @@ class Ending:
 
     def remove_files(self) -> None:
         """Remove the socket and, of an orphan, the folder once it is empty: the last worker to leave removes it."""
-        for folder in self._files:
-            shutil.rmtree(folder, ignore_errors=True)
         if self._path is None:
             return
         with contextlib.suppress(OSError):

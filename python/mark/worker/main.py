@@ -109,7 +109,7 @@ async def _serve(options: WorkerOptions, model: Model, tls: TlsFolder | None, en
     serving = _serving(options, model, tls)
     try:
         address = await serving.start()
-        ending.bound(*serving.files)
+        ending.bound()
         if not _announce(options.artifact.signature.name, address):
             ending.orphan()
         await stop.wait()

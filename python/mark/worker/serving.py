@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mark.domain.signature import ModelSignature
@@ -31,11 +30,6 @@ class Serving(Protocol):
         """
         ...
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Folders that are to be removed where the process ends by force."""
-        ...
-
     async def stop(self, grace_s: float) -> None:
         """Refuse what is new, answer what was accepted, for `grace_s` at the most, and release the address."""
         ...
@@ -52,11 +46,6 @@ class GrpcioServing:
         self._address = address
         self._tls = tls
         self._server: grpc.aio.Server | None = None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """None."""
-        return ()
 
     async def start(self) -> str:
         """As `Serving`."""
@@ -93,22 +82,18 @@ class NativeServing:
         self._beside: grpc.aio.Server | None = None
         self._front: NativeFront | None = None
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The folder of the socket between both."""
-        return (self._socket.folder,)
-
     async def start(self) -> str:
         """As `Serving`."""
         from mark.protocol.addresses import check_listenable
         from mark.worker.native import NativeFront
 
         check_listenable(self._address)
-        self._beside, _ = await make_server(self._socket.address, self._service, message_bytes_max=-1)
-        self._front = NativeFront(
-            self._service.inference, self._throttle, self._address, self._socket.address, self._tls
-        )
+        self._beside, _ = await make_server(self._socket.listen_at, self._service, message_bytes_max=-1)
         await self._beside.start()
+        self._socket.hide()
+        self._front = NativeFront(
+            self._service.inference, self._throttle, self._address, self._socket.connect_to, self._tls
+        )
         self._front.start()
         return self._front.address
 
@@ -121,4 +106,4 @@ class NativeServing:
         if self._beside is not None:
             await self._beside.stop(None)
         self._service.close()
-        self._socket.remove()
+        self._socket.close()
