@@ -9,6 +9,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 assertions_enabled: bool
+native_available: bool  # whether the native data plane was built
 
 _Contents = Buffer | npt.NDArray[Any]
 
