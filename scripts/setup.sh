@@ -41,6 +41,11 @@ has_native() {
 }
 has_doctest() { printf '#include <doctest/doctest.h>\n' | c++ -E -x c++ - >/dev/null 2>&1; }
 
+has_fuzzer() {
+  printf 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    clang++ -fsanitize=fuzzer -x c++ - -o /dev/null 2>/dev/null
+}
+
 check_python() {
   command -v "$PYTHON" >/dev/null || fail "no $PYTHON; install Python 3.10 or newer, or set PYTHON to one"
   python_can 'import sys; assert sys.version_info >= (3, 10)' ||
@@ -54,6 +59,7 @@ system_packages() {
   command -v c++ >/dev/null || missing="$missing g++"
   if [ "$1" = test ]; then
     has_doctest || missing="$missing doctest-dev"
+    has_fuzzer || missing="$missing clang libclang-rt-dev"
     command -v h2load >/dev/null || missing="$missing nghttp2-client" # the load of the server benches
   fi
   # shellcheck disable=SC2086  # a list of words
