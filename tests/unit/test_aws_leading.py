@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -143,3 +143,29 @@ def test_garbage_for_a_lease_is_told(aws: FakeAws) -> None:
 
     with pytest.raises(CloudError, match="is not a lease"):
         lease_of(settings, 30.0).take()
+
+
+def test_a_router_that_stops_terminates_nothing_that_has_ended_before_it_saw(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = aws_cloud(aws_settings(aws, ALL))
+    cloud.open()
+    gone, other = (cloud.launch("one", ARTIFACT, token).id for token in "ab")
+    cloud._watcher.end()
+    AwsSession(aws_settings(aws, ALL)).client("ec2").terminate_instances(InstanceIds=[str(gone)])
+    wait_until(cloud, lambda: states(aws)[str(gone)] == "terminated")
+    asked: list[str] = []
+    terminate = cloud._giving_back.terminate
+
+    def noted(machines: Iterable[str]) -> None:
+        found = list(machines)
+        asked.extend(found)
+        terminate(found)
+
+    monkeypatch.setattr(cloud._giving_back, "terminate", noted)
+
+    cloud.close()
+
+    assert str(gone) not in asked
+    assert str(other) in asked
+    assert states(aws)[str(other)] in {"shutting-down", "terminated"}

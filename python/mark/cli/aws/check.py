@@ -29,8 +29,8 @@ def check(
 ) -> None:
     """Say what the account lacks for the cluster, and the command that mends it. Exit code 2 when something is missing.
 
-    Changes nothing but one small object in the bucket, which it deletes again. Run it as who runs the router; with
-    --role, as who sets the cluster up.
+    Changes nothing but one small object in the bucket and one empty log group, which it deletes again. Run it as who
+    runs the router; with --role, as who sets the cluster up.
 
     Example: mark aws check mark.yaml
     """
