@@ -103,7 +103,7 @@ class Load:
     def attained(self) -> tuple[int, int]:
         return 0, 0
 
-    def add_worker(self, worker: int, link: Any, spec: object) -> None:
+    def connect_worker(self, worker: int, at: Any, spec: object) -> None:
         """Nothing is sent to it."""
 
     async def remove_worker(self, worker: int) -> None:

@@ -20,7 +20,8 @@ struct BatchResult {
   };
   Kind kind = Kind::kAnswered;
   std::string text;
-  std::vector<Reply> replies = {};
+  // Given, so that who names the others in an initializer need not name it.
+  std::vector<Reply> replies = {};  // NOLINT(readability-redundant-member-init)
 };
 
 // Thread safety: none; belongs to the home loop of its request path.

@@ -78,7 +78,7 @@ void BatchSender::finish_drain(WorkerId worker) {
 }
 
 void BatchSender::remove(WorkerId worker) {
-  auto node = workers_.extract(worker);
+  const auto node = workers_.extract(worker);
   if (node.empty()) return;
   const std::shared_ptr<Worker> entry = std::move(node.mapped());
   if (entry->left_alone) home_.cancel(*entry->left_alone);

@@ -178,7 +178,7 @@ void RequestPath::send_replies() {
   for (std::size_t loop = 1; loop < outbox_.size(); ++loop) {
     if (outbox_[loop].empty()) continue;
     // Shared, for a task must be copyable.
-    auto replies = std::make_shared<std::vector<Reply>>(std::exchange(outbox_[loop], {}));
+    const auto replies = std::make_shared<std::vector<Reply>>(std::exchange(outbox_[loop], {}));
     calls_.loop(loop).loop().post([this, loop, replies] {
       for (Reply& reply : *replies) deliver(loop, std::move(reply));
     });

@@ -285,7 +285,8 @@ class DispatchLoop:
         task.add_done_callback(entry.tasks.discard)
 
     async def _connect(self, worker: int, entry: _Worker) -> None:
-        await asyncio.sleep(_left_alone_s(entry.life))
+        if (left_alone_s := _left_alone_s(entry.life)) > 0:
+            await asyncio.sleep(left_alone_s)
         await entry.link.wait_ready()
         if entry.draining:
             return
