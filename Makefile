@@ -1,6 +1,6 @@
 # What a person runs. Each target sets up what it needs, and is quick when it has been set up.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-aws test bench lint format clean
+.PHONY: help demo demo-aws test bench lint format wheel clean
 
 VENV := .venv
 # Given to the command: make demo ARGS=--json, make bench ARGS="-k dispatcher".
@@ -32,6 +32,9 @@ format: $(VENV)/.ready-test ## format and mend what can be mended by itself
 	@$(VENV)/bin/ruff check --fix --quiet --exit-zero
 	@$(VENV)/bin/ruff format
 	@find csrc -name '*.h' -print0 -o -name '*.cc' -print0 | xargs -0 $(VENV)/bin/clang-format -i
+
+wheel: $(VENV)/.ready-test ## the wheel that users install, with the libraries of its C++ inside
+	@scripts/build_wheel.sh
 
 clean: ## remove what was built and cached, but not the virtual environment
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

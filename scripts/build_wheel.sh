@@ -7,14 +7,14 @@ set -eu
 cd "$(dirname "$0")/.."
 
 folder=${1:-dist}
-PATH="$PWD/.venv/bin:$PATH"
+PATH="${VENV:-$PWD/.venv}/bin:$PATH"
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 
 # A build folder of its own: that of the editable install knows other options.
 python -m pip wheel -q --no-deps --no-build-isolation -w "$built" -C build-dir="$built/build" -C cmake.build-type=Release .
 mkdir -p "$folder"
-auditwheel -q repair --strip -w "$folder" "$built"/mark_serve-*.whl
+auditwheel repair --strip -w "$folder" "$built"/mark_serve-*.whl >/dev/null
 for wheel in "$folder"/mark_serve-*.whl; do
   printf 'wheel: %s\n' "$wheel"
 done
