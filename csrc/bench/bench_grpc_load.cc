@@ -25,9 +25,9 @@ using namespace mark::net;
 template <class Number>
 Number number(std::string_view text) {
   Number value{};
-  const char* const end = text.data() + text.size();
-  const auto [read, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || read != end || !(value >= Number{0} && value <= Number{1'000'000'000})) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() ||
+      !(value >= Number{0} && value <= Number{1'000'000'000})) {
     throw std::invalid_argument("not a number from 0 to 1e9: \"" + std::string(text) + "\"");
   }
   return value;
