@@ -39,8 +39,10 @@ TEST_CASE("no notice is left behind without a wake-up, and none changes its plac
   bool woken = true;
   while (taken < kNotices && woken) {
     woken = readable(notices, kPatienceMs);
-    for (const Notice& notice : notices.take())
-      in_order = in_order && std::get<BatchLost>(notice.what).requests == taken++;
+    for (const Notice& notice : notices.take()) {
+      in_order = std::get<BatchLost>(notice.what).requests == taken && in_order;
+      ++taken;
+    }
   }
   teller.join();
   CHECK(woken);
