@@ -5,11 +5,14 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "net/rpc/load_generator.h"
@@ -17,6 +20,18 @@
 namespace {
 
 using namespace mark::net;
+
+// No more than 1e9, so that nanoseconds and products of two arguments fit.
+template <class Number>
+Number number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() ||
+      !(value >= Number{0} && value <= Number{1'000'000'000})) {
+    throw std::invalid_argument("not a number from 0 to 1e9: \"" + std::string(text) + "\"");
+  }
+  return value;
+}
 
 double quantile_us(std::vector<std::int64_t>& values, double share) {
   if (values.empty()) return 0.0;
@@ -52,7 +67,7 @@ int report(LoadOutcome& outcome, double seconds) {
 
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int count, char* const* arguments) {
   if (count < 5) {
     std::fprintf(stderr, "usage: bench_grpc_load ADDRESS open|closed RATE|IN_FLIGHT SECONDS [CONNECTIONS [BYTES]]\n");
     return 2;
@@ -62,10 +77,10 @@ int main(int count, char** arguments) {
     params.address = arguments[1];
     params.in_flight_max = 1'000'000;
     const bool is_open = std::string(arguments[2]) == "open";
-    const double amount = std::atof(arguments[3]);
-    const double seconds = std::atof(arguments[4]);
-    params.connections = count > 5 ? std::atoi(arguments[5]) : 4;
-    const std::size_t bytes = count > 6 ? static_cast<std::size_t>(std::atoi(arguments[6])) : 128;
+    const double amount = number<double>(arguments[3]);
+    const double seconds = number<double>(arguments[4]);
+    params.connections = count > 5 ? number<int>(arguments[5]) : 4;
+    const std::size_t bytes = count > 6 ? number<std::size_t>(arguments[6]) : 128;
     LoadGenerator generator(params, {std::string(bytes, 'x')});
     LoadOutcome outcome;
     if (is_open) {

@@ -133,8 +133,9 @@ void bind_notices(py::module_& m) {
   py::class_<net::BatchLost>(m, "BatchLost", "A worker was lost with a batch in flight.")
       .def_readonly("requests", &net::BatchLost::requests)
       .def_property_readonly("why", [](const net::BatchLost& lost) { return escaped(lost.why); });
-  py::class_<net::PathClosed>(m, "PathClosed", "No call waits for a path that was closed.");
-  py::class_<net::AllAnswered>(m, "AllAnswered", "The server drains, and no call waits any more.");
+  // Named, as these two have nothing to define: what is made is the type, not the handle to it.
+  const py::class_<net::PathClosed> path_closed(m, "PathClosed", "No call waits for a path that was closed.");
+  const py::class_<net::AllAnswered> all_answered(m, "AllAnswered", "The server drains, and no call waits any more.");
 }
 
 void bind_server(py::module_& m) {

@@ -35,7 +35,7 @@ bool WorkerLife::is_hung() const { return hangs_ >= kHungBatches; }
 
 DurationNs WorkerLife::left_alone() const {
   if (hangs_ == 0) return DurationNs::zero();
-  return std::min(kLeftAloneMax, kLeftAlone * (1 << std::min(hangs_ - 1, kDoublingsMax)));
+  return std::min(kLeftAloneMax, kLeftAlone * (1U << static_cast<unsigned>(std::min(hangs_ - 1, kDoublingsMax))));
 }
 
 }  // namespace mark

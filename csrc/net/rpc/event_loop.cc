@@ -138,7 +138,7 @@ void EventLoop::run_posted() {
     const MutexLock lock(mutex_);
     tasks.swap(posted_);
   }
-  for (Task& task : tasks) task();
+  for (const Task& task : tasks) task();
 }
 
 void EventLoop::run_timers() {

@@ -14,7 +14,7 @@ constexpr std::string_view kModelInfer = "/inference.GRPCInferenceService/ModelI
 constexpr WorkerId kModel{1};
 // As many as a dispatcher knows: a client that means one gets it, one that says none comes last.
 constexpr int kPriorityLevels = 16;
-constexpr std::int64_t kQueueBytesMax = std::int64_t{4} << 30U;
+constexpr std::int64_t kQueueBytesMax = std::int64_t{4} * 1024 * 1024 * 1024;
 
 // What the model takes is not known, and need not be: a batch goes as soon as the model is free, whatever it takes. Nor
 // is there a promise; a client that sets no deadline waits.
@@ -39,13 +39,14 @@ WorkerSpec spec_of(const ModelSignature& signature) {
 
 std::vector<CallLoop*> loops_of(GrpcServer& server) {
   std::vector<CallLoop*> loops;
+  loops.reserve(static_cast<std::size_t>(server.threads()));
   for (int thread = 0; thread < server.threads(); ++thread) loops.push_back(&server.call_loop(thread));
   return loops;
 }
 
 }  // namespace
 
-ModelServer::ModelServer(ModelSignature signature, GrpcServerParams params)
+ModelServer::ModelServer(const ModelSignature& signature, GrpcServerParams params)
     : server_(std::move(params)),
       ingress_(loops_of(server_), notices_),
       path_(ingress_.add_model({.signature = signature, .dispatcher = params_of(signature)})),

@@ -26,7 +26,7 @@ namespace mark::net {
 class ModelServer {
  public:
   // Binds at once; errors as GrpcServer, and std::invalid_argument for a signature that no request could fit.
-  ModelServer(ModelSignature signature, GrpcServerParams params);
+  ModelServer(const ModelSignature& signature, GrpcServerParams params);
   ~ModelServer();  // stops
   ModelServer(const ModelServer&) = delete;
   ModelServer& operator=(const ModelServer&) = delete;

@@ -34,11 +34,12 @@ void Notices::tell(Notice notice) {
 }
 
 std::vector<Notice> Notices::take() {
-  const MutexLock lock(mutex_);
+  // Before the notices are taken: one that is told meanwhile at worst wakes somebody who finds none.
   std::uint64_t wakeups = 0;
   if (read(event_, &wakeups, sizeof wakeups) < 0 && errno != EAGAIN) {
     throw std::system_error(errno, std::generic_category(), "read of an eventfd");
   }
+  const MutexLock lock(mutex_);
   return std::exchange(told_, {});
 }
 

@@ -66,7 +66,7 @@ struct Notice {
 //
 // Invariants
 //   - notices are taken once, in the order in which they were told;
-//   - fd() is readable while there are any.
+//   - fd() is readable while there are any that no take() is about to return.
 class Notices {
  public:
   Notices();  // throws std::system_error when the process has no file descriptor left

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "fuzz_signature.h"
+#include "net/batch_message.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const mark::net::ModelSignature signature = mark::net::fuzz_signature();

@@ -103,7 +103,7 @@ TEST_CASE("a message in pieces arrives whole, however large, and so does its ans
                          [&result](CallResult got) { result = std::move(got); });
   run_until(fixture.loop, [&result] { return result.has_value(); });
   CHECK(result->status.code == StatusCode::kOk);
-  CHECK(result->message == "one" + large + "two" + large + "three");
+  CHECK(result->message == std::string("one").append(large).append("two").append(large).append("three"));
 }
 
 TEST_CASE("many calls on one connection, no more at once than the peer allows, in order") {
@@ -277,7 +277,8 @@ TEST_CASE("without a peer calls end at once and say why; once there is one they 
   GrpcChannel channel(loop, {.address = "unix:" + path, .tls = nullptr, .reconnect_first = 1ms, .reconnect_max = 5ms});
   std::vector<CallResult> results;
   const auto call = [&] {
-    channel.call(kPath, pieces({"x"}), steady_now() + kSoon, [&](CallResult result) { results.push_back(result); });
+    channel.call(kPath, pieces({"x"}), steady_now() + kSoon,
+                 [&](const CallResult& result) { results.push_back(result); });
   };
   call();
   run_until(loop, [&] { return results.size() == 1; });
@@ -287,7 +288,7 @@ TEST_CASE("without a peer calls end at once and say why; once there is one they 
     CHECK(result.status.code == StatusCode::kUnavailable);
     CHECK(result.status.message == "failed to connect to unix:" + path + ": No such file or directory");
   }
-  ScriptedPeer peer(loop, "unix:" + path, echo);
+  const ScriptedPeer peer(loop, "unix:" + path, echo);
   run_until(loop, [&] { return channel.is_connected(); });
   call();
   run_until(loop, [&] { return results.size() == 3; });

@@ -64,7 +64,7 @@ std::size_t count_of(const LoadOutcome& outcome, Kind kind) {
 }
 
 TEST_CASE("open loop: each request is sent at its instant, and its answer kept where that was asked for") {
-  Server server;
+  const Server server;
   LoadGenerator load({.address = server.address(), .connections = 3, .timeout = 5s, .keep_every = 10}, {"a", "b", "c"});
   const auto instants = every(100us, 1000);
   const LoadOutcome outcome = load.run_open(instants);
@@ -83,7 +83,7 @@ TEST_CASE("open loop: each request is sent at its instant, and its answer kept w
 }
 
 TEST_CASE("latency counts from the instant at which a request was to be sent") {
-  Server server;
+  const Server server;
   LoadGenerator load({.address = server.address(), .timeout = 10s}, {"together"});
   const LoadOutcome outcome = load.run_open(every(10ms, 5));
   REQUIRE(count_of(outcome, Kind::kAnswered) == 5);
@@ -93,7 +93,7 @@ TEST_CASE("latency counts from the instant at which a request was to be sent") {
 }
 
 TEST_CASE("what fails is counted by its status and text") {
-  Server server;
+  const Server server;
   LoadGenerator load({.address = server.address(), .timeout = 50ms}, {"ok", "refuse", "never"});
   const LoadOutcome outcome = load.run_open(every(1ms, 9));
   CHECK(count_of(outcome, Kind::kAnswered) == 3);
@@ -107,7 +107,7 @@ TEST_CASE("what fails is counted by its status and text") {
 }
 
 TEST_CASE("no more than the bound are in flight: beyond it nothing is sent") {
-  Server server;
+  const Server server;
   LoadGenerator load({.address = server.address(), .timeout = 100ms, .in_flight_max = 2}, {"never"});
   const LoadOutcome outcome = load.run_open(every(1ms, 5));
   CHECK(count_of(outcome, Kind::kFailed) == 2);
@@ -115,7 +115,7 @@ TEST_CASE("no more than the bound are in flight: beyond it nothing is sent") {
 }
 
 TEST_CASE("stopped, it sends nothing more and gives up what has no answer") {
-  Server server;
+  const Server server;
   LoadGenerator load({.address = server.address()}, {"never"});
   std::thread stopper([&load] {
     while (load.due() < 3) std::this_thread::yield();
@@ -129,7 +129,7 @@ TEST_CASE("stopped, it sends nothing more and gives up what has no answer") {
 }
 
 TEST_CASE("closed loop: as many in flight as asked for, until the time is over") {
-  Server server;
+  const Server server;
   LoadGenerator load({.address = server.address(), .connections = 2}, {"x"});
   const LoadOutcome outcome = load.run_closed(16, 50ms);
   CHECK(outcome.ending.size() > 16);
@@ -138,7 +138,7 @@ TEST_CASE("closed loop: as many in flight as asked for, until the time is over")
 }
 
 TEST_CASE("without a server every request says so") {
-  Server server;
+  const Server server;
   const std::string address = server.address();
   server.stop();
   LoadGenerator load({.address = address, .timeout = 1s}, {"x"});

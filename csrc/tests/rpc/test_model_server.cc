@@ -72,7 +72,7 @@ TEST_CASE("a model behind a server answers each client its own rows") {
       const auto model = std::make_unique<Model>(server);
       std::vector<std::pair<std::string, TestClient::Pending>> asked;
       for (int i = 0; i < 200; ++i) {
-        std::string rows(1 + static_cast<std::size_t>(i % 4), static_cast<char>('a' + i % 26));
+        const std::string rows(1 + static_cast<std::size_t>(i % 4), static_cast<char>('a' + i % 26));
         asked.emplace_back(rows, (i % 2 == 0 ? one : two).start(kInfer, request(rows)));
       }
       for (auto& [rows, pending] : asked) CHECK(answered_rows(TestClient::wait(std::move(pending))) == rows);

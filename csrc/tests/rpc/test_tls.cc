@@ -213,8 +213,8 @@ TEST_CASE("a client that does not ask for HTTP/2 is told, and so is the server")
   Fixture fixture(server);
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> bare(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   int fd = -1;
-  Connector connector(fixture.loop, parse_peer_address(fixture.peer.address()),
-                      [&fd](int made, const std::string& /*why*/) { fd = made; });
+  const Connector connector(fixture.loop, parse_peer_address(fixture.peer.address()),
+                            [&fd](int made, const std::string& /*why*/) { fd = made; });
   run_until(fixture.loop, [&fd] { return fd >= 0; });
   SslPointer ssl(SSL_new(bare.get()));
   SSL_set_connect_state(ssl.get());
@@ -229,7 +229,7 @@ TEST_CASE("a client that does not ask for HTTP/2 is told, and so is the server")
 TEST_CASE("a peer that does not speak TLS, or stops within the handshake, is said; and nothing spins meanwhile") {
   const TestAuthority authority("authority");
   EventLoop loop;
-  ScriptedPeer plain(loop, "127.0.0.1:0", [](const ScriptedPeer::Request& /*request*/) {});
+  const ScriptedPeer plain(loop, "127.0.0.1:0", [](const ScriptedPeer::Request& /*request*/) {});
   GrpcChannel channel(loop, {.address = plain.address(),
                              .tls = std::make_shared<TlsContext>(Role::kClient, identity_of(authority, authority))});
   std::optional<CallResult> result;
@@ -239,7 +239,7 @@ TEST_CASE("a peer that does not speak TLS, or stops within the handshake, is sai
   run_until(loop, [&result] { return result.has_value(); });
   has(result->status.message, "wrong version number");
 
-  Listener silent("127.0.0.1:0");
+  const Listener silent("127.0.0.1:0");
   GrpcChannel waits(loop, {.address = silent.address(),
                            .tls = std::make_shared<TlsContext>(Role::kClient, identity_of(authority, authority)),
                            .connect_max = 200ms});
