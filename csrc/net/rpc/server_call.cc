@@ -18,13 +18,14 @@ constexpr std::string_view kAcceptedEncodings = "identity, deflate, gzip";
 constexpr std::array<HeaderView, 3> kResponseHeaders{
     {{":status", "200", true}, {"content-type", kGrpcType, true}, {"grpc-accept-encoding", kAcceptedEncodings, true}}};
 constexpr std::array<HeaderView, 1> kOkTrailers{{{"grpc-status", "0", true}}};
-const GrpcStatus kDeadlinePassed{StatusCode::kDeadlineExceeded, "Deadline Exceeded", {}};
 
 bool is_grpc_type(std::string_view value) {
   if (!value.starts_with(kGrpcType)) return false;
   value.remove_prefix(kGrpcType.size());
   return value.empty() || value.front() == '+' || value.front() == ';';
 }
+
+GrpcStatus deadline_passed() { return {StatusCode::kDeadlineExceeded, "Deadline Exceeded", {}}; }
 
 GrpcStatus unknown_encoding(const std::string& name) {
   return {
@@ -81,7 +82,7 @@ void ServerCall::on_headers_end() {
   if (handler_ == nullptr && server_.backend().exists()) return pass_on();
   if (handler_ == nullptr) return fail({StatusCode::kUnimplemented, "Method not found!", {}});
   if (is_timeout_broken_) return fail({StatusCode::kInternal, "Error parsing 'grpc-timeout' metadata", {}});
-  if (deadline_ && *deadline_ <= server_.loop().now()) return fail(kDeadlinePassed);
+  if (deadline_ && *deadline_ <= server_.loop().now()) return fail(deadline_passed());
   // At once, whether or not the message makes use of it: its flag comes when its bytes have been sent in vain.
   if (unknown_encoding_) return fail(unknown_encoding(*unknown_encoding_));
   id_ = server_.calls().add(*this);
@@ -224,7 +225,7 @@ void ServerCall::look_around(TimeNs now) {
 
 void ServerCall::expire() {
   const bool was_handed_over = state_ == State::kHandedOver;
-  fail(kDeadlinePassed);
+  fail(deadline_passed());
   if (was_handed_over) handler_->on_cancelled(server_, id_);
 }
 
