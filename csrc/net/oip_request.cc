@@ -7,6 +7,7 @@
 #include "net/oip_message.h"
 #include "net/oip_request_message.h"
 #include "net/oip_tensor.h"
+#include "net/request_end.h"
 #include "net/tensor_contents.h"
 #include "net/wire.h"
 
@@ -18,9 +19,8 @@ using Error = std::optional<RequestError>;
 
 Error check_target(const RequestMessage& request, const ModelSignature& signature) {
   if (request.model_name != signature.name) {
-    return RequestError{
-        RequestFault::kUnknownModel, "model_name",
-        "model_name: unknown model " + quoted(request.model_name) + "; this is " + quoted(signature.name)};
+    return RequestError{RequestFault::kUnknownModel, "model_name",
+                        unknown_model(request.model_name, {signature.name}).message};
   }
   if (!request.model_version.empty() && request.model_version != signature.version) {
     return RequestError{RequestFault::kUnknownVersion, "model_version",

@@ -90,7 +90,11 @@ class RawConnection:
         self._block: tuple[int, bytearray, bool] | None = None
         self._next_stream = 1
         if greets:
-            self.send(PREFACE, SettingsFrame(0, settings=settings or {}))
+            try:
+                self.send(PREFACE, SettingsFrame(0, settings=settings or {}))
+            except OSError:
+                self.socket.close()
+                raise
 
     def __enter__(self) -> RawConnection:
         return self

@@ -28,7 +28,7 @@ def assert_answered(answer: Answer) -> None:
 
 def refused(answer: Answer) -> bool:
     """By HTTP/2 or by gRPC, but not answered."""
-    return answer.status not in {None, OK} or bool(answer.reset) or answer.header(":status") in {"400", "415"}
+    return answer.status not in {None, OK} or bool(answer.reset) or answer.header(":status") in {"400", "405", "415"}
 
 
 def with_extra(server: Server, cases: dict[str, Headers]) -> dict[str, Answer]:
@@ -282,6 +282,12 @@ def all_refused(server: Server, path: str, requests: dict[str, Headers]) -> None
 @pytest.mark.parametrize("path", [MODEL_INFER, SERVER_LIVE])
 def test_a_malformed_request_is_refused_alone(server: Server, path: str) -> None:
     all_refused(server, path, MALFORMED)
+
+
+@pytest.mark.parametrize("path", ["nonsense", MODEL_INFER[1:], ""])
+def test_a_path_without_a_slash_is_refused_alone(server: Server, path: str) -> None:
+    """It is malformed for HTTP/2 (RFC 9113, section 8.3.1), and an unknown method for gRPC."""
+    all_refused(server, path, {"path": REQUEST})
 
 
 @differs("malformed request")

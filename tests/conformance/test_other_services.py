@@ -171,5 +171,5 @@ def test_a_worker_has_no_control_service(worker: Server) -> None:
 
 def test_a_method_in_other_letters_is_another_method(server: Server) -> None:
     with RawConnection(server.address) as connection:
-        for path in (MODEL_INFER.lower(), f"{MODEL_INFER}/", MODEL_INFER[1:], f"{MODEL_INFER}?a=b"):
+        for path in (MODEL_INFER.lower(), f"{MODEL_INFER}/", f"{MODEL_INFER}?a=b"):
             assert connection.call(path, request_of(ROW)).status == UNIMPLEMENTED

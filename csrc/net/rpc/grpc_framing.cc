@@ -56,7 +56,7 @@ std::array<char, kMessagePrefixBytes> message_prefix(std::size_t message_bytes) 
 }
 
 GrpcEncoding grpc_encoding_of(std::string_view name) {
-  if (name.empty() || name == "identity") return GrpcEncoding::kIdentity;
+  if (name == "identity") return GrpcEncoding::kIdentity;
   if (name == "gzip") return GrpcEncoding::kGzip;
   return name == "deflate" ? GrpcEncoding::kDeflate : GrpcEncoding::kUnknown;
 }
@@ -100,7 +100,8 @@ MessageReader::Result MessageReader::read_prefix() {
 MessageReader::Result MessageReader::finish() {
   if (!compressed_) return Result::kComplete;
   std::string whole;
-  const InflateResult result = inflated(message_, encoding_, bytes_max_, whole);
+  const bool is_limited_more = limit_of(inflated_bytes_max_) < limit_of(bytes_max_);
+  const InflateResult result = inflated(message_, encoding_, is_limited_more ? inflated_bytes_max_ : bytes_max_, whole);
   message_ = std::move(whole);
   if (result == InflateResult::kTooLarge) return Result::kInflatesTooLarge;
   return result == InflateResult::kDone ? Result::kComplete : Result::kBroken;

@@ -39,8 +39,10 @@ class MessageReader {
     kInflatesTooLarge,
   };
 
-  // The limit counts what is sent, and what it inflates to; -1: none, up to the 4 GiB of a length.
-  explicit MessageReader(std::int64_t message_bytes_max) : bytes_max_(message_bytes_max) {}
+  // The limit counts what is sent, and what it inflates to, which the second may limit more; -1: none, up to the 4 GiB
+  // of a length.
+  explicit MessageReader(std::int64_t message_bytes_max, std::int64_t inflated_bytes_max = -1)
+      : bytes_max_(message_bytes_max), inflated_bytes_max_(inflated_bytes_max) {}
 
   void expect(GrpcEncoding encoding) { encoding_ = encoding; }
   Result append(std::string_view bytes);
@@ -57,6 +59,7 @@ class MessageReader {
   Result finish();
 
   std::int64_t bytes_max_;
+  std::int64_t inflated_bytes_max_;
   GrpcEncoding encoding_ = GrpcEncoding::kIdentity;
   Result result_ = Result::kMore;
   std::array<char, kMessagePrefixBytes> prefix_{};

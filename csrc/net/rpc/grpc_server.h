@@ -45,7 +45,7 @@ class CallLoop {
 class UnaryHandler {
  public:
   virtual void on_call(CallLoop& calls, UnaryCall call) = 0;
-  virtual void on_cancelled(CallLoop& calls, CallId call) = 0;  // its client has left: nobody waits for an answer
+  virtual void on_cancelled(CallLoop& calls, CallId call) = 0;  // its client has left, or waits no longer
 
  protected:
   ~UnaryHandler() = default;
@@ -56,6 +56,7 @@ struct GrpcServerParams {
   int threads = 1;
   std::string pass_on_to;  // "unix:/path" of the server for all other methods; empty: UNIMPLEMENTED
   std::int64_t message_bytes_max = std::int64_t{64} * 1024 * 1024;  // of a request, decompressed; -1: no limit
+  std::int64_t inflated_bytes_max = -1;  // of one that came compressed, if that is to be less
   std::int64_t received_bytes_max =
       std::int64_t{1024} * 1024 * 1024;  // of all requests that are being received, together
   int connections_max = 20'000;

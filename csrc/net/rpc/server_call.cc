@@ -25,13 +25,20 @@ bool is_grpc_type(std::string_view value) {
   return value.empty() || value.front() == '+' || value.front() == ';';
 }
 
+GrpcStatus deadline_passed() { return {StatusCode::kDeadlineExceeded, "Deadline Exceeded", {}}; }
+
+GrpcStatus unknown_encoding(const std::string& name) {
+  return {
+      StatusCode::kUnimplemented, "grpc-encoding: '" + name + "' is not one of " + std::string(kAcceptedEncodings), {}};
+}
+
 }  // namespace
 
 ServerCall::ServerCall(ServerConnection& connection, StreamId stream)
     : server_(connection.server()),
       http2_(connection.http2()),
       stream_(stream),
-      reader_(server_.shared().params.message_bytes_max),
+      reader_(server_.shared().params.message_bytes_max, server_.shared().params.inflated_bytes_max),
       came_(server_.loop().now()) {
   server_.add_receiving(*this);
 }
@@ -75,7 +82,11 @@ void ServerCall::on_headers_end() {
   if (handler_ == nullptr && server_.backend().exists()) return pass_on();
   if (handler_ == nullptr) return fail({StatusCode::kUnimplemented, "Method not found!", {}});
   if (is_timeout_broken_) return fail({StatusCode::kInternal, "Error parsing 'grpc-timeout' metadata", {}});
-  if (deadline_ && *deadline_ <= server_.loop().now()) fail({StatusCode::kDeadlineExceeded, "Deadline Exceeded", {}});
+  if (deadline_ && *deadline_ <= server_.loop().now()) return fail(deadline_passed());
+  // At once, whether or not the message makes use of it: its flag comes when its bytes have been sent in vain.
+  if (unknown_encoding_) return fail(unknown_encoding(*unknown_encoding_));
+  id_ = server_.calls().add(*this);
+  if (deadline_) server_.watch_deadline(*deadline_, id_);
 }
 
 void ServerCall::on_data(std::string_view bytes) {
@@ -102,9 +113,9 @@ void ServerCall::on_sent(std::size_t bytes) {
 
 void ServerCall::on_closed(Http2Error /*error*/) {
   forget_receiving();
+  leave();
   if (state_ == State::kPassedOn) passed_->on_front_closed();
   if (state_ == State::kHandedOver) {
-    leave();
     server_.counts().calls_cancelled.add();
     handler_->on_cancelled(server_, id_);
   }
@@ -116,7 +127,6 @@ void ServerCall::hand_over() {
     return fail({StatusCode::kUnavailable, "the server stops; send to another one", {}});
   }
   state_ = State::kHandedOver;
-  id_ = server_.calls().add(*this);
   handler_->on_call(server_, {.id = id_, .message = reader_.take(), .deadline = deadline_});
 }
 
@@ -181,11 +191,6 @@ void ServerCall::refuse_message(MessageReader::Result result) {
       server_.counts().messages_refused.add();
       return fail({StatusCode::kResourceExhausted, "Decompressed message larger than max", {}});
     case Result::kCompressed:
-      if (!unknown_encoding_.empty()) {
-        return fail({StatusCode::kUnimplemented,
-                     "grpc-encoding: '" + unknown_encoding_ + "' is not one of " + std::string(kAcceptedEncodings),
-                     {}});
-      }
       return fail({StatusCode::kInternal, "Compression bit set but no encoding configured", {}});
     case Result::kBroken:
       return fail({StatusCode::kInternal, "Decompression failed due to zlib error", {}});
@@ -218,8 +223,13 @@ void ServerCall::look_around(TimeNs now) {
   fail({StatusCode::kDeadlineExceeded, "the request's message did not come", {}});
 }
 
-void ServerCall::leave() {
-  if (state_ == State::kHandedOver) server_.calls().remove(id_);
+void ServerCall::expire() {
+  const bool was_handed_over = state_ == State::kHandedOver;
+  fail(deadline_passed());
+  if (was_handed_over) handler_->on_cancelled(server_, id_);
 }
+
+// An id that has left already finds nothing.
+void ServerCall::leave() { server_.calls().remove(id_); }
 
 }  // namespace mark::net

@@ -37,6 +37,7 @@ class ServerCall final : public StreamHandler {
   void reply(std::string message);
   void fail(const GrpcStatus& status);
   void look_around(TimeNs now);
+  void expire();  // its client waits no longer: the deadline that it set has passed
 
   std::size_t receiving_place = 0;  // in the loop's list
 
@@ -60,9 +61,9 @@ class ServerCall final : public StreamHandler {
   bool is_timeout_broken_ = false;
   bool is_receiving_ = true;  // and in the loop's list
   UnaryHandler* handler_ = nullptr;
-  CallId id_;
+  CallId id_;  // from the end of its headers until it is over; not of a call that is passed on
   std::optional<TimeNs> deadline_;
-  std::string unknown_encoding_;
+  std::optional<std::string> unknown_encoding_;
   std::string path_;  // of a call to pass on, as all that follows
   std::string authority_;
   OwnedHeaders headers_;

@@ -9,6 +9,13 @@
 
 namespace mark::net {
 
+namespace {
+
+// The handler is to be first: it drops what it has not begun with, and knows better words for that.
+constexpr DurationNs kDeadlineGrace{1'000'000};
+
+}  // namespace
+
 UnaryHandler* ServerShared::handler_of(std::string_view path) const {
   // There are one or two.
   for (const auto& [known, handler] : methods) {
@@ -54,6 +61,34 @@ void ServerLoop::close_all() {
   for (const auto& connection : connections_) connection->close();
   connections_.clear();
   backend_.close();
+}
+
+void ServerLoop::watch_deadline(TimeNs deadline, CallId call) {
+  if (deadline > TimeNs::max() - kDeadlineGrace) return;
+  deadlines_.add(deadline, call);
+  deadlines_.sweep(calls_.size(), [this](CallId id) { return calls_.find(id) != nullptr; });
+  if (!deadline_timer_ || deadline + kDeadlineGrace < deadline_timer_->first) arm_deadline();
+}
+
+void ServerLoop::expire_calls() {
+  const TimeNs now = loop_.now();
+  while (!deadlines_.empty()) {
+    ServerCall* const call = calls_.find(deadlines_.earliest_id());
+    if (call != nullptr && deadlines_.earliest() + kDeadlineGrace > now) break;
+    deadlines_.take_earliest();
+    if (call != nullptr) call->expire();
+  }
+  arm_deadline();
+}
+
+void ServerLoop::arm_deadline() {
+  if (deadline_timer_) loop_.cancel(*deadline_timer_);
+  deadline_timer_.reset();
+  if (deadlines_.empty()) return;
+  deadline_timer_ = loop_.call_at(deadlines_.earliest() + kDeadlineGrace, [this] {
+    deadline_timer_.reset();
+    expire_calls();
+  });
 }
 
 void ServerLoop::add_receiving(ServerCall& call) {

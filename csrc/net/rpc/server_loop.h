@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "net/rpc/backend.h"
 #include "net/rpc/call_table.h"
+#include "net/rpc/deadline_queue.h"
 #include "net/rpc/grpc_server.h"
 #include "net/rpc/server_counts.h"
 
@@ -37,7 +39,8 @@ struct ServerShared {
 // Thread safety: none but counts(); belongs to its loop's thread once that runs.
 //
 // Invariants
-//   - each call is in the table from its handing over until it is answered or cancelled;
+//   - each call is in the table from the end of its headers until it is answered or cancelled, but those passed on;
+//   - a call that its deadline finds there is over soon after it, and costs no timer of its own;
 //   - a connection is released in the turn after it ended, when nothing of it is on the stack.
 class ServerLoop final : public CallLoop {
  public:
@@ -61,18 +64,23 @@ class ServerLoop final : public CallLoop {
   const ServerThreadCounts& counts() const { return counts_; }
   Backend& backend() { return backend_; }
   CallTable<CallId, ServerCall>& calls() { return calls_; }
+  void watch_deadline(TimeNs deadline, CallId call);
   void add_receiving(ServerCall& call);
   void remove_receiving(ServerCall& call);
   void release(ServerConnection& connection);
 
  private:
   void look_around();
+  void expire_calls();
+  void arm_deadline();
 
   ServerShared& shared_;
   ServerThreadCounts counts_;
   EventLoop loop_;
   Backend backend_;
   CallTable<CallId, ServerCall> calls_;
+  DeadlineQueue<CallId> deadlines_;
+  std::optional<EventLoop::TimerId> deadline_timer_;
   std::vector<ServerCall*> receiving_;  // whose message is on its way
   std::list<std::unique_ptr<ServerConnection>> connections_;
 };

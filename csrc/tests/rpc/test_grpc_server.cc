@@ -97,6 +97,9 @@ TEST_CASE("compressed requests are taken, those of an unknown compression are to
   const EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
+  const auto answer = [&](const char* encoding) {
+    return TestClient::wait(client.open(with("grpc-encoding", encoding), framed("plain"), true).second);
+  };
   const std::string message(10'000, 'x');
   for (const GrpcEncoding encoding : {GrpcEncoding::kGzip, GrpcEncoding::kDeflate}) {
     std::string body = framed(deflated(message, encoding));
@@ -108,6 +111,8 @@ TEST_CASE("compressed requests are taken, those of an unknown compression are to
     const TestResponse unknown = TestClient::wait(client.open(with("grpc-encoding", "snappy"), body, true).second);
     CHECK(unknown.status() == "12");
     CHECK(unknown.value("grpc-accept-encoding") == "identity, deflate, gzip");
+    CHECK(answer("gzip, gzip").status() == "12");
+    CHECK(answer("").status() == "12");
   }
 }
 
@@ -181,6 +186,61 @@ TEST_CASE("a handler hears of the deadline, and of a client that leaves") {
   CHECK(echo.handler.wait_for(1, 3));
   echo.handler.answer_all();
   CHECK(TestClient::wait(std::move(late)).body == framed("late"));
+}
+
+TEST_CASE("a deadline ends its call wherever it is, and nothing else") {
+  EchoServer echo;
+  LoopThread loop;
+  TestClient client(loop, echo.server.address());
+  const TestClient::Headers soon = with("grpc-timeout", "50m");
+  const TimeNs began = steady_now();
+  auto forever = client.start(kEchoPath, "wait");
+  auto long_yet = client.open(with("grpc-timeout", "60S"), framed("wait"), true);
+  auto computed = client.open(soon, framed("wait"), true);
+  std::vector<TestClient::Pending> under_way;
+  for (const std::size_t sent : {std::size_t{0}, std::size_t{3}, std::size_t{7}}) {
+    under_way.push_back(client.open(soon, framed("a message").substr(0, sent), false).second);
+  }
+  // Many that end in time leave nothing behind.
+  for (int i = 0; i < 300; ++i)
+    CHECK(TestClient::wait(client.open(with("grpc-timeout", "9S"), framed("x"), true).second).status() == "0");
+  under_way.push_back(std::move(computed.second));
+  for (TestClient::Pending& pending : under_way) {
+    const TestResponse response = TestClient::wait(std::move(pending));
+    CHECK(response.status() == "4");
+    CHECK(response.message() == "Deadline Exceeded");
+  }
+  CHECK(steady_now() - began >= std::chrono::milliseconds(50));
+  CHECK(echo.handler.wait_for(2, 1));  // of the one that was handed over, once
+  echo.handler.answer_all();
+  CHECK(TestClient::wait(std::move(forever)).body == framed("late"));
+  CHECK(TestClient::wait(std::move(long_yet.second)).body == framed("late"));
+}
+
+TEST_CASE("an earlier deadline that comes later is first") {
+  EchoServer echo;
+  LoopThread loop;
+  TestClient client(loop, echo.server.address());
+  auto late = client.open(with("grpc-timeout", "60S"), framed("wait"), true);
+  REQUIRE(echo.handler.wait_for(1, 0));
+  CHECK(TestClient::wait(client.open(with("grpc-timeout", "20m"), framed("wait"), true).second).status() == "4");
+  client.reset(late.first);
+  CHECK(echo.handler.wait_for(0, 2));
+}
+
+TEST_CASE("what comes compressed may have a limit of its own") {
+  GrpcServerParams params = echo_params();
+  params.message_bytes_max = -1;
+  params.inflated_bytes_max = 1'000;
+  const EchoServer echo(params);
+  LoopThread loop;
+  TestClient client(loop, echo.server.address());
+  CHECK(client.call(kEchoPath, std::string(5'000, 'x')).status() == "0");
+  for (const auto& [size, status] : {std::pair{1'000, "0"}, std::pair{1'001, "8"}}) {
+    std::string body = framed(deflated(std::string(static_cast<std::size_t>(size), 'x'), GrpcEncoding::kGzip));
+    body[0] = 1;
+    CHECK(TestClient::wait(client.open(with("grpc-encoding", "gzip"), body, true).second).status() == status);
+  }
 }
 
 TEST_CASE("an answer to a call that is over, or was answered, changes nothing") {

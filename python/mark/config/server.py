@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_INGRESS", "Ingress", "ServerConfig"]
 
 Ingress = Literal["native", "grpcio"]
 
-DEFAULT_INGRESS: Ingress = "grpcio"
+DEFAULT_INGRESS: Ingress = "native" if native_available else "grpcio"
 """What serves where the configuration does not say."""
 
 

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc.aio
 
 from mark import __version__
-from mark._core import InferRequest
+from mark._core import InferRequest, unknown_model
 from mark.domain.signature import ModelSignature
 from mark.errors import DeadlineExceeded, ModelNotFound, Unavailable
+from mark.protocol.error_names import error_of_end
 from mark.worker.inference import Inference
 from mark.worker.runtimes import Model
 from mark.worker.throttle import CpuUse, Throttle
@@ -97,6 +98,8 @@ class WorkerService:
     def _check_target(self, name: str, version: str) -> None:
         served = self._signature
         if name != served.name:
-            raise ModelNotFound(f"unknown model {name!r}; served is {served.name!r}")
+            raise error_of_end(unknown_model(name, [served.name]))
         if version not in {"", served.version}:
-            raise ModelNotFound(f"model {name!r} has no version {version!r}; served is {served.version!r}")
+            raise ModelNotFound(
+                f"model_version: model {name!r} has no version {version!r}; served is {served.version!r}"
+            )
