@@ -285,7 +285,7 @@ async def test_an_address_in_use_is_said_and_nothing_is_left(serve: Serve, tmp_p
     monkeypatch.setattr("tempfile.tempdir", str(private))
     second = NativeServing(SIGNATURE, cast("Model", double), CpuShare(1.0), address, None)
 
-    with pytest.raises(ConfigError, match="cannot listen at unix:.*in use"):
+    with pytest.raises(ConfigError, match=r"cannot listen at unix:.*in use"):
         await second.start()
     await second.stop(0.0)
 
