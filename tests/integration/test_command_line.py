@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from integration.router_process import RouterProcess
 
+from mark._core import native_available
 from mark.cli.demo import demo
 from mark.cli.load import load
 from mark.cli.worker import worker
@@ -77,6 +78,7 @@ def test_version_tells_what_it_runs_on() -> None:
 
     assert done.stdout.startswith("mark ")
     assert "grpcio" in done.stdout
+    assert ("; native data plane)" in done.stdout) == native_available
 
 
 def test_status_shows_promise_fleet_and_cost(router: RouterProcess) -> None:

@@ -19,7 +19,7 @@ import pytest
 from integration.router_process import environment
 
 from mark import Client
-from mark._core import write_infer_request
+from mark._core import native_available, write_infer_request
 from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import InvalidRequest, ModelFailed, ModelNotFound
@@ -31,6 +31,7 @@ SIGNATURE = ModelSignature(
     "doubler", "1", (TensorSpec("x", "FP32", (-1, 4)),), (TensorSpec("y", "FP32", (-1, 4)),), rows_max=8
 )
 ARTIFACT = ModelArtifact(SIGNATURE, "python", "doubler_model:make")
+INGRESSES = ["grpcio", *(["native"] if native_available else [])]
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
 
 
@@ -109,9 +110,15 @@ def stubborn(folder: Path, factory: str) -> ModelArtifact:
     return ModelArtifact(SIGNATURE, "python", f"stubborn_model:{factory}")
 
 
+@pytest.fixture(scope="module", params=INGRESSES)
+def ingress(request: pytest.FixtureRequest) -> str:
+    """What speaks HTTP/2; all tests with one before those with the next."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    started = Worker(tmp_path_factory.mktemp("worker"))
+def worker(ingress: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    started = Worker(tmp_path_factory.mktemp("worker"), "--ingress", ingress)
     yield started
     assert started.end() == (0, "")
 
@@ -177,8 +184,8 @@ def test_batch_sizes_double_up_to_the_largest(rows_max: int, sizes: list[int]) -
     assert batch_sizes(replace(SIGNATURE, rows_max=rows_max)) == sizes
 
 
-def test_sigterm_lets_the_running_batch_finish(tmp_path: Path) -> None:
-    worker = Worker(tmp_path)
+def test_sigterm_lets_the_running_batch_finish(ingress: str, tmp_path: Path) -> None:
+    worker = Worker(tmp_path, "--ingress", ingress)
     slow = np.array([[-1.0, 0.3, 0.0, 0.0]], dtype=np.float32)
     request = write_infer_request("doubler", "", "", [("x", "FP32", (1, 4), slow)], [])
     with grpc.insecure_channel(worker.address) as channel:
@@ -196,9 +203,9 @@ def test_sigterm_lets_the_running_batch_finish(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["stdin ends", "interrupted"])
-def test_it_ends_when_asked_and_removes_its_socket(tmp_path: Path, sockets: Path, how: str) -> None:
+def test_it_ends_when_asked_and_removes_its_socket(ingress: str, tmp_path: Path, sockets: Path, how: str) -> None:
     socket = sockets / "worker"
-    worker = Worker(tmp_path, "--address", f"unix:{socket}", "--exit-with-parent")
+    worker = Worker(tmp_path, "--address", f"unix:{socket}", "--exit-with-parent", "--ingress", ingress)
     assert socket.exists()
 
     if how == "stdin ends":
@@ -250,11 +257,11 @@ def test_an_orphan_whose_model_does_not_load_removes_the_folder(tmp_path: Path, 
 
 
 @pytest.fixture
-def hung(tmp_path: Path, sockets: Path) -> Iterator[tuple[Worker, grpc.Future]]:
+def hung(ingress: str, tmp_path: Path, sockets: Path) -> Iterator[tuple[Worker, grpc.Future]]:
     """A worker whose model hangs in a batch, and the call that waits for it."""
     worker = Worker(
         tmp_path, "--address", f"unix:{sockets}/worker", "--exit-with-parent", "--grace-s", "0.2",
-        artifact=stubborn(tmp_path, "make"),
+        "--ingress", ingress, artifact=stubborn(tmp_path, "make"),
     )  # fmt: skip
     with grpc.insecure_channel(worker.address) as channel:
         infer = channel.unary_unary(messages.MODEL_INFER)
@@ -284,8 +291,8 @@ def test_a_stopped_worker_whose_model_hangs_in_a_batch_ends_after_its_grace(
     assert call.exception(timeout=5) is not None
 
 
-def test_a_thread_that_the_model_leaves_does_not_keep_the_worker(tmp_path: Path) -> None:
-    worker = Worker(tmp_path, "--grace-s", "0.2", artifact=stubborn(tmp_path, "leaves_a_thread"))
+def test_a_thread_that_the_model_leaves_does_not_keep_the_worker(ingress: str, tmp_path: Path) -> None:
+    worker = Worker(tmp_path, "--grace-s", "0.2", "--ingress", ingress, artifact=stubborn(tmp_path, "leaves_a_thread"))
 
     assert worker.end()[0] == 1
 
@@ -312,10 +319,10 @@ def test_what_a_person_must_mend_is_one_line_and_exit_code_two(
     assert len(stderr.strip().splitlines()) == 1
 
 
-def test_a_socket_is_not_taken_from_a_worker_that_answers(tmp_path: Path) -> None:
+def test_a_socket_is_not_taken_from_a_worker_that_answers(ingress: str, tmp_path: Path) -> None:
     address = f"unix:{tmp_path / 'socket'}"
-    first = Worker(tmp_path, "--address", address)
-    second = Worker(tmp_path, "--address", address)
+    first = Worker(tmp_path, "--address", address, "--ingress", ingress)
+    second = Worker(tmp_path, "--address", address, "--ingress", ingress)
     _, stderr = second.process.communicate(timeout=10)
 
     with Client(address) as client:
@@ -327,8 +334,30 @@ def test_a_socket_is_not_taken_from_a_worker_that_answers(tmp_path: Path) -> Non
     assert first.end() == (0, "")
 
 
-def test_a_port_in_use_is_said(worker: Worker, tmp_path: Path) -> None:
-    second = Worker(tmp_path, "--address", worker.address)
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_however_it_ends_it_leaves_nothing_and_the_next_takes_its_address(
+    ingress: str, tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    arguments = ("--address", f"unix:{sockets}/worker", "--ingress", ingress)
+    first = Worker(tmp_path, *arguments)
+
+    first.process.send_signal(signum)
+    first.process.communicate(timeout=10)
+
+    assert first.process.returncode == (-signal.SIGKILL if signum is signal.SIGKILL else 0)
+    assert list(temporary.iterdir()) == []
+    second = Worker(tmp_path, *arguments)
+    with Client(second.address) as client:
+        np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
+    assert second.end() == (0, "")
+    assert list(sockets.iterdir()) == []
+
+
+def test_a_port_in_use_is_said(worker: Worker, ingress: str, tmp_path: Path) -> None:
+    second = Worker(tmp_path, "--address", worker.address, "--ingress", ingress)
     _, stderr = second.process.communicate(timeout=10)
 
     assert second.process.returncode == 2

@@ -13,9 +13,8 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+from unit.worker_models import REQUEST, SIGNATURE, WRONG_MODELS, burn, double, leave
 
-from mark._core import write_infer_request
-from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailable
 from mark.protocol import messages
 from mark.protocol.service import make_server
@@ -24,14 +23,7 @@ from mark.worker.runtimes import Model
 from mark.worker.servicer import WorkerService
 from mark.worker.throttle import CpuShare
 
-SIGNATURE = ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),), 4)
-REQUEST = write_infer_request("m", "", "id", [("x", "FP32", (1, 2), np.ones((1, 2), np.float32))], [])
-
 Make = Callable[..., WorkerService]
-
-
-class Panic(BaseException):
-    """As native libraries raise: no Exception."""
 
 
 class Context:
@@ -42,25 +34,6 @@ class Context:
 
     def time_remaining(self) -> float | None:
         return self._remaining_s
-
-
-def double(inputs: Any) -> Any:
-    return {"y": inputs["x"] * 2}
-
-
-def leave(_: Any) -> Any:
-    raise SystemExit(3)
-
-
-def panic(_: Any) -> Any:
-    raise Panic("index out of bounds")
-
-
-def burn(cpu_s: float) -> None:
-    """Compute on this thread, whatever else the machine does."""
-    until_s = time.thread_time() + cpu_s
-    while time.thread_time() < until_s:
-        pass
 
 
 @pytest.fixture
@@ -85,20 +58,7 @@ async def test_a_batch_is_computed(make_service: Make) -> None:
     np.testing.assert_array_equal(await infer(make_service(double), remaining_s=5), [2, 2])
 
 
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        (leave, "SystemExit: 3"),
-        (panic, "Panic: index out of bounds"),
-        (lambda _: None, "the model gave a NoneType, not a mapping of arrays"),
-        (lambda _: {}, "the model gave no output 'y', only nothing"),
-        (lambda _: {"y": [1.0, 2.0]}, "output 'y' is a list, not an array"),
-        (lambda _: {"y": np.float32(1) * np.ones(())}, "output 'y' is a float"),
-        (lambda _: {"y": np.zeros((2, 2), np.float32)}, r"output 'y' has shape \[2, 2\] for 1 rows"),
-        (lambda _: {"y": np.zeros((1, 2))}, "output 'y' is FP64, its signature says FP32"),
-        (lambda _: {"y": np.zeros((1, 2), complex)}, "output 'y' an array of complex128 has no datatype"),
-    ],
-)
+@pytest.mark.parametrize(("model", "words"), WRONG_MODELS)
 async def test_what_a_model_does_wrong_is_said(make_service: Make, model: Callable[[Any], Any], words: str) -> None:
     with pytest.raises(ModelFailed, match=words):
         await infer(make_service(model))

@@ -18,4 +18,6 @@ def version() -> None:
     Example: mark version
     """
     build = "assertions on" if _core.assertions_enabled else "release"
-    typer.echo(f"mark {__version__} (core: {build}), Python {platform.python_version()}, grpcio {grpc.__version__}")
+    plane = "native data plane" if _core.native_available else "no native data plane: built without nghttp2"
+    on = f"Python {platform.python_version()}, grpcio {grpc.__version__}"
+    typer.echo(f"mark {__version__} (core: {build}; {plane}), {on}")
