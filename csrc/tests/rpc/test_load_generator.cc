@@ -138,7 +138,7 @@ TEST_CASE("closed loop: as many in flight as asked for, until the time is over")
 }
 
 TEST_CASE("without a server every request says so") {
-  const Server server;
+  Server server;
   const std::string address = server.address();
   server.stop();
   LoadGenerator load({.address = address, .timeout = 1s}, {"x"});
