@@ -24,7 +24,7 @@ from mark.forecast.baselines import MovingMaximum
 from mark.live import control_loop
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.recorder import MemoryRecorder
-from mark.live.worker_link import WorkerLink
+from mark.live.request_path import WorkerAddress
 from mark.testing import FakeCloud, ManualClock
 
 OFFERING = Offering("small", Market.ON_DEMAND, price_usd_per_hour=0.1, boot_s=1.0, max_count=4)
@@ -49,7 +49,7 @@ class Dispatch:
     def __init__(self) -> None:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
-        self.links: list[WorkerLink] = []
+        self.connected: list[WorkerAddress] = []
         self.drained: list[int] = []
         self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
@@ -60,9 +60,9 @@ class Dispatch:
     def attained(self) -> tuple[int, int]:
         return self.ended
 
-    def add_worker(self, worker: int, link: WorkerLink, spec: object) -> None:
-        self.workers[worker] = link.address
-        self.links.append(link)
+    def connect_worker(self, worker: int, at: WorkerAddress, spec: object) -> None:
+        self.workers[worker] = at.address
+        self.connected.append(at)
 
     async def remove_worker(self, worker: int) -> None:
         self.workers.pop(worker)
@@ -191,9 +191,9 @@ async def test_a_link_shows_what_a_cloud_of_mutual_tls_says(monkeypatch: pytest.
 
     monkeypatch.setattr(SteppingCloud, "link_tls", link_tls, raising=False)
     world = World()
-    await world.until(lambda: bool(world.dispatch.links))
+    await world.until(lambda: bool(world.dispatch.connected))
 
-    tls = world.dispatch.links[0]._tls
+    tls = world.dispatch.connected[0].tls
     assert tls is not None
     assert tls().peer_name == "worker.c.mark"
     await world.end()
