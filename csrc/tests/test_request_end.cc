@@ -29,7 +29,7 @@ TEST_CASE("an unknown model is told which ones are served, in order") {
 
 TEST_CASE("an unknown version is told which one is served") {
   const RequestEnd end = unknown_version("m", "9\n", "1");
-  CHECK(end.message == "model_version: model 'm' has no version '9\\n'; served is '1'");
+  CHECK(end.message == "model_version: model 'm' has no version '9\\x0a'; served is '1'");
   CHECK(status_name_of(end.kind) == "NOT_FOUND");
 }
 
