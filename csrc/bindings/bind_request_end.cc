@@ -41,6 +41,7 @@ void bind_ends(py::module_& m) {
       },
       py::arg("outcome"), py::arg("detail"), py::arg("backlog_ns"), "Of a request that was accepted.");
   m.def("unknown_model", &net::unknown_model, py::arg("name"), py::arg("served"));
+  m.def("unknown_version", &net::unknown_version, py::arg("model"), py::arg("version"), py::arg("served"));
   m.def("refused_for_stop", &net::refused_for_stop, "Of a request that comes while the server stops.");
   m.def("ended_by_stop", &net::ended_by_stop, "Of a request that waits when the server stops.");
   m.def(

@@ -24,8 +24,7 @@ Error check_target(const RequestMessage& request, const ModelSignature& signatur
   }
   if (!request.model_version.empty() && request.model_version != signature.version) {
     return RequestError{RequestFault::kUnknownVersion, "model_version",
-                        "model_version: model " + quoted(signature.name) + " has no version " +
-                            quoted(request.model_version) + "; served is " + quoted(signature.version)};
+                        unknown_version(signature.name, request.model_version, signature.version).message};
   }
   return std::nullopt;
 }

@@ -80,6 +80,11 @@ RequestEnd unknown_model(std::string_view name, const std::vector<std::string>& 
   return end(EndKind::kModelNotFound, std::move(message));
 }
 
+RequestEnd unknown_version(std::string_view model, std::string_view version, std::string_view served) {
+  return end(EndKind::kModelNotFound, "model_version: model " + quoted(model) + " has no version " + quoted(version) +
+                                          "; served is " + quoted(served));
+}
+
 RequestEnd refused_for_stop() { return end(EndKind::kUnavailable, "the server stops; send to another one"); }
 
 RequestEnd ended_by_stop() { return end(EndKind::kUnavailable, "the server stops"); }

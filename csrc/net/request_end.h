@@ -36,6 +36,7 @@ RequestEnd end_of(const Refusal& refusal);
 // Of an accepted request; `detail` as in its Reply, `backlog` as the endpoint has it now.
 RequestEnd end_of(Outcome outcome, std::string_view detail, DurationNs backlog);
 RequestEnd unknown_model(std::string_view name, const std::vector<std::string>& served);
+RequestEnd unknown_version(std::string_view model, std::string_view version, std::string_view served);
 RequestEnd refused_for_stop();  // on arrival
 RequestEnd ended_by_stop();     // while it waited
 

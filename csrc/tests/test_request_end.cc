@@ -27,6 +27,12 @@ TEST_CASE("an unknown model is told which ones are served, in order") {
   CHECK(status_name_of(end.kind) == "NOT_FOUND");
 }
 
+TEST_CASE("an unknown version is told which one is served") {
+  const RequestEnd end = unknown_version("m", "9\n", "1");
+  CHECK(end.message == "model_version: model 'm' has no version '9\\x0a'; served is '1'");
+  CHECK(status_name_of(end.kind) == "NOT_FOUND");
+}
+
 TEST_CASE("a model error without words has some") {
   CHECK(end_of(Outcome::kModelError, "", 0ns).message == "the model failed on this request");
   CHECK(end_of(Outcome::kModelError, "boom", 0ns).message == "boom");

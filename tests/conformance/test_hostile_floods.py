@@ -66,7 +66,7 @@ def _calls_reset(connection: RawConnection, body: bytes) -> bool:
     connection.call(MODEL_INFER, request_of(ROW))
     block = connection.block(request_headers(MODEL_INFER))  # from now on it is the same each time
     cancelled = struct.pack(">I", CANCEL)
-    for _ in range(200):
+    for _ in range(80):
         piece = bytearray()
         for _ in range(100):
             stream = connection.new_stream()

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +33,7 @@ from mark.errors import MarkError
 from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.recorder import MemoryRecorder
+from mark.live.request_path import WorkerAddress
 
 __all__ = ["CLUSTER", "OFFERINGS", "PER_INSTANCE", "STANDBYS", "Order", "settings_of"]
 
@@ -103,7 +103,7 @@ class Load:
     def attained(self) -> tuple[int, int]:
         return 0, 0
 
-    def connect_worker(self, worker: int, at: Any, spec: object) -> None:
+    def connect_worker(self, worker: int, at: WorkerAddress, spec: object) -> None:
         """Nothing is sent to it."""
 
     async def remove_worker(self, worker: int) -> None:

@@ -49,7 +49,7 @@ class Dispatch:
     def __init__(self) -> None:
         self.rows = Statistics()
         self.workers: dict[int, str] = {}
-        self.linked: list[WorkerAddress] = []
+        self.connected: list[WorkerAddress] = []
         self.drained: list[int] = []
         self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
@@ -62,7 +62,7 @@ class Dispatch:
 
     def connect_worker(self, worker: int, at: WorkerAddress, spec: object) -> None:
         self.workers[worker] = at.address
-        self.linked.append(at)
+        self.connected.append(at)
 
     async def remove_worker(self, worker: int) -> None:
         self.workers.pop(worker)
@@ -191,9 +191,9 @@ async def test_a_link_shows_what_a_cloud_of_mutual_tls_says(monkeypatch: pytest.
 
     monkeypatch.setattr(SteppingCloud, "link_tls", link_tls, raising=False)
     world = World()
-    await world.until(lambda: bool(world.dispatch.linked))
+    await world.until(lambda: bool(world.dispatch.connected))
 
-    tls = world.dispatch.linked[0].tls
+    tls = world.dispatch.connected[0].tls
     assert tls is not None
     assert tls().peer_name == "worker.c.mark"
     await world.end()

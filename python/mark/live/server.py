@@ -11,10 +11,9 @@ import grpc
 import grpc.aio
 
 from mark import __version__
-from mark._core import RequestFaultInfo, refused_for_stop, scan_target, unknown_model
+from mark._core import RequestFaultInfo, refused_for_stop, scan_target, unknown_model, unknown_version
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo
-from mark.errors import ModelNotFound
 from mark.live.burst_loop import BurstLoop
 from mark.live.control_loop import ControlLoop
 from mark.live.request_path import RequestPath
@@ -126,9 +125,7 @@ class InferenceServer:
         if model is None:
             raise error_of_end(unknown_model(name, list(self._models)))
         if version not in {"", model.signature.version}:
-            raise ModelNotFound(
-                f"model_version: model {name!r} has no version {version!r}; served is {model.signature.version!r}"
-            )
+            raise error_of_end(unknown_version(name, version, model.signature.version))
         return model
 
 

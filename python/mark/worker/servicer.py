@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc.aio
 
 from mark import __version__
-from mark._core import InferRequest, unknown_model
+from mark._core import InferRequest, unknown_model, unknown_version
 from mark.domain.signature import ModelSignature
-from mark.errors import DeadlineExceeded, ModelNotFound, Unavailable
+from mark.errors import DeadlineExceeded, Unavailable
 from mark.protocol.error_names import error_of_end
 from mark.worker.inference import Inference
 from mark.worker.runtimes import Model
@@ -100,6 +100,4 @@ class WorkerService:
         if name != served.name:
             raise error_of_end(unknown_model(name, [served.name]))
         if version not in {"", served.version}:
-            raise ModelNotFound(
-                f"model_version: model {name!r} has no version {version!r}; served is {served.version!r}"
-            )
+            raise error_of_end(unknown_version(name, version, served.version))
