@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -25,10 +24,12 @@ from bench.sleeping_model import EACH_ROW_S, ONCE_S
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from mark import AsyncClient
-from mark._core import write_infer_request
+from mark._core import native_available, write_infer_request
 from mark.protocol import messages
 from mark.report.drawing import colour
+from mark.workload.native_load import NativeLoad, native_load_available
 from mark.workload.open_loop import OpenLoop
+from mark.workload.report import LoadReport
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "pictures" / "goodput.svg"
@@ -40,13 +41,14 @@ SPARE_MS = 8.0
 GOOD_MIN = 0.95
 KEPT_MIN = 0.99
 LOADS = (0.5, 0.8, 0.95, 1.2, 2.0)
+INGRESSES = ["grpcio", *(["native"] if native_available else [])]
 POLICIES = {
     "adaptive": "policy: adaptive",
     "fixed": "policy: fixed, wait_ms: 50, admission: false",
     "none": "policy: none, admission: false",
 }
 CONFIG = """\
-server: {{port: 0, drain_s: 2}}
+server: {{port: 0, drain_s: 2, ingress: {ingress}}}
 offerings: [{{name: here, price_usd_per_hour: 0.1, max_count: {workers}}}]
 models:
   - name: sleeper
@@ -73,9 +75,15 @@ class Result:
 
 
 @contextmanager
-def router(policy: str, folder: Path) -> Iterator[str]:
+def router(policy: str, folder: Path, ingress: str) -> Iterator[str]:
     profile = [[rows, 1e3 * (ONCE_S + EACH_ROW_S * rows) + SPARE_MS] for rows in (1, ROWS_MAX)]
-    settings = {"workers": WORKERS, "rt_max_ms": RT_MAX_MS, "rows_max": ROWS_MAX, "profile": profile}
+    settings = {
+        "ingress": ingress,
+        "workers": WORKERS,
+        "rt_max_ms": RT_MAX_MS,
+        "rows_max": ROWS_MAX,
+        "profile": profile,
+    }
     (folder / "mark.yaml").write_text(CONFIG.format(policy=POLICIES[policy], **settings), encoding="utf-8")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -106,7 +114,9 @@ def offer(address: str, rate_per_s: float, duration_s: float, seed: int) -> Resu
     gaps_s = np.random.default_rng(seed).exponential(1.0 / rate_per_s, round(rate_per_s * duration_s))
     before = counts_of(address)
 
-    async def run() -> Any:
+    async def run() -> LoadReport:
+        if native_load_available():
+            return await NativeLoad(address, [REQUEST]).run(np.cumsum(gaps_s))
         async with AsyncClient(address) as client:
             return await OpenLoop(client, [REQUEST]).run(np.cumsum(gaps_s))
 
@@ -173,8 +183,9 @@ def picture_of(results: dict[str, dict[float, Result]], capacity_per_s: float) -
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("ingress", INGRESSES)
 def test_what_is_let_in_is_answered_in_time_at_twice_the_capacity(
-    benchmark: BenchmarkFixture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    benchmark: BenchmarkFixture, tmp_path: Path, capsys: pytest.CaptureFixture[str], ingress: str
 ) -> None:
     quick = not benchmark.enabled
     duration_s, loads, policies = (3.0, (0.95, 2.0), ("adaptive",)) if quick else (8.0, LOADS, tuple(POLICIES))
@@ -186,7 +197,7 @@ def test_what_is_let_in_is_answered_in_time_at_twice_the_capacity(
         for policy in policies:
             folder = tmp_path / policy
             folder.mkdir(exist_ok=True)
-            with router(policy, folder) as address:
+            with router(policy, folder, ingress) as address:
                 if policy == "adaptive":
                     capacity_per_s = measured_capacity_per_s(address, duration_s)
                 results[policy] = {
@@ -198,8 +209,8 @@ def test_what_is_let_in_is_answered_in_time_at_twice_the_capacity(
 
     benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
     with capsys.disabled():
-        print(f"\nmeasured capacity {capacity_per_s:.0f} requests a second\n{table_of(results)}")
-    if not quick and os.environ.get("MARK_PICTURES"):
+        print(f"\n{ingress}: measured capacity {capacity_per_s:.0f} requests a second\n{table_of(results)}")
+    if not quick and ingress == INGRESSES[-1] and os.environ.get("MARK_PICTURES"):
         PICTURE.write_text(picture_of(results, capacity_per_s), encoding="utf-8")
     # In virtual time all that is let in is answered (tests/unit/test_goodput.py). Here workers are late by what else
     # runs on the machine, which a run of seconds among the tests may see all the time.

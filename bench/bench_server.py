@@ -1,6 +1,6 @@
 """The router as a process: against a bare echo on the same core, against its own worker, and doing nothing.
 
-Server processes run on core 0, worker and load on core 1, so that the router has one core to itself. The load is
+Each with worker and router of either ingress. Server processes run on core 0, worker and load on core 1, so that the router has one core to itself. The load is
 nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a Python client would.
 """
 
@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import operator
-import os
 import re
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,79 +20,42 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+from bench.noop_servers import BENCH, CORES, REQUEST, ROW, Process, answered, router_process, worker_process
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from mark import Client
-from mark._core import parse_infer_response, write_infer_request
-from mark.domain.artifact import ModelArtifact, artifact_to_json
-from mark.domain.signature import ModelSignature, TensorSpec
+from mark._core import native_available, parse_infer_response
 from mark.protocol import messages
 
-BENCH = Path(__file__).resolve().parent
-SIGNATURE = ModelSignature(
-    "noop", "1", (TensorSpec("x", "FP32", (-1, 64)),), (TensorSpec("y", "FP32", (-1, 64)),), rows_max=64
-)
-ROW = np.arange(64, dtype=np.float32).reshape(1, 64)
-REQUEST = write_infer_request("noop", "", "", [("x", "FP32", (1, 64), ROW)], [])
-CONFIG = """\
-server: {{port: 0}}
-models:
-  - name: noop
-    inputs: [{{name: x, datatype: FP32, shape: [-1, 64]}}]
-    outputs: [{{name: y, datatype: FP32, shape: [-1, 64]}}]
-    slo: {{rt_max_ms: 1000}}
-    batching: {{rows_max: 64}}
-    workers: [{{address: '{address}', profile: [[1, 1.2], [64, 1.6]]}}]
-"""
+INGRESSES = ["grpcio", *(["native"] if native_available else [])]
 SHARE_OF_ECHO_MIN = 0.8
 IDLE_SHARE_MAX = 0.01
-CORES = sorted(os.sched_getaffinity(0))
 
 
-class Process:
-    """A server process on one core, and the address that it says it serves at."""
-
-    def __init__(self, core: int, *command: str, log: Path) -> None:
-        with log.open("w") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
-                env={**os.environ, "PYTHONPATH": str(BENCH)},
-            )  # fmt: skip
-        os.sched_setaffinity(self.process.pid, {CORES[core % len(CORES)]})
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip().rpartition(" at ")[2]
-        # Threads that the process made before it was pinned stay where they are unless they are moved too.
-        for thread in psutil.Process(self.process.pid).threads():
-            os.sched_setaffinity(thread.id, {CORES[core % len(CORES)]})
-        assert self.address, log.read_text()
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=20)
+@pytest.fixture(scope="module", params=INGRESSES)
+def ingress(request: pytest.FixtureRequest) -> str:
+    """What speaks HTTP/2 in worker and router."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    artifact = artifact_to_json(ModelArtifact(SIGNATURE, "python", "noop_model:make"))
-    log = tmp_path_factory.mktemp("worker") / "log"
-    started = Process(1, "-m", "mark.worker", "--artifact", artifact, "--address", "127.0.0.1:0", log=log)
-    yield started
-    started.end()
+def worker(ingress: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with worker_process(ingress, tmp_path_factory.mktemp("worker"), 1) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def router(worker: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    folder = tmp_path_factory.mktemp("router")
-    (folder / "mark.yaml").write_text(CONFIG.format(address=worker.address), encoding="utf-8")
-    started = Process(0, "-m", "mark", "serve", "--exit-with-parent", str(folder / "mark.yaml"), log=folder / "log")
-    yield started
-    started.end()
+def router(ingress: str, worker: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with router_process(ingress, worker, tmp_path_factory.mktemp("router"), 0) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def echoes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Process]]:
     log = tmp_path_factory.mktemp("echo") / "log"
-    started = {loop: Process(0, str(BENCH / "echo_server.py"), f"--{loop}", log=log) for loop in ("asyncio", "uvloop")}
+    started = {
+        loop: Process((0,), str(BENCH / "echo_server.py"), f"--{loop}", log=log) for loop in ("asyncio", "uvloop")
+    }
     yield started
     for process in started.values():
         process.end()
@@ -119,14 +80,6 @@ def h2load(address: str, folder: Path, seconds: int) -> tuple[float, int]:
     assert counts is not None
     assert counts[1] == counts[2]
     return float(rate[1]), int(counts[1])
-
-
-def answered(router: Process) -> int:
-    with grpc.insecure_channel(router.address) as channel:
-        answer = channel.unary_unary(messages.GET_STATUS)(messages.StatusRequest().SerializeToString(), timeout=5)
-    model = messages.StatusResponse.FromString(answer).models[0]
-    assert model.violations == 0, dict(model.ended)
-    return int(model.ended["answered"])
 
 
 @pytest.mark.timeout(300)
@@ -159,7 +112,7 @@ def test_the_router_keeps_most_of_a_bare_echos_rate(
 def test_the_latency_that_the_router_adds_at_one_request_in_flight(
     benchmark: BenchmarkFixture, router: Process, worker: Process
 ) -> None:
-    calls = 500 if benchmark.enabled else 100
+    calls = 300 if benchmark.enabled else 100
 
     def latencies_ms(address: str) -> list[float]:
         with grpc.insecure_channel(address) as channel:
@@ -173,12 +126,18 @@ def test_the_latency_that_the_router_adds_at_one_request_in_flight(
             assert parse_infer_response(response).tensors[0][3] == ROW.tobytes()
         return taken
 
-    direct = statistics.median(latencies_ms(worker.address))
-    routed: list[float] = []
-    benchmark.pedantic(lambda: routed.extend(latencies_ms(router.address)), rounds=1)  # type: ignore[no-untyped-call]
+    medians: dict[str, list[float]] = {"direct": [], "routed": []}
 
-    added = statistics.median(routed) - direct
-    benchmark.extra_info.update(direct_ms=direct, routed_ms=statistics.median(routed), added_ms=added)
+    def run() -> None:
+        for name, process in (("direct", worker), ("routed", router)) * 3:
+            medians[name].append(statistics.median(latencies_ms(process.address)))
+
+    benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]
+
+    # What else runs on the machine only ever adds, and may add to all calls of a turn.
+    direct, routed = min(medians["direct"]), min(medians["routed"])
+    added = routed - direct
+    benchmark.extra_info.update(direct_ms=direct, routed_ms=routed, added_ms=added)
     # One more hop of the same kind, and what the router does in between: never more than three of them.
     assert added < 3 * direct
 
