@@ -1,7 +1,8 @@
 """The router as a process: against a bare echo on the same core, against its own worker, and doing nothing.
 
-Each with worker and router of either ingress. Server processes run on core 0, worker and load on core 1, so that the router has one core to itself. The load is
-nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a Python client would.
+Each with worker and router of either ingress. Server processes run on core 0, worker and load on core 1, so that the
+router has one core to itself. The load is nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a
+Python client would.
 """
 
 from __future__ import annotations
