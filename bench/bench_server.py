@@ -1,7 +1,8 @@
 """The router as a process: against a bare echo on the same core, against its own worker, and doing nothing.
 
-Server processes run on core 0, worker and load on core 1, so that the router has one core to itself. The load is
-nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a Python client would.
+Each with worker and router of either ingress. Server processes run on core 0, worker and load on core 1, so that the
+router has one core to itself. The load is nghttp2's h2load (Debian: nghttp2-client), which costs a fraction of what a
+Python client would.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def test_the_router_keeps_most_of_a_bare_echos_rate(
 def test_the_latency_that_the_router_adds_at_one_request_in_flight(
     benchmark: BenchmarkFixture, router: Process, worker: Process
 ) -> None:
-    calls = 500 if benchmark.enabled else 100
+    calls = 300 if benchmark.enabled else 100
 
     def latencies_ms(address: str) -> list[float]:
         with grpc.insecure_channel(address) as channel:
@@ -126,12 +127,18 @@ def test_the_latency_that_the_router_adds_at_one_request_in_flight(
             assert parse_infer_response(response).tensors[0][3] == ROW.tobytes()
         return taken
 
-    direct = statistics.median(latencies_ms(worker.address))
-    routed: list[float] = []
-    benchmark.pedantic(lambda: routed.extend(latencies_ms(router.address)), rounds=1)  # type: ignore[no-untyped-call]
+    medians: dict[str, list[float]] = {"direct": [], "routed": []}
 
-    added = statistics.median(routed) - direct
-    benchmark.extra_info.update(direct_ms=direct, routed_ms=statistics.median(routed), added_ms=added)
+    def run() -> None:
+        for name, process in (("direct", worker), ("routed", router)) * 3:
+            medians[name].append(statistics.median(latencies_ms(process.address)))
+
+    benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]
+
+    # What else runs on the machine only ever adds, and may add to all calls of a turn.
+    direct, routed = min(medians["direct"]), min(medians["routed"])
+    added = routed - direct
+    benchmark.extra_info.update(direct_ms=direct, routed_ms=routed, added_ms=added)
     # One more hop of the same kind, and what the router does in between: never more than three of them.
     assert added < 3 * direct
 

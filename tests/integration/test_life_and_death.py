@@ -56,7 +56,7 @@ def test_ten_thousand_requests_while_workers_are_killed_each_end_exactly_once(ma
     def kill_workers() -> None:
         nonlocal killed
         chooser = random.Random(1)
-        while not stop.wait(1.0):
+        while not stop.wait(0.4):
             workers = router.workers
             if workers:
                 chooser.choice(workers).kill()
