@@ -221,7 +221,7 @@ TEST_CASE("an earlier deadline that comes later is first") {
   EchoServer echo;
   LoopThread loop;
   TestClient client(loop, echo.server.address());
-  auto late = client.open(with("grpc-timeout", "60S"), framed("wait"), true);
+  const auto late = client.open(with("grpc-timeout", "60S"), framed("wait"), true);
   REQUIRE(echo.handler.wait_for(1, 0));
   CHECK(TestClient::wait(client.open(with("grpc-timeout", "20m"), framed("wait"), true).second).status() == "4");
   client.reset(late.first);
