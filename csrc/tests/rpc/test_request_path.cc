@@ -84,6 +84,7 @@ std::string pushback_of(const GrpcStatus& status) {
 TEST_CASE_FIXTURE(OnePath, "calls of one turn are batched together, and each gets its own answer") {
   const FakeCarrier& worker = add_ready(kWorker);
   std::vector<CallId> asked;
+  asked.reserve(8);
   for (char value = 0; value < 8; ++value) asked.push_back(ask(std::nullopt, path_request(value)));
   for (char value = 0; value < 8; ++value) CHECK(value_of(end_of(asked[static_cast<std::size_t>(value)])) == value);
   CHECK(worker.rows == std::vector<int>{8});
@@ -193,6 +194,7 @@ TEST_CASE_FIXTURE(OnePath, "batches of a life that is over say nothing") {
   FakeCarrier& worker = add_ready(kWorker);
   worker.holds = true;
   std::vector<CallId> asked;
+  asked.reserve(16);
   for (int i = 0; i < 16; ++i) asked.push_back(ask());
   until([&] { return !worker.held.empty(); });
   const FakeCarrier::Held old = worker.held.at(0);
@@ -355,7 +357,8 @@ class Client {
     for (int i = 0; i < 8 && left_ > 0; ++i, --left_) {
       const CallId call = calls_.next_call();
       ingress_.on_call(calls_, {.id = call, .message = path_request(), .deadline = std::nullopt});
-      if ((seed_ = seed_ * 1103515245U + 12345U) % 5 == 0 && !calls_.ended.contains(call.value)) {
+      seed_ = seed_ * 1103515245U + 12345U;
+      if (seed_ % 5 == 0 && !calls_.ended.contains(call.value)) {
         ingress_.on_cancelled(calls_, call);
         ++cancelled_;
       }
@@ -391,6 +394,7 @@ TEST_CASE("calls of several threads are each answered once, on their own thread"
     clients.back()->start(kCalls);
   }
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   std::atomic<int> finished = 0;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] {
@@ -408,7 +412,7 @@ TEST_CASE("calls of several threads are each answered once, on their own thread"
     CHECK(calls->twice == 0);
     for (const auto& [call, status] : calls->ended) CHECK(status.code == StatusCode::kOk);
   }
-  CHECK(path.statistics().submitted_requests == std::uint64_t{kThreads * kCalls});
+  CHECK(path.statistics().submitted_requests == std::uint64_t{kThreads} * kCalls);
 }
 
 }  // namespace

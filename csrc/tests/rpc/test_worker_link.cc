@@ -20,8 +20,8 @@ using namespace std::string_literals;
 using Kind = BatchResult::Kind;
 using Request = ScriptedPeer::Request;
 
-const std::string kReady = "\x08\x01";
-const std::string kReadyPath = "/inference.GRPCInferenceService/ModelReady";
+constexpr const char* kReady = "\x08\x01";
+constexpr const char* kReadyPath = "/inference.GRPCInferenceService/ModelReady";
 
 OutboundBatch batch_of(std::string message) {
   static const auto kSignature =
@@ -124,7 +124,7 @@ TEST_CASE("a worker that goes while it has a batch fails the link") {
 }
 
 TEST_CASE("the worker is asked until it is ready, and what it says is kept in words") {
-  std::vector<std::string> answers{"", "\xff", "no", kReady};
+  const std::vector<std::string> answers{"", "\xff", "no", kReady};
   std::size_t asked = 0;
   std::vector<std::string> findings;
   std::string name;
@@ -132,7 +132,7 @@ TEST_CASE("the worker is asked until it is ready, and what it says is kept in wo
     findings.push_back(fixture.link->last_probe());
     CHECK(request.headers.at(":path") == kReadyPath);
     name = request.message();
-    const std::string answer = answers.at(asked++);
+    const std::string& answer = answers.at(asked++);
     if (answer == "no") {
       ScriptedPeer::only(request, {{":status", "200"},
                                    {"content-type", "application/grpc"},
@@ -162,7 +162,7 @@ TEST_CASE("a worker that comes later is found; asked again it says so again") {
   link.when_ready([&ready] { ++ready; });
   run_until(loop, [&link] { return link.last_probe() != "not asked yet"; });
   CHECK(link.last_probe() == "UNAVAILABLE: failed to connect to unix:" + path + ": No such file or directory");
-  ScriptedPeer peer(loop, "unix:" + path, [](const Request& request) { ScriptedPeer::answer(request, kReady); });
+  const ScriptedPeer peer(loop, "unix:" + path, [](const Request& request) { ScriptedPeer::answer(request, kReady); });
   run_until(loop, [&ready] { return ready == 1; });
   link.when_ready([&ready] { ++ready; });
   run_until(loop, [&ready] { return ready == 2; });
