@@ -77,7 +77,7 @@ Served make_served(const net::ModelSignature& signature, std::string address, in
   params.pass_on_to = std::move(pass_on_to);
   params.message_bytes_max = -1;  // a batch may be larger than one client's message
   // But routers compress nothing: a few bytes that turn into gigabytes are nobody's batch.
-  params.inflated_bytes_max = std::int64_t{64} << 20U;
+  params.inflated_bytes_max = std::int64_t{64} * 1024 * 1024;
   if (identity) params.tls = std::make_shared<net::TlsContext>(net::TlsContext::Role::kServer, identity_of(*identity));
   Served served{.tls = params.tls, .server = nullptr};
   raising_os_error([&] { served.server = std::make_shared<net::ModelServer>(signature, std::move(params)); });
