@@ -266,12 +266,16 @@ def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
 def test_a_server_that_ended_says_its_last_words(tmp_path: Path) -> None:
     server = ServerProcesses([sys.executable, "-c", "raise SystemExit('no model')"], os.environ, CORE, tmp_path / "log")
     deadline_s = time.monotonic() + 20
-    try:
+
+    def until_it_has_ended() -> None:
         # Not until it has no processes: between two programs, a process is for a moment nobody's.
+        while time.monotonic() < deadline_s:
+            server.check_alive()
+            time.sleep(0.01)
+
+    try:
         with pytest.raises(NotServing, match="ended with 1: no model"):
-            while time.monotonic() < deadline_s:
-                server.check_alive()
-                time.sleep(0.01)
+            until_it_has_ended()
     finally:
         server.end()
 
