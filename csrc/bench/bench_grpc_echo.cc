@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "net/rpc/grpc_server.h"
+#include "net/rpc/oip_methods.h"
 
 namespace {
 
@@ -29,7 +30,7 @@ int main(int count, char* const* arguments) {
     params.threads = count > 2 ? static_cast<int>(std::strtol(arguments[2], nullptr, 10)) : 1;  // 0 is refused below
     Echo echo;
     mark::net::GrpcServer server(params);
-    server.handle("/inference.GRPCInferenceService/ModelInfer", echo);
+    server.handle(mark::net::kModelInferMethod, echo);
     server.start();
     std::printf("{\"address\": \"%s\"}\n", server.address().c_str());
     std::fflush(stdout);

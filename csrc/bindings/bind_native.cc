@@ -14,6 +14,7 @@
 #include "net/rpc/grpc_server.h"
 #include "net/rpc/ingress.h"
 #include "net/rpc/notices.h"
+#include "net/rpc/oip_methods.h"
 #include "net/rpc/tls_context.h"
 #include "net/rpc/worker_link.h"
 
@@ -23,7 +24,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* kModelInfer = "/inference.GRPCInferenceService/ModelInfer";
 constexpr mark::DurationNs kPatience = 1s;
 
 // Certificate, key, authorities, name of the peer.
@@ -40,21 +40,17 @@ std::shared_ptr<net::TlsContext> client_tls(const std::optional<Identity>& ident
 
 // Members in this order: what runs on the server's loops ends with them, and before the ingress.
 struct NativeServer {
-  explicit NativeServer(net::GrpcServerParams params) : threads(params.threads), server(std::move(params)) {
-    std::vector<net::CallLoop*> loops;
-    loops.reserve(static_cast<std::size_t>(threads));
-    for (int thread = 0; thread < threads; ++thread) loops.push_back(&server.call_loop(thread));
-    ingress = std::make_unique<net::Ingress>(loops, notices);
-    server.handle(kModelInfer, *ingress);
+  explicit NativeServer(net::GrpcServerParams params)
+      : server(std::move(params)), ingress(server.call_loops(), notices) {
+    server.handle(net::kModelInferMethod, ingress);
   }
   ~NativeServer() { server.stop(); }
   NativeServer(const NativeServer&) = delete;
   NativeServer& operator=(const NativeServer&) = delete;
 
-  const int threads;
   net::Notices notices;
   net::GrpcServer server;
-  std::unique_ptr<net::Ingress> ingress;
+  net::Ingress ingress;
 };
 
 // One model's path. Keeps its server alive.
@@ -148,7 +144,7 @@ void bind_server(py::module_& m) {
           "add_model",
           [](const std::shared_ptr<NativeServer>& s, const net::ModelSignature& signature,
              const mark::DispatcherParams& params, bool bursts) {
-            return NativePath{s, &s->ingress->add_model(
+            return NativePath{s, &s->ingress.add_model(
                                      {.number = 0, .signature = signature, .dispatcher = params, .bursts = bursts})};
           },
           py::arg("signature"), py::arg("params"), py::arg("bursts"))
@@ -162,7 +158,7 @@ void bind_server(py::module_& m) {
       .def(
           "drain",
           [](NativeServer& s) {
-            s.ingress->drain();
+            s.ingress.drain();
             s.server.drain();
           },
           released)
@@ -173,13 +169,13 @@ void bind_server(py::module_& m) {
       .def(
           "answer",
           [](NativeServer& s, std::pair<std::uint32_t, std::uint64_t> ticket, const py::bytes& message) {
-            s.ingress->answer({ticket.first, ticket.second}, std::string(message));
+            s.ingress.answer({ticket.first, ticket.second}, std::string(message));
           },
           py::arg("ticket"), py::arg("message"))
       .def(
           "end",
           [](NativeServer& s, std::pair<std::uint32_t, std::uint64_t> ticket, const net::RequestEnd& end) {
-            s.ingress->end({ticket.first, ticket.second}, end);
+            s.ingress.end({ticket.first, ticket.second}, end);
           },
           py::arg("ticket"), py::arg("end"))
       .def("counts", &counts_of);
@@ -241,7 +237,12 @@ void bind_path(py::module_& m) {
       .def(
           "statistics", [](const NativePath& p) { return p.path->statistics(); }, released)
       .def_property_readonly("ready_workers", [](const NativePath& p) { return p.path->ready_workers(); })
-      .def("workers", [](const NativePath& p) { return p.path->workers(kPatience); }, released);
+      .def(
+          "workers",
+          [](const NativePath& p, bool as_of_now) {
+            return p.path->workers(as_of_now ? kPatience : mark::DurationNs::zero());
+          },
+          py::kw_only(), py::arg("as_of_now"), released);
 }
 
 }  // namespace

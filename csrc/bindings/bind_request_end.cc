@@ -3,6 +3,7 @@
 
 #include "bindings/bindings.h"
 #include "mark/worker_life.h"
+#include "net/link_status.h"
 #include "net/request_end.h"
 
 namespace net = mark::net;
@@ -52,6 +53,12 @@ void bind_ends(py::module_& m) {
       "The text as a gRPC status may carry it: UTF-8, and cut where it is too long.");
 }
 
+py::tuple link_statuses() {
+  py::tuple names(net::kLinkStatuses.size());
+  for (std::size_t i = 0; i < net::kLinkStatuses.size(); ++i) names[i] = py::str(std::string(net::kLinkStatuses[i]));
+  return names;
+}
+
 }  // namespace
 
 py::str escaped(const std::string& text) {
@@ -78,4 +85,10 @@ void bind_request_end(py::module_& m) {
       .def("down", &WorkerLife::down)
       .def("answered", &WorkerLife::answered)
       .def("lost", &WorkerLife::lost, py::arg("life"), py::arg("hung"));
+  using mark::ProbePauses;
+  py::class_<ProbePauses> pauses(m, "ProbePauses",
+                                 "How long to wait before a worker that was not ready is asked again.");
+  pauses.def(py::init<>()).def("next_ns", [](ProbePauses& self) { return ns_of(self.next()); });
+  pauses.attr("ANSWER_TIMEOUT_NS") = ns_of(ProbePauses::kAnswerTimeout);
+  m.attr("LINK_STATUSES") = link_statuses();
 }

@@ -38,4 +38,10 @@ DurationNs WorkerLife::left_alone() const {
   return std::min(kLeftAloneMax, kLeftAlone * (1U << static_cast<unsigned>(std::min(hangs_ - 1, kDoublingsMax))));
 }
 
+DurationNs ProbePauses::next() {
+  const DurationNs pause = pause_;
+  pause_ = std::min(kMax, 2 * pause);
+  return pause;
+}
+
 }  // namespace mark

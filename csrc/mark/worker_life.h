@@ -46,4 +46,22 @@ class WorkerLife {
   int hangs_ = 0;  // batches in a row that it did not answer
 };
 
+// How long to wait before a worker that was not ready is asked again: soon at first, for its socket may be about to be
+// bound, then twice as long each time.
+//
+// Thread safety: none; belongs to its driver. Reads no clock.
+class ProbePauses {
+ public:
+  static constexpr DurationNs kAnswerTimeout{2'000'000'000};  // of the question itself
+
+  DurationNs next();
+  void restart() { pause_ = kFirst; }
+
+ private:
+  static constexpr DurationNs kFirst{50'000'000};
+  static constexpr DurationNs kMax{1'000'000'000};
+
+  DurationNs pause_ = kFirst;
+};
+
 }  // namespace mark

@@ -66,3 +66,13 @@ TEST_CASE("a worker that hangs for ever is asked once in half a minute") {
   }
   CHECK(worker.left_alone() == seconds(30));
 }
+
+TEST_CASE("a worker that is not ready is asked soon, and then less and less often") {
+  mark::ProbePauses pauses;
+  CHECK(pauses.next() == milliseconds(50));
+  CHECK(pauses.next() == milliseconds(100));
+  for (int i = 0; i < 10; ++i) pauses.next();
+  CHECK(pauses.next() == seconds(1));
+  pauses.restart();
+  CHECK(pauses.next() == milliseconds(50));
+}

@@ -460,6 +460,15 @@ class WorkerLife:
     def answered(self) -> None: ...
     def lost(self, life: int, hung: bool) -> bool: ...
 
+class ProbePauses:
+    """How long to wait before a worker that was not ready is asked again."""
+
+    ANSWER_TIMEOUT_NS: int
+    def __init__(self) -> None: ...
+    def next_ns(self) -> int: ...
+
+LINK_STATUSES: tuple[str, ...]  # that say nothing about the batch: the worker, or the way to it, is at fault
+
 # --- the native data plane, where it was built: bind_native.cc
 
 class GivenUpRequest:
@@ -541,7 +550,8 @@ class NativePath:
     def statistics(self) -> Statistics: ...
     @property
     def ready_workers(self) -> int: ...
-    def workers(self) -> list[WorkerReport]: ...
+    def workers(self, *, as_of_now: bool) -> list[WorkerReport]:
+        """`as_of_now` waits for the path's thread, a second at most; without it, as they were when last asked."""
 
 class NativeServer:
     """The native gRPC server."""

@@ -37,9 +37,13 @@ class GrpcServer::State final : public FdWatcher {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  void handle(std::string path, UnaryHandler& handler) { shared_.methods.emplace_back(std::move(path), &handler); }
-  int threads() const { return static_cast<int>(loops_.size()); }
-  ServerLoop& loop(int thread) { return *loops_.at(static_cast<std::size_t>(thread)); }
+  void handle(std::string_view path, UnaryHandler& handler) { shared_.methods.emplace_back(path, &handler); }
+  std::vector<CallLoop*> call_loops() {
+    std::vector<CallLoop*> loops;
+    loops.reserve(loops_.size());
+    for (const auto& loop : loops_) loops.push_back(loop.get());
+    return loops;
+  }
   const std::string& address() const { return listener_.address(); }
 
   void start() {
@@ -169,9 +173,8 @@ class GrpcServer::State final : public FdWatcher {
 
 GrpcServer::GrpcServer(GrpcServerParams params) : state_(std::make_unique<State>(std::move(params))) {}
 GrpcServer::~GrpcServer() = default;
-void GrpcServer::handle(std::string path, UnaryHandler& handler) { state_->handle(std::move(path), handler); }
-int GrpcServer::threads() const { return state_->threads(); }
-CallLoop& GrpcServer::call_loop(int thread) { return state_->loop(thread); }
+void GrpcServer::handle(std::string_view path, UnaryHandler& handler) { state_->handle(path, handler); }
+std::vector<CallLoop*> GrpcServer::call_loops() { return state_->call_loops(); }
 const std::string& GrpcServer::address() const { return state_->address(); }
 void GrpcServer::start() { state_->start(); }
 void GrpcServer::drain() { state_->drain(); }

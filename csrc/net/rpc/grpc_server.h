@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mark/types.h"
 #include "net/rpc/event_loop.h"
@@ -89,10 +90,9 @@ class GrpcServer {
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;
 
-  void handle(std::string path, UnaryHandler& handler);  // before start(); "/inference.GRPCInferenceService/ModelInfer"
-  int threads() const;
-  CallLoop& call_loop(int thread);
-  const std::string& address() const;  // that it is bound to
+  void handle(std::string_view path, UnaryHandler& handler);  // before start()
+  std::vector<CallLoop*> call_loops();                        // by thread
+  const std::string& address() const;                         // that it is bound to
   void start();
   // Listens no more, sends GOAWAY to every connection, and refuses new calls with UNAVAILABLE; those in flight go on.
   void drain();

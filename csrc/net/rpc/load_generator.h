@@ -15,12 +15,13 @@
 #include "mark/types.h"
 #include "net/rpc/event_loop.h"
 #include "net/rpc/grpc_channel.h"
+#include "net/rpc/oip_methods.h"
 
 namespace mark::net {
 
 struct LoadParams {
   std::string address;
-  std::string path = "/inference.GRPCInferenceService/ModelInfer";
+  std::string path{kModelInferMethod};
   std::shared_ptr<TlsContext> tls = nullptr;
   int connections = 1;
   std::optional<DurationNs> timeout = std::nullopt;  // of each request, sent along

@@ -4,13 +4,14 @@
 #include <chrono>
 #include <utility>
 
+#include "net/rpc/oip_methods.h"
+
 namespace mark::net {
 
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kModelInfer = "/inference.GRPCInferenceService/ModelInfer";
 constexpr WorkerId kModel{1};
 // As many as a dispatcher knows: a client that means one gets it, one that says none comes last.
 constexpr int kPriorityLevels = 16;
@@ -37,22 +38,15 @@ WorkerSpec spec_of(const ModelSignature& signature) {
           .batches_in_flight_max = 1};
 }
 
-std::vector<CallLoop*> loops_of(GrpcServer& server) {
-  std::vector<CallLoop*> loops;
-  loops.reserve(static_cast<std::size_t>(server.threads()));
-  for (int thread = 0; thread < server.threads(); ++thread) loops.push_back(&server.call_loop(thread));
-  return loops;
-}
-
 }  // namespace
 
 ModelServer::ModelServer(const ModelSignature& signature, GrpcServerParams params)
     : server_(std::move(params)),
-      ingress_(loops_of(server_), notices_),
+      ingress_(server_.call_loops(), notices_),
       path_(ingress_.add_model({.signature = signature, .dispatcher = params_of(signature)})),
       handoff_(std::make_shared<BatchHandoff>(path_.home())) {
   check_signature(signature);
-  server_.handle(std::string(kModelInfer), ingress_);
+  server_.handle(kModelInferMethod, ingress_);
 }
 
 ModelServer::~ModelServer() { stop(); }

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/link_status.h"
+#include "net/rpc/oip_methods.h"
 #include "net/wire.h"
 
 namespace mark::net {
@@ -12,14 +14,6 @@ namespace mark::net {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::string_view kModelInfer = "/inference.GRPCInferenceService/ModelInfer";
-constexpr std::string_view kModelReady = "/inference.GRPCInferenceService/ModelReady";
-
-// A worker that is unknown to the kernel for a moment (its socket is not bound yet, it restarts) is probed again soon.
-constexpr DurationNs kProbeFirst = 50ms;
-constexpr DurationNs kProbeMax = 1s;
-constexpr DurationNs kProbeTimeout = 2s;
 
 std::string ready_request(const WorkerLinkParams& params) {
   constexpr std::uint32_t kName = 1;
@@ -44,19 +38,10 @@ std::optional<bool> is_ready(std::string_view response) {
 
 std::string words_of(const GrpcStatus& status) { return std::string(status_name(status.code)) + ": " + status.message; }
 
-// Statuses that say nothing about the batch: the worker, or the way to it, is at fault.
-bool is_of_the_link(StatusCode code) {
-  return code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded || code == StatusCode::kCancelled ||
-         code == StatusCode::kAborted;
-}
-
 }  // namespace
 
 WorkerLink::WorkerLink(EventLoop& loop, WorkerLinkParams params)
-    : loop_(loop),
-      params_(std::move(params)),
-      channel_(loop, {.address = params_.address, .tls = params_.tls}),
-      pause_(kProbeFirst) {}
+    : loop_(loop), params_(std::move(params)), channel_(loop, {.address = params_.address, .tls = params_.tls}) {}
 
 WorkerLink::~WorkerLink() { close(); }
 
@@ -70,7 +55,7 @@ void WorkerLink::close() {
 
 void WorkerLink::send(const OutboundBatch& batch, DurationNs timeout, Done done) {
   ++batches_in_flight_;
-  channel_.call(kModelInfer, batch.message_pieces(), steady_now() + timeout,
+  channel_.call(kModelInferMethod, batch.message_pieces(), steady_now() + timeout,
                 [this, done = std::move(done)](CallResult result) {
                   --batches_in_flight_;
                   done(result_of(std::move(result)));
@@ -81,7 +66,7 @@ BatchResult WorkerLink::result_of(CallResult result) const {
   using Kind = BatchResult::Kind;
   GrpcStatus& status = result.status;
   if (status.code == StatusCode::kOk) return {.kind = Kind::kAnswered, .text = std::move(result.message)};
-  if (is_of_the_link(status.code)) {
+  if (is_of_the_link(status_name(status.code))) {
     return {.kind = status.code == StatusCode::kDeadlineExceeded ? Kind::kHung : Kind::kLinkFailed,
             .text = "worker " + params_.address + ": " + words_of(status)};
   }
@@ -92,7 +77,7 @@ void WorkerLink::when_ready(std::function<void()> ready) {
   ready_ = std::move(ready);
   if (timer_) loop_.cancel(*timer_);
   timer_.reset();
-  pause_ = kProbeFirst;
+  pauses_.restart();
   if (!probing_) probe();
 }
 
@@ -100,10 +85,11 @@ void WorkerLink::probe() {
   probing_ = true;
   std::vector<Piece> message;
   message.emplace_back(ready_request(params_));
-  channel_.call(kModelReady, std::move(message), steady_now() + kProbeTimeout, [this](const CallResult& result) {
-    probing_ = false;
-    probed(result);
-  });
+  channel_.call(kModelReadyMethod, std::move(message), steady_now() + ProbePauses::kAnswerTimeout,
+                [this](const CallResult& result) {
+                  probing_ = false;
+                  probed(result);
+                });
 }
 
 void WorkerLink::probed(const CallResult& result) {
@@ -129,11 +115,10 @@ void WorkerLink::found(std::string finding) {
 }
 
 void WorkerLink::probe_again() {
-  timer_ = loop_.call_at(steady_now() + pause_, [this] {
+  timer_ = loop_.call_at(steady_now() + pauses_.next(), [this] {
     timer_.reset();
     probe();
   });
-  pause_ = std::min(kProbeMax, 2 * pause_);
 }
 
 }  // namespace mark::net

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "mark/worker_life.h"
 #include "net/rpc/batch_carrier.h"
 #include "net/rpc/grpc_channel.h"
 
@@ -57,7 +58,7 @@ class WorkerLink final : public BatchCarrier {
   GrpcChannel channel_;
   std::function<void()> ready_;  // empty: nobody waits
   std::string last_probe_ = "not asked yet";
-  DurationNs pause_;
+  ProbePauses pauses_;
   std::optional<EventLoop::TimerId> timer_;
   bool probing_ = false;
   std::size_t batches_in_flight_ = 0;

@@ -83,7 +83,7 @@ bool comes_true(Predicate predicate) {
 
 struct EchoServer {
   explicit EchoServer(GrpcServerParams params = echo_params()) : server(std::move(params)) {
-    server.handle(std::string(kEchoPath), handler);
+    server.handle(kEchoPath, handler);
     server.start();
   }
 

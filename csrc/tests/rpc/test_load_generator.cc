@@ -21,7 +21,7 @@ using Kind = LoadOutcome::Ending::Kind;
 class Server final : private UnaryHandler {
  public:
   Server() : server_(params()) {
-    server_.handle("/inference.GRPCInferenceService/ModelInfer", *this);
+    server_.handle(kModelInferMethod, *this);
     server_.start();
   }
   const std::string& address() const { return server_.address(); }

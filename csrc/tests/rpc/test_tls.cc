@@ -185,7 +185,7 @@ TEST_CASE("the server accepts over TLS") {
   params.address = "127.0.0.1:0";
   params.tls = std::make_shared<TlsContext>(Role::kServer, good);
   GrpcServer server(params);
-  server.handle(std::string(kPath), echo);
+  server.handle(kPath, echo);
   server.start();
   EventLoop loop;
   GrpcChannel channel(loop, {.address = server.address(), .tls = std::make_shared<TlsContext>(Role::kClient, good)});

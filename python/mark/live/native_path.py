@@ -106,13 +106,14 @@ class NativeRequestPath:
     @property
     def hung_workers(self) -> frozenset[int]:
         """Workers that let one batch after another run out of time, and are better replaced."""
-        return frozenset(report.worker for report in self._path.workers() if report.hung)
+        # Asked once in a while from the event loop, which must not wait: what was so the last time is soon enough.
+        return frozenset(report.worker for report in self._path.workers(as_of_now=False) if report.hung)
 
     def not_ready_because(self) -> list[str]:
         """What each worker that batches are not sent to last said, with its address."""
         return [
             f"worker {report.address}: {report.last_probe}"
-            for report in self._path.workers()
+            for report in self._path.workers(as_of_now=True)
             if not report.up and not report.draining
         ]
 

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from mark._core import ProbePauses
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 from mark.protocol import messages
@@ -22,10 +23,6 @@ __all__ = ["LinkFailed", "ModelRaised", "WorkerLink", "log_finding"]
 
 _log = logging.getLogger(__name__)
 
-# A worker that is unknown to the kernel for a moment (its socket is not bound yet, it restarts) is probed again soon.
-_PROBE_FIRST_S = 0.05
-_PROBE_MAX_S = 1.0
-_PROBE_TIMEOUT_S = 2.0
 _REPLACED_S = 60.0  # what is in flight on a channel whose certificate was replaced may end in so long
 
 # Batches may be larger than one client's message: the bound is the queue's, not gRPC's.
@@ -103,15 +100,16 @@ class WorkerLink:
 
     async def wait_ready(self) -> None:
         """Return once the worker says that it serves the model; ask again, with growing pauses, until then."""
-        pause_s = _PROBE_FIRST_S
-        while not await self._is_ready():
-            await asyncio.sleep(pause_s)
-            pause_s = min(_PROBE_MAX_S, 2 * pause_s)
+        pauses = ProbePauses()
+        while True:
+            if await self._is_ready():
+                return
+            await asyncio.sleep(pauses.next_ns() / 1e9)
 
     async def _is_ready(self) -> bool:
         try:
             await self._secure()
-            answer = await self._model_ready(self._ready_request, timeout=_PROBE_TIMEOUT_S)
+            answer = await self._model_ready(self._ready_request, timeout=ProbePauses.ANSWER_TIMEOUT_NS / 1e9)
             is_ready = bool(messages.ModelReadyResponse.FromString(answer).ready)
             self._probed("ready" if is_ready else "it answers that it is not ready")
         except grpc.aio.AioRpcError as error:

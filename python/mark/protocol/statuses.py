@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import grpc
 
+from mark._core import LINK_STATUSES
 from mark.errors import InvalidRequest, Overloaded, RequestError, Unavailable
 from mark.protocol.error_names import STATUS_NAMES, details_of, error_of_fault, status_name_of
 
@@ -20,9 +21,7 @@ __all__ = [
 ]
 
 # Statuses that say nothing about the request: the worker, or the way to it, is at fault.
-LINK_CODES = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.ABORTED}
-)
+LINK_CODES = frozenset(grpc.StatusCode[name] for name in LINK_STATUSES)
 
 # gRPC's own retry design (A6) reads it: how long a client should wait before it tries again; negative: it should not.
 RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms"
