@@ -89,6 +89,6 @@ void bind_request_end(py::module_& m) {
   py::class_<ProbePauses> pauses(m, "ProbePauses",
                                  "How long to wait before a worker that was not ready is asked again.");
   pauses.def(py::init<>()).def("next_ns", [](ProbePauses& self) { return ns_of(self.next()); });
-  pauses.attr("ANSWER_TIMEOUT_NS") = ns_of(ProbePauses::kAnswerTimeout);
+  m.attr("PROBE_TIMEOUT_NS") = ns_of(ProbePauses::kAnswerTimeout);
   m.attr("LINK_STATUSES") = link_statuses();
 }

@@ -463,10 +463,10 @@ class WorkerLife:
 class ProbePauses:
     """How long to wait before a worker that was not ready is asked again."""
 
-    ANSWER_TIMEOUT_NS: int
     def __init__(self) -> None: ...
     def next_ns(self) -> int: ...
 
+PROBE_TIMEOUT_NS: int  # of the question itself
 LINK_STATUSES: tuple[str, ...]  # that say nothing about the batch: the worker, or the way to it, is at fault
 
 # --- the native data plane, where it was built: bind_native.cc

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from mark._core import ProbePauses
+from mark._core import PROBE_TIMEOUT_NS, ProbePauses
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 from mark.protocol import messages
@@ -109,7 +109,7 @@ class WorkerLink:
     async def _is_ready(self) -> bool:
         try:
             await self._secure()
-            answer = await self._model_ready(self._ready_request, timeout=ProbePauses.ANSWER_TIMEOUT_NS / 1e9)
+            answer = await self._model_ready(self._ready_request, timeout=PROBE_TIMEOUT_NS / 1e9)
             is_ready = bool(messages.ModelReadyResponse.FromString(answer).ready)
             self._probed("ready" if is_ready else "it answers that it is not ready")
         except grpc.aio.AioRpcError as error:
