@@ -60,7 +60,7 @@ def servers_table(results: Results) -> Table:
     """A row for each server, medians over the rounds."""
     rows = [
         (
-            f"{name} {results.versions[name]}",
+            f"{name}, {results.versions[name]}",
             results.wires[name],
             f"{_median(rounds, lambda f: f.rate_per_s):,.0f}",
             f"{_median(rounds, lambda f: f.cpu_us):,.1f}",
@@ -100,7 +100,9 @@ def paced_table(results: Results) -> Table:
     for name, rounds in _rounds_of(results):
         own = _kept_up([figures.near_full_ms for figures in rounds])
         own_per_s = SHARE_OF_CAPACITY * _median(rounds, lambda figures: figures.rate_per_s)
-        rows.append((name, f"{own_per_s:,.0f}", _shown(own), *map(_shown, _paced(rounds))))
+        rate_per_s, paced = _paced(rounds)
+        rate = _shown(rate_per_s) if rate_per_s is None else f"{rate_per_s:,.0f}"
+        rows.append((name, f"{own_per_s:,.0f}", _shown(own), rate, _shown(paced)))
     sentences = [
         "The same rate for all is 80 % of what the first server of this table answered with 64 in flight, in the same "
         "round.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,24 @@ def test_status_shows_promise_fleet_and_cost(router: RouterProcess) -> None:
     assert model["slo"] == {"rt_max_ms": 2000.0, "sl_min": 0.9}
     assert [instance["state"] for instance in model["instances"]] == ["ready", "ready"]
     assert model["cost_usd_per_hour"] == pytest.approx(0.2)
+
+
+def test_status_tells_what_the_ingress_turned_away(router: RouterProcess) -> None:
+    host, _, port = router.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n")
+        while stranger.recv(4096):
+            pass
+
+    shown, as_json = mark("status", router.address), mark("status", router.address, "--json")
+
+    counts = {name: int(count) for name, count in json.loads(as_json.stdout)["ingress"].items()}
+    if not counts:  # grpcio counts nothing
+        assert "ingress" not in shown.stdout
+        return
+    assert counts["connections_hostile"] == 1
+    assert counts["connections"] > counts["connections_open"] >= 1  # that of the status itself
+    assert "turned away: 1 hostile connections" in " ".join(shown.stdout.split())
 
 
 def test_a_decision_says_who_forecasts_and_how_surely(router: RouterProcess) -> None:

@@ -142,12 +142,12 @@ def test_ratios_are_those_of_a_round() -> None:
 def test_tables_say_who_is_better_by_how_much() -> None:
     assert ratios_table(results()).rows[0] == ("mark worker: requests/s", "4.00")
     assert ratios_table(results()).rows[1] == ("mark worker: CPU a request", "4.00")
-    assert servers_table(results()).rows[2] == ("mosec 1.0", "HTTP", "2", "10.0", "1.000", "2.000")
+    assert servers_table(results()).rows[2] == ("mosec, 1.0", "HTTP", "2", "10.0", "1.000", "2.000")
 
 
 def test_a_server_that_does_not_keep_up_has_no_p99() -> None:
     assert [row[2:] for row in paced_table(results()).rows] == [
-        ("1.25", "3.00", "1.50"), ("1.25", "3.00", "1.50"), ("1.25", "3.00", "does not keep up")
+        ("1.25", "3", "1.50"), ("1.25", "3", "1.50"), ("1.25", "3", "does not keep up")
     ]  # fmt: skip
 
 

@@ -97,7 +97,14 @@ class Router:
         self._server, address = await make_server(
             settings.address if self._native is None else self._native.beside,
             self._inference,
-            control=ControlService(self._models, self._inference, self._recorder, self._clock, self._cloud),
+            control=ControlService(
+                self._models,
+                self._inference,
+                self._recorder,
+                self._clock,
+                self._cloud,
+                dict if self._native is None else self._native.counts,
+            ),
             message_bytes_max=settings.message_bytes_max,
         )
         if self._native is not None:

@@ -32,6 +32,8 @@ def status(
     console = Console()
     if report["following"]:
         console.print("another router leads this cluster, or its lease is not over: this one serves, launches nothing")
+    if report.get("ingress"):
+        console.print(_ingress_line(report["ingress"]))
     for model in report.get("models", []):
         console.print(_table_of(model))
         for instance in model.get("instances", []):
@@ -59,6 +61,21 @@ def _fetch(address: str) -> dict[str, Any]:
         messages.StatusResponse.FromString(answer),
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
+    )
+
+
+def _ingress_line(counts: dict[str, str]) -> str:
+    """What reached the native ingress, and what it turned away."""
+    turned_away = {
+        "connections beyond the limit": "connections_refused",
+        "hostile connections": "connections_hostile",
+        "connections too slow": "connections_too_slow",
+        "messages too large": "messages_refused",
+    }
+    away = ", ".join(f"{counts[key]} {words}" for words, key in turned_away.items() if int(counts[key]))
+    return (
+        f"ingress: {counts['connections_open']} connections open, {counts['calls']} calls, "
+        f"{counts['calls_cancelled']} of them cancelled" + (f"; turned away: {away}" if away else "")
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mark import __version__
@@ -36,12 +36,14 @@ class ControlService:
         recorder: MemoryRecorder,
         clock: Clock,
         cloud: Cloud,
+        ingress_counts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._models = models
         self._inference = inference
         self._recorder = recorder
         self._clock = clock
         self._cloud = cloud
+        self._ingress_counts = ingress_counts
         self._offerings = {offering.name: offering for offering in cloud.offerings()}
         self._began_ns = clock.now_ns()
 
@@ -54,6 +56,7 @@ class ControlService:
             draining=self._inference.draining,
             following=isinstance(self._cloud, Led) and not self._leads(self._cloud),
             models=[self._model(model, now_ns) for model in self._models.values()],
+            ingress=self._ingress_counts(),
         )
 
     async def interrupt(self, request: Any) -> Any:
