@@ -79,7 +79,7 @@ std::string joined(const std::vector<Piece>& pieces) {
 
 TEST_CASE("the pieces of a batch are the bytes of its message, whatever is copied") {
   for (unsigned seed = 0; seed < 300; ++seed) {
-    Drawn drawn(seed);
+    const Drawn drawn(seed);
     const std::string whole = write_batch(drawn.signature, "7", requests_of(drawn.payloads), drawn.size);
     for (const std::size_t kept_min : {std::size_t{0}, std::size_t{16}, std::size_t{100}, kKeptBytesMin}) {
       CHECK(joined(write_batch_pieces(drawn.signature, "7", drawn.payloads, drawn.size, kept_min)) == whole);
