@@ -61,6 +61,8 @@ system_packages() {
     has_doctest || missing="$missing doctest-dev"
     has_fuzzer || missing="$missing clang libclang-rt-dev"
     command -v h2load >/dev/null || missing="$missing nghttp2-client" # the load of the server benches
+    command -v promtool >/dev/null || missing="$missing prometheus"     # checks metrics, rules and their tests
+    command -v chromium >/dev/null || missing="$missing chromium"       # in which the live page is tested
   fi
   # shellcheck disable=SC2086  # a list of words
   [ -z "$missing" ] || apt_install $missing
