@@ -1,0 +1,88 @@
+"""Watches all models of a router: a sample of each once a second, and each record as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mark.domain.bill import Bill
+from mark.errors import CloudError
+from mark.live.clock import SteadyClock
+from mark.live.feed import Feed
+from mark.live.history import History
+from mark.live.recorder import MemoryRecorder
+from mark.live.sampler import Moment, Sampler
+from mark.ports import Cloud
+
+__all__ = ["Watch"]
+
+_log = logging.getLogger(__name__)
+
+_LOOK_NS: Final = 1_000_000_000
+_RECORDS_S: Final = 0.2
+
+
+class Watch:
+    """Fills a feed and the histories of the models.
+
+    Thread safety: belongs to the router's event loop. What the cloud reckons, it reckons on a thread.
+    """
+
+    def __init__(
+        self,
+        samplers: Mapping[str, Sampler],
+        recorder: MemoryRecorder,
+        clock: SteadyClock,
+        cloud: Cloud,
+        bill: Callable[[], Bill],
+    ) -> None:
+        """Make it.
+
+        Args:
+            samplers: by model.
+            recorder: keeps the records.
+            clock: when.
+            cloud: whose offerings have prices.
+            bill: what everything has cost so far; called on a thread.
+        """
+        self._samplers = dict(samplers)
+        self._recorder = recorder
+        self._clock = clock
+        self._cloud = cloud
+        self._bill = bill
+        self._usd_by_model: Mapping[str, float] = {}
+        self._records_seen = 0
+        self.feed = Feed()
+        """Every sample and record."""
+        self.histories = {name: History() for name in samplers}
+        """What was sampled so far, by model."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        due_ns = self._clock.now_ns()
+        while True:
+            self._tell_records()
+            if self._clock.now_ns() >= due_ns:
+                await self._look()
+                # Whoever was held up looks once, not once for each second that went by.
+                due_ns = max(due_ns + _LOOK_NS, self._clock.now_ns())
+            await asyncio.sleep(min(_RECORDS_S, max(0.0, (due_ns - self._clock.now_ns()) / 1e9)))
+
+    async def _look(self) -> None:
+        try:
+            self._usd_by_model = (await asyncio.to_thread(self._bill)).by_model()
+        except CloudError as error:
+            _log.warning("the cloud does not say what was spent, so the dollars of the last look hold: %s", error)
+        now_ns = self._clock.now_ns()
+        moment = Moment(now_ns, self._clock.unix_s(now_ns), self._cloud.offerings(), self._usd_by_model)
+        for name, sampler in self._samplers.items():
+            sample = sampler.sample(moment)
+            self.histories[name].add(sample)
+            self.feed.publish("sample", sample.as_dict())
+
+    def _tell_records(self) -> None:
+        self._records_seen, records = self._recorder.since(self._records_seen)
+        for record in records:
+            self.feed.publish("record", record.as_dict())
