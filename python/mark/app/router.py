@@ -32,7 +32,9 @@ from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
+from mark.domain.bill import Bill
 from mark.errors import WorkerError
+from mark.live.accounts import Accounts
 from mark.live.background import ThreadBackground
 from mark.live.background_process import ProcessBackground
 from mark.live.clock import SteadyClock
@@ -73,8 +75,9 @@ class Router:
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._hurrying: asyncio.Future[None] | None = None
-        self._measuring_usd = 0.0
+        self._accounts = Accounts(self._cloud, self._models, self._clock)
         self._deploying: Deploying | None = None
 
     async def start(self) -> str:
@@ -102,7 +105,7 @@ class Router:
                 self._inference,
                 self._recorder,
                 self._clock,
-                self._cloud,
+                self._accounts,
                 dict if self._native is None else self._native.counts,
             ),
             message_bytes_max=settings.message_bytes_max,
@@ -112,6 +115,7 @@ class Router:
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
+        self._keeping = asyncio.get_running_loop().create_task(self._accounts.keep())
         await self._server.start()
         if self._native is not None:
             self._native.start()
@@ -146,10 +150,13 @@ class Router:
         servers = [server for server in (self._inference, self._native) if server is not None]
         return all(await asyncio.gather(*(server.drain(self._config.server.drain_s) for server in servers)))
 
+    def bill(self) -> Bill:
+        """What instances, functions and measuring have cost so far; the whole bill once it has stopped."""
+        return self._accounts.bill()
+
     def spent_usd(self) -> float:
-        """Dollars that instances and functions have cost; the whole bill once it has stopped."""
-        bursts = [model.bursts for model in self._models.values() if model.bursts is not None]
-        return self._cloud.spent_usd() + self._measuring_usd + sum(each.use().usd for each in bursts)
+        """The total of the bill, in dollars."""
+        return self.bill().usd
 
     async def abandon(self) -> None:
         """Stop without waiting for any request: the workers are killed in the middle of a batch."""
@@ -171,9 +178,10 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
-        for task in self._control_tasks:
+        tasks = [*self._control_tasks, *([] if self._keeping is None else [self._keeping])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._control_tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._deploying is not None:
             await self._deploying.close()
         await asyncio.to_thread(self._refits.close)
@@ -238,13 +246,9 @@ class Router:
 
     async def _make_functions_ready(self) -> None:
         """Functions that can be called, and how long they take."""
-
-        def bill(usd: float) -> None:
-            self._measuring_usd += usd
-
         self._deploying = Deploying(self._config, self._cloud)
         await self._deploying.start()
-        self._config = await measure_missing_latencies(self._config, log_profiling, bill)
+        self._config = await measure_missing_latencies(self._config, log_profiling, self._accounts.measured)
 
     async def _start_functions(self, model: ModelConfig) -> None:
         bursts = self._models[model.name].bursts
