@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from mark.domain.bill import Bill
-from mark.errors import CloudError
+from mark.live.accounts import Accounts
 from mark.live.clock import SteadyClock
 from mark.live.feed import Feed
 from mark.live.history import History
 from mark.live.recorder import MemoryRecorder
 from mark.live.sampler import Moment, Sampler
-from mark.ports import Cloud
 
 __all__ = ["Watch"]
 
@@ -27,16 +25,11 @@ _RECORDS_S: Final = 0.2
 class Watch:
     """Fills a feed and the histories of the models.
 
-    Thread safety: belongs to the router's event loop. What the cloud reckons, it reckons on a thread.
+    Thread safety: belongs to the router's event loop.
     """
 
     def __init__(
-        self,
-        samplers: Mapping[str, Sampler],
-        recorder: MemoryRecorder,
-        clock: SteadyClock,
-        cloud: Cloud,
-        bill: Callable[[], Bill],
+        self, samplers: Mapping[str, Sampler], recorder: MemoryRecorder, clock: SteadyClock, accounts: Accounts
     ) -> None:
         """Make it.
 
@@ -44,15 +37,13 @@ class Watch:
             samplers: by model.
             recorder: keeps the records.
             clock: when.
-            cloud: whose offerings have prices.
-            bill: what everything has cost so far; called on a thread.
+            accounts: what everything has cost so far, and the cloud whose offerings have prices.
         """
         self._samplers = dict(samplers)
         self._recorder = recorder
         self._clock = clock
-        self._cloud = cloud
-        self._bill = bill
-        self._usd_by_model: Mapping[str, float] = {}
+        self._accounts = accounts
+        self._trouble = ""
         self._records_seen = 0
         self.feed = Feed()
         """Every sample and record."""
@@ -60,23 +51,30 @@ class Watch:
         """What was sampled so far, by model."""
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled. What cannot be seen is told in the log, once, and looked for again."""
         due_ns = self._clock.now_ns()
         while True:
             self._tell_records()
             if self._clock.now_ns() >= due_ns:
-                await self._look()
+                try:
+                    self._look()
+                    self._trouble = ""
+                except Exception as error:  # noqa: BLE001 - whoever looks on is no reason to stop serving
+                    if str(error) != self._trouble:
+                        _log.exception("page and top show nothing new")
+                    self._trouble = str(error)
                 # Whoever was held up looks once, not once for each second that went by.
                 due_ns = max(due_ns + _LOOK_NS, self._clock.now_ns())
             await asyncio.sleep(min(_RECORDS_S, max(0.0, (due_ns - self._clock.now_ns()) / 1e9)))
 
-    async def _look(self) -> None:
-        try:
-            self._usd_by_model = (await asyncio.to_thread(self._bill)).by_model()
-        except CloudError as error:
-            _log.warning("the cloud does not say what was spent, so the dollars of the last look hold: %s", error)
+    def _look(self) -> None:
         now_ns = self._clock.now_ns()
-        moment = Moment(now_ns, self._clock.unix_s(now_ns), self._cloud.offerings(), self._usd_by_model)
+        moment = Moment(
+            now_ns=now_ns,
+            unix_s=self._clock.unix_s(now_ns),
+            offerings=self._accounts.cloud.offerings(),
+            usd_by_model=self._accounts.bill().by_model(),
+        )
         for name, sampler in self._samplers.items():
             sample = sampler.sample(moment)
             self.histories[name].add(sample)
