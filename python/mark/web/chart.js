@@ -154,7 +154,7 @@ export class Chart {
           size: (_, values) => 18 + 6.8 * Math.max(2, ...(values ?? []).map((value) => value.length)),
           gap: 6,
           grid: { stroke: hue("grid"), width: 1 },
-          values: (_, splits) => splits.map((value) => this.plot.format(value)),
+          values: (_, splits) => splits.map(this.plot.mark ?? this.plot.format),
         },
       ],
       cursor: {
@@ -285,7 +285,7 @@ export class Chart {
       .sort((one, other) => one.at - other.at);
     let free = -LABEL_HEIGHT / 2;
     for (const each of placed) free = (each.at = Math.max(each.at - LABEL_HEIGHT / 2, free)) + LABEL_HEIGHT;
-    let limit = over.height + LABEL_HEIGHT / 2;
+    let limit = over.height + 2; // below it are the marks of the axis
     for (const each of [...placed].reverse()) limit = each.at = Math.min(each.at, limit - LABEL_HEIGHT);
     for (const each of placed) {
       each.row.style.top = `${top + each.at}px`;

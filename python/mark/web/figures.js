@@ -47,7 +47,7 @@ function budget(sample) {
   const state = !isKnown(left) || left <= 0 ? "bad" : left < 0.25 ? "poor" : "good";
   return {
     name: "Error budget left",
-    value: isKnown(left) ? share(Math.max(-9.99, left)).replace("-", "−") : "none",
+    value: isKnown(left) ? share(left) : "none",
     state,
     notes: [meter(left ?? 0, 1, `${share(left ?? 0)} left`, state), burning],
   };

@@ -1,6 +1,6 @@
 // What each chart shows: lines, areas and stacks made of the columns of a model's past.
 
-import { isKnown, market, milliseconds, number, share, usd } from "./words.js";
+import { isKnown, market, milliseconds, number, share, usd, usdMark } from "./words.js";
 
 const MARKETS = [
   ["on_demand", "blue"],
@@ -152,6 +152,6 @@ export const PLOTS = [
   { id: "fleet", title: "Fleet", unit: "instances", make: fleetChart, range: upTo, format: number, whole: true },
   { id: "attainment", title: "Answered in time", unit: "share of requests", make: attainmentChart, range: shares, format: share },
   { id: "budget", title: "Error budget left", unit: "of six hours", make: budgetChart, range: overdrawn, format: share },
-  { id: "rate", title: "Dollars an hour", unit: "by market", make: rateChart, range: upTo, format: usd },
-  { id: "total", title: "Dollars so far", unit: "", make: totalChart, range: upTo, format: usd },
+  { id: "rate", title: "Dollars an hour", unit: "by market", make: rateChart, range: upTo, format: usd, mark: usdMark },
+  { id: "total", title: "Dollars so far", unit: "", make: totalChart, range: upTo, format: usd, mark: usdMark },
 ];

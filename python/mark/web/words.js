@@ -13,22 +13,26 @@ export function isKnown(value) {
   return value !== null && value !== undefined && Number.isFinite(value);
 }
 
+function decimal(value, digitsMin, digitsMax) {
+  const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: digitsMin, maximumFractionDigits: digitsMax });
+  return value < 0 ? `−${text}` : text;
+}
+
 // 1234.5 -> "1,235", 12.34 -> "12.3", 1.234 -> "1.23": three digits that mean something.
 export function number(value) {
   if (!isKnown(value)) return NO_VALUE;
   const size = Math.abs(value);
-  const digits = size >= 100 || value === Math.round(value) ? 0 : size >= 10 ? 1 : 2;
-  return value.toLocaleString("en", { minimumFractionDigits: 0, maximumFractionDigits: digits });
+  return decimal(value, 0, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-// As much of a share as tells it from all of them: 0.99987 -> "99.99 %", never "100 %" for what is less.
+// As much of a share as tells it from all of them: 0.99987 -> "99.98 %", never "100 %" for what is less.
 export function share(value) {
   if (!isKnown(value)) return NO_VALUE;
   const percent = value * 100;
-  if (percent === Math.round(percent)) return `${percent}${GAP}%`;
-  const digits = percent > 99 || percent < 1 ? 2 : 1;
+  const digits = percent === Math.round(percent) || Math.abs(percent) >= 1000 ? 0 : percent > 99 || percent < 1 ? 2 : 1;
   const factor = 10 ** digits;
-  return `${(Math.floor(percent * factor) / factor).toFixed(digits)}${GAP}%`;
+  // Of a number such as 29.9, a hundred times its hundredth is a little less.
+  return `${decimal(Math.floor(percent * factor + 1e-6) / factor, digits, digits)}${GAP}%`;
 }
 
 export function milliseconds(value) {
@@ -41,7 +45,12 @@ export function usd(value) {
   if (!isKnown(value)) return NO_VALUE;
   const size = Math.abs(value);
   const digits = size >= 1 || size === 0 ? 2 : size >= 0.1 ? 3 : size >= 0.01 ? 4 : size >= 0.001 ? 5 : 6;
-  return `${value < 0 ? "−" : ""}$${size.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: digits })}`;
+  return `${value < 0 ? "−" : ""}$${decimal(size, 2, digits)}`;
+}
+
+// The marks of an axis: round numbers, which need no cents where there are many dollars.
+export function usdMark(value) {
+  return value >= 10 ? `$${decimal(value, 0, 0)}` : usd(value);
 }
 
 export function duration(seconds) {
