@@ -13,6 +13,7 @@ from mark._core import Endpoint
 from mark.app.clouds import make_cloud
 from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
+from mark.app.http import mount_live_page, start_http
 from mark.app.ingress import make_ingress
 from mark.app.parts import (
     capacities,
@@ -29,10 +30,14 @@ from mark.app.serverless import (
     serverless_of,
 )
 from mark.app.tuning import BatchingTuner
+from mark.app.watching import make_watch
 from mark.config import Config, ModelConfig
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
+from mark.domain.bill import Bill
 from mark.errors import WorkerError
+from mark.live.accounts import Accounts
 from mark.live.background import ThreadBackground
 from mark.live.background_process import ProcessBackground
 from mark.live.clock import SteadyClock
@@ -43,9 +48,11 @@ from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
+from mark.live.watch import Watch
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
+    from mark.live.http_server import HttpServer
     from mark.live.native_server import NativeIngress
 
 __all__ = ["Router"]
@@ -73,15 +80,18 @@ class Router:
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
+        self._http: HttpServer | None = None
+        self._watch: Watch | None = None
+        self._beside: list[asyncio.Task[None]] = []  # that keep accounts and watch
         self._hurrying: asyncio.Future[None] | None = None
-        self._measuring_usd = 0.0
+        self._accounts = Accounts(self._cloud, self._models, self._clock)
         self._deploying: Deploying | None = None
 
     async def start(self) -> str:
         """Bind the address, start the fleet, and return the address once every model answers.
 
         Raises:
-            ConfigError: the port is in use, or no offering meets a model's SLO.
+            ConfigError: a port is in use, the page needs a token, or no offering meets a model's SLO.
             ModelLoadError: a model does not load.
             CloudError: the cloud cannot be had, or the functions of a model cannot.
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time. A router that
@@ -93,6 +103,7 @@ class Router:
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
+        self._watch = make_watch(self._config, self._models, self._recorder, self._clock, self._accounts)
         settings = self._config.server
         self._server, address = await make_server(
             settings.address if self._native is None else self._native.beside,
@@ -102,16 +113,18 @@ class Router:
                 self._inference,
                 self._recorder,
                 self._clock,
-                self._cloud,
+                self._accounts,
                 dict if self._native is None else self._native.counts,
             ),
             message_bytes_max=settings.message_bytes_max,
         )
         if self._native is not None:
             self._native.hide_beside()
+        self._http = await start_http(self._config.http, self._mount)
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
+        self._beside = [asyncio.ensure_future(work) for work in (self._accounts.keep(), self._watch.run())]
         await self._server.start()
         if self._native is not None:
             self._native.start()
@@ -120,6 +133,11 @@ class Router:
         for artifact in filter(None, (model.artifact() for model in self._config.models)):
             await asyncio.to_thread(self._cloud.prepare, artifact)
         return address
+
+    @property
+    def http_address(self) -> str:
+        """Where the page is, "http://host:port/"; empty where it is off, and until it is bound."""
+        return "" if self._http is None else self._http.address
 
     async def failed(self) -> None:
         """Return when a control loop has ended, by raising its error; otherwise never."""
@@ -146,10 +164,13 @@ class Router:
         servers = [server for server in (self._inference, self._native) if server is not None]
         return all(await asyncio.gather(*(server.drain(self._config.server.drain_s) for server in servers)))
 
+    def bill(self) -> Bill:
+        """What instances, functions and measuring have cost so far; the whole bill once it has stopped."""
+        return self._accounts.bill()
+
     def spent_usd(self) -> float:
-        """Dollars that instances and functions have cost; the whole bill once it has stopped."""
-        bursts = [model.bursts for model in self._models.values() if model.bursts is not None]
-        return self._cloud.spent_usd() + self._measuring_usd + sum(each.use().usd for each in bursts)
+        """The total of the bill, in dollars."""
+        return self.bill().usd
 
     async def abandon(self) -> None:
         """Stop without waiting for any request: the workers are killed in the middle of a batch."""
@@ -171,9 +192,12 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
-        for task in self._control_tasks:
+        if self._http is not None:
+            await self._http.stop()
+        tasks = [*self._control_tasks, *self._beside]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._control_tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._deploying is not None:
             await self._deploying.close()
         await asyncio.to_thread(self._refits.close)
@@ -190,6 +214,11 @@ class Router:
         await asyncio.gather(
             *(model.bursts.close(grace_s) for model in self._models.values() if model.bursts is not None)
         )
+
+    def _mount(self, server: HttpServer) -> None:
+        if self._inference is not None and self._watch is not None:
+            server.mount_health(self._inference.server_ready)
+            mount_live_page(server, self._config, self._watch, self._recorder)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()
@@ -222,7 +251,8 @@ class Router:
             serverless=serverless,
         )
         rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
-        fleet = FleetRules(model.name, controller, rules)
+        chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
+        fleet = FleetRules(model.name, controller, rules, chronicle)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
@@ -233,18 +263,14 @@ class Router:
             served.dispatch.connect_worker(self._worker_ids(), at, worker_spec(model, worker.as_profile()))
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
-            work = served.control.run(self._clock, self._recorder, params)
+            work = served.control.run(self._clock, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _make_functions_ready(self) -> None:
         """Functions that can be called, and how long they take."""
-
-        def bill(usd: float) -> None:
-            self._measuring_usd += usd
-
         self._deploying = Deploying(self._config, self._cloud)
         await self._deploying.start()
-        self._config = await measure_missing_latencies(self._config, log_profiling, bill)
+        self._config = await measure_missing_latencies(self._config, log_profiling, self._accounts.measured)
 
     async def _start_functions(self, model: ModelConfig) -> None:
         bursts = self._models[model.name].bursts
