@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mark.domain.artifact import ModelArtifact
+from mark.domain.bill import Bill
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.forecast import Forecast
 from mark.domain.functions import FunctionAnswer, FunctionUse
 from mark.domain.offering import Offering
-from mark.domain.plan import Decision
+from mark.domain.record import Record
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 
@@ -87,8 +88,12 @@ class Cloud(Protocol):
         """What can be rented, in the order of the configuration."""
         ...
 
+    def bill(self) -> Bill:
+        """What it has cost so far, by hour, model, market and offering; of what is kept stopped where it is billed."""
+        ...
+
     def spent_usd(self) -> float:
-        """Dollars that it has cost so far, on every offering; what is kept stopped, too, where that is billed."""
+        """Dollars that it has cost so far: the total of the bill."""
         ...
 
     def close(self, grace_s: float | None = None) -> None:
@@ -221,8 +226,11 @@ class Functions(Protocol):
 
 
 class Recorder(Protocol):
-    """Keeps what was decided, for people and for replay."""
+    """Keeps what was decided and why, for people and for replay.
 
-    def record(self, decision: Decision, model: str) -> None:
-        """Keep one decision of the controller of `model`."""
+    Safe to call from any thread; it never waits, and never fails.
+    """
+
+    def record(self, record: Record) -> None:
+        """Keep one record."""
         ...

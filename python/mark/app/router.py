@@ -13,6 +13,7 @@ from mark._core import Endpoint
 from mark.app.clouds import make_cloud
 from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
+from mark.app.http import start_http
 from mark.app.ingress import make_ingress
 from mark.app.parts import (
     capacities,
@@ -30,6 +31,7 @@ from mark.app.serverless import (
 )
 from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.errors import WorkerError
@@ -46,6 +48,7 @@ from mark.live.status import ControlService
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
+    from mark.live.http_server import HttpServer
     from mark.live.native_server import NativeIngress
 
 __all__ = ["Router"]
@@ -73,6 +76,7 @@ class Router:
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
+        self._http: HttpServer | None = None
         self._hurrying: asyncio.Future[None] | None = None
         self._measuring_usd = 0.0
         self._deploying: Deploying | None = None
@@ -81,7 +85,7 @@ class Router:
         """Bind the address, start the fleet, and return the address once every model answers.
 
         Raises:
-            ConfigError: the port is in use, or no offering meets a model's SLO.
+            ConfigError: a port is in use, the page needs a token, or no offering meets a model's SLO.
             ModelLoadError: a model does not load.
             CloudError: the cloud cannot be had, or the functions of a model cannot.
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time. A router that
@@ -109,6 +113,7 @@ class Router:
         )
         if self._native is not None:
             self._native.hide_beside()
+        self._http = await start_http(self._config.http, self._mount)
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
@@ -120,6 +125,11 @@ class Router:
         for artifact in filter(None, (model.artifact() for model in self._config.models)):
             await asyncio.to_thread(self._cloud.prepare, artifact)
         return address
+
+    @property
+    def http_address(self) -> str:
+        """Where the page is, "http://host:port/"; empty where it is off, and until it is bound."""
+        return "" if self._http is None else self._http.address
 
     async def failed(self) -> None:
         """Return when a control loop has ended, by raising its error; otherwise never."""
@@ -171,6 +181,8 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
+        if self._http is not None:
+            await self._http.stop()
         for task in self._control_tasks:
             task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
@@ -190,6 +202,10 @@ class Router:
         await asyncio.gather(
             *(model.bursts.close(grace_s) for model in self._models.values() if model.bursts is not None)
         )
+
+    def _mount(self, server: HttpServer) -> None:
+        if self._inference is not None:
+            server.mount_health(self._inference.server_ready)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()
@@ -222,7 +238,8 @@ class Router:
             serverless=serverless,
         )
         rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
-        fleet = FleetRules(model.name, controller, rules)
+        chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
+        fleet = FleetRules(model.name, controller, rules, chronicle)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
@@ -233,7 +250,7 @@ class Router:
             served.dispatch.connect_worker(self._worker_ids(), at, worker_spec(model, worker.as_profile()))
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
-            work = served.control.run(self._clock, self._recorder, params)
+            work = served.control.run(self._clock, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _make_functions_ready(self) -> None:
