@@ -41,6 +41,8 @@ from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.leading import until_leads
+from mark.live.lookout import Lookout
+from mark.live.metrics import Measured, RouterMetrics
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
@@ -204,8 +206,22 @@ class Router:
         )
 
     def _mount(self, server: HttpServer) -> None:
-        if self._inference is not None:
-            server.mount_health(self._inference.server_ready)
+        inference = self._inference
+        if inference is None:
+            return
+        server.mount_health(inference.server_ready)
+        lookout = Lookout(self._models, self._recorder, self._clock)
+        self._control_tasks.append(asyncio.get_running_loop().create_task(lookout.run()))
+        measured = Measured(
+            models=self._models,
+            cloud=self._cloud,
+            recorder=self._recorder,
+            lookout=lookout,
+            bill=self._cloud.bill,
+            draining=lambda: inference.draining,
+            ingress_counts=dict if self._native is None else self._native.counts,
+        )
+        server.mount_metrics(RouterMetrics(measured).exposition)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()
