@@ -62,7 +62,7 @@ def test_a_call_that_is_answered_is_no_fault(session: AwsSession) -> None:
 
     session.client("ec2").describe_instances()
 
-    assert session.api_counts() == ApiCounts({("ec2", "DescribeInstances"): 1}, {})
+    assert session.counts() == ApiCounts({("ec2", "DescribeInstances"): 1}, {})
 
 
 def test_what_is_sent_again_by_itself_is_counted_each_time_with_its_fault(session: AwsSession) -> None:
@@ -71,7 +71,7 @@ def test_what_is_sent_again_by_itself_is_counted_each_time_with_its_fault(sessio
 
     session.client("ec2").describe_instances()
 
-    counts = session.api_counts()
+    counts = session.counts()
     assert counts.calls == {("ec2", "DescribeInstances"): 3}
     assert counts.faults == {
         ("ec2", "DescribeInstances", "RequestLimitExceeded"): 1,
@@ -85,7 +85,7 @@ def test_an_error_that_is_told_is_a_fault_by_its_code(session: AwsSession) -> No
     with pytest.raises(ClientError):
         session.client("ec2").describe_instances(InstanceIds=["i-1"])
 
-    assert session.api_counts().faults == {("ec2", "DescribeInstances", "InvalidInstanceID.NotFound"): 1}
+    assert session.counts().faults == {("ec2", "DescribeInstances", "InvalidInstanceID.NotFound"): 1}
 
 
 async def test_functions_count_what_their_own_session_calls(session: AwsSession) -> None:

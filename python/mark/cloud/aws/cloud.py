@@ -213,7 +213,7 @@ class AwsCloud:
 
     def api_counts(self) -> ApiCounts:
         """How often AWS was asked; see `mark.ports.CountsCalls`."""
-        return self._parts.session.api_counts()
+        return self._parts.session.counts()
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""

@@ -120,7 +120,7 @@ class LambdaFunctions:
 
     def api_counts(self) -> ApiCounts:
         """How often AWS Lambda was asked; see `mark.ports.CountsCalls`."""
-        return self._session.api_counts()
+        return self._session.counts()
 
     async def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - AWS Lambda takes nothing back
         """Send nothing more, and wait for what was sent, which ends by its time-out; functions end by themselves."""

@@ -62,7 +62,7 @@ class AwsSession:
                 raise translated(error, "asking AWS which account this is") from error
         return self._account
 
-    def api_counts(self) -> ApiCounts:
+    def counts(self) -> ApiCounts:
         """How often each operation was sent so far, repeats included, and how often that failed."""
         with self._lock:
             return ApiCounts(self._calls.copy(), self._faults.copy())
