@@ -11,8 +11,10 @@ from mark._core import BurstVerdict, LatencyHistogram, Outcome
 from mark.domain.plan import Launch
 from mark.domain.record import RecordKind
 from mark.errors import CloudError
-from mark.live.metric_families import MetricFamilies
-from mark.live.metric_table import ROUTER_METRICS, WORKER_METRICS, MetricInfo, MetricKind
+from mark.live.metric_table import ROUTER_METRICS
+from mark.protocol.metric_families import MetricFamilies
+from mark.protocol.metric_info import MetricInfo, MetricKind
+from mark.worker.metric_table import WORKER_METRICS
 
 LAUNCH = Launch("spot", "t", "cheapest")
 

@@ -13,7 +13,7 @@ from mark.domain.offering import Offering
 from mark.domain.record import Record, RecordKind
 from mark.domain.slo import Slo
 from mark.live.control_loop import ControlLoop
-from mark.live.metric_families import MetricFamilies
+from mark.protocol.metric_families import MetricFamilies
 
 __all__ = ["add_fleet_metrics", "add_record_metrics", "add_slo_metrics", "level_label", "window_label"]
 

@@ -1,4 +1,4 @@
-"""Every metric that mark exports: its name, kind, labels and meaning.
+"""Every metric that a router exports: its name, kind, labels and meaning.
 
 Names and units are Prometheus's conventions: base units, the unit last, `_total` after what only grows. The exporter
 can export nothing else, and documentation, dashboard and alerts are checked against this table.
@@ -6,37 +6,11 @@ can export nothing else, and documentation, dashboard and alerts are checked aga
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ROUTER_METRICS", "WORKER_METRICS", "MetricInfo", "MetricKind"]
+from mark.protocol.metric_info import MetricInfo, MetricKind
 
-
-class MetricKind(enum.Enum):
-    """What can be done with a metric."""
-
-    COUNTER = "counter"  # only grows; look at its rate
-    GAUGE = "gauge"  # how it is now
-    HISTOGRAM = "histogram"  # observations between bounds, with `_bucket`, `_sum` and `_count`
-
-
-@dataclass(frozen=True, slots=True)
-class MetricInfo:
-    """One metric.
-
-    Attributes:
-        name: as it is exported; of a histogram without `_bucket`, `_sum` and `_count`.
-        kind: what can be done with it.
-        meaning: in a line, for people.
-        labels: names of its labels, in the order in which the exporter gives their values.
-    """
-
-    name: str
-    kind: MetricKind
-    meaning: str
-    labels: tuple[str, ...] = ()
-
+__all__ = ["ROUTER_METRICS"]
 
 _C, _G, _H = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 _MODEL = ("model",)
@@ -208,20 +182,3 @@ ROUTER_METRICS: Final = (
     _REQUESTS + _BATCHES + _WORKERS + _SLO + _LOAD + _FLEET + _MONEY + _FUNCTIONS + _ROUTER + _INGRESS
 )
 """What a router exports, but for what every process does (`process_…`, `python_…`)."""
-
-WORKER_METRICS: Final = (
-    MetricInfo("mark_build_info", _G, "1, with the version.", ("version",)),
-    MetricInfo(
-        "mark_worker_batches_total", _C, "Batches that the model ran on, by how they ended.", ("model", "outcome")
-    ),
-    MetricInfo("mark_worker_rows_total", _C, "Rows that the model answered.", _MODEL),
-    MetricInfo("mark_worker_compute_seconds", _H, "How long the model took for a batch.", _MODEL),
-    MetricInfo(
-        "mark_worker_idled_seconds_total",
-        _C,
-        "Time that was idled after batches, for the share of the CPU or for want of credits.",
-        _MODEL,
-    ),
-    MetricInfo("mark_worker_credits_seconds", _G, "Full speed that is left, of a burstable worker.", _MODEL),
-)
-"""What a worker exports, but for what every process does."""

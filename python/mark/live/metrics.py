@@ -21,12 +21,12 @@ from mark.domain.record import RecordKind
 from mark.errors import CloudError
 from mark.live.fleet_metrics import add_fleet_metrics, add_record_metrics, add_slo_metrics
 from mark.live.lookout import Lookout
-from mark.live.metric_families import MetricFamilies
 from mark.live.metric_table import ROUTER_METRICS
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_metrics import HighWaterMarks, add_burst_metrics, add_request_metrics
 from mark.live.server import ServedModel
 from mark.ports import Cloud, CountsCalls, Led
+from mark.protocol.metric_families import MetricFamilies
 
 __all__ = ["Measured", "RouterMetrics"]
 

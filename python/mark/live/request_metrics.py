@@ -6,7 +6,7 @@ from typing import Final
 
 from mark._core import BreakerState, BurstVerdict, DispatchReason, Outcome, Statistics
 from mark.live.burst_loop import BurstLoop
-from mark.live.metric_families import MetricFamilies
+from mark.protocol.metric_families import MetricFamilies
 
 __all__ = ["SHED", "HighWaterMarks", "add_burst_metrics", "add_request_metrics"]
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from mark._core import Distribution
-from mark.live.metric_table import MetricInfo, MetricKind
+from mark.protocol.metric_info import MetricInfo, MetricKind
 
 __all__ = ["MetricFamilies"]
 
