@@ -32,7 +32,7 @@ def test_promtool_finds_nothing_to_mend(promtool: str) -> None:
     world.path.refuse()
     world.recorder.record(record(RecordKind.PLAN, Launch("spot", "t", "cheapest")))
     world.recorder.record(record(RecordKind.PLAN, minute=1))
-    world.lookout.look()
+    world.look()
 
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=world.metrics.exposition(), capture_output=True, timeout=30, check=False

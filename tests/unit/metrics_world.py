@@ -20,6 +20,8 @@ from mark._core import (
     request_id,
     with_bursts,
 )
+from mark.controlplane.error_budget import ErrorBudget
+from mark.controlplane.record_counts import RecordCounts
 from mark.domain.api_counts import ApiCounts
 from mark.domain.bill import Bill, BillLine
 from mark.domain.fleet import Instance, InstanceId, InstanceState
@@ -29,7 +31,6 @@ from mark.domain.offering import Market, Offering
 from mark.domain.plan import Launch
 from mark.domain.record import Record, RecordKind, RecordSnapshot
 from mark.domain.slo import Slo
-from mark.live.lookout import Lookout
 from mark.live.metrics import Measured, RouterMetrics
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import attained
@@ -139,19 +140,30 @@ class MetricsWorld:
             "m": ServedModel(cast("Any", None), slo, cast("Any", self.path), self._control(), self._bursts()),
             "f": ServedModel(cast("Any", None), slo, cast("Any", self.foreign), None),
         }
-        self.lookout = Lookout(models, self.recorder, self.clock)
+        self.budgets = {name: ErrorBudget(slo.sl_min) for name in models}
+        self.counts = {name: RecordCounts() for name in models}
+        self._seen = 0
         self.bill = Bill.of([BillLine(0, "m", "spot", "spot", 0.5), BillLine(3600, "m", "serverless", "f", 0.25)])
         self.metrics = RouterMetrics(
             Measured(
                 models=models,
                 cloud=cast("Cloud", self.cloud),
                 recorder=self.recorder,
-                lookout=self.lookout,
+                budgets=self.budgets,
+                record_counts=self.counts,
                 bill=lambda: self.bill,
                 draining=lambda: self.draining,
                 ingress_counts=lambda: INGRESS,
             )
         )
+
+    def look(self) -> None:
+        """What a router does once a second, whether or not anybody scrapes."""
+        for name, path in (("m", self.path), ("f", self.foreign)):
+            self.budgets[name].observe(self.clock.now_ns(), *path.attained())
+        self._seen, records = self.recorder.since(self._seen)
+        for each in records:
+            self.counts.setdefault(each.model, RecordCounts()).count(each)
 
     def samples(self) -> Samples:
         return parsed(self.metrics.exposition())

@@ -35,7 +35,7 @@ def test_a_router_that_has_everything_exports_every_metric_of_the_table_and_no_o
     world.path.answer()
     world.recorder.record(record(RecordKind.PLAN, LAUNCH))
     world.recorder.record(record(RecordKind.PLAN, minute=1, load_per_s=70.0))
-    world.lookout.look()
+    world.look()
 
     assert exported(world) == {info.name for info in ROUTER_METRICS}
 
@@ -104,12 +104,12 @@ def test_a_counter_never_goes_back_though_a_function_takes_what_had_been_refused
 
 def test_the_promise_is_told_by_window() -> None:
     world = MetricsWorld()
-    world.lookout.look()
+    world.look()
     for _ in range(19):
         world.path.answer()
     world.path.refuse()
     world.clock.advance_s(1.0)
-    world.lookout.look()
+    world.look()
 
     assert world.value("mark_slo_latency_max_seconds", model="m") == 0.1
     assert world.value("mark_slo_target_ratio", model="m") == 0.98
@@ -124,8 +124,8 @@ def test_what_was_decided_is_counted_and_its_forecasts_are_held_against_the_load
     world.recorder.record(record(RecordKind.PLAN, LAUNCH, LAUNCH))
     world.recorder.record(record(RecordKind.BRIDGE, LAUNCH))
     world.recorder.record(record(RecordKind.PLAN, minute=1, load_per_s=70.0))
-    world.lookout.look()
-    world.lookout.look()
+    world.look()
+    world.look()
 
     assert world.value("mark_records_total", model="m", kind="plan") == 2
     assert world.value("mark_records_total", model="m", kind="loss") == 0
@@ -142,7 +142,7 @@ def test_what_was_decided_is_counted_and_its_forecasts_are_held_against_the_load
 def test_a_record_of_no_model_that_is_served_is_counted_all_the_same() -> None:
     world = MetricsWorld()
     world.recorder.record(record(RecordKind.BUDGET, model=""))
-    world.lookout.look()
+    world.look()
 
     assert world.value("mark_records_total", model="", kind="budget") == 1
 

@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 
 from mark import __version__
 from mark._core import Outcome
+from mark.controlplane.error_budget import ErrorBudget
+from mark.controlplane.record_counts import RecordCounts
 from mark.domain.api_counts import ApiCounts
 from mark.domain.bill import Bill
 from mark.domain.cost import usd_per_hour_by_market
@@ -20,7 +22,6 @@ from mark.domain.offering import Offering
 from mark.domain.record import RecordKind
 from mark.errors import CloudError
 from mark.live.fleet_metrics import add_fleet_metrics, add_record_metrics, add_slo_metrics
-from mark.live.lookout import Lookout
 from mark.live.metric_table import ROUTER_METRICS
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_metrics import HighWaterMarks, add_burst_metrics, add_request_metrics
@@ -53,7 +54,8 @@ class Measured:
         models: that are served.
         cloud: that they run on.
         recorder: has their decisions.
-        lookout: has what is watched over time.
+        budgets: what is left of each model's error budget.
+        record_counts: what the records of each model add up to.
         bill: says what was spent.
         draining: says whether the router stops.
         ingress_counts: says what the ingress counted; nothing where it counts nothing.
@@ -62,7 +64,8 @@ class Measured:
     models: Mapping[str, ServedModel]
     cloud: Cloud
     recorder: MemoryRecorder
-    lookout: Lookout
+    budgets: Mapping[str, ErrorBudget]
+    record_counts: Mapping[str, RecordCounts]
     bill: Callable[[], Bill]
     draining: Callable[[], bool]
     ingress_counts: Callable[[], Mapping[str, int]] = dict
@@ -99,7 +102,7 @@ class RouterMetrics(Collector):
         for name, model in measured.models.items():
             self._add_model(families, name, model)
             _add_rates(families, name, model, offerings)
-        for name, counts in measured.lookout.counts.items():
+        for name, counts in measured.record_counts.items():
             add_record_metrics(families, name, counts, measured.recorder.last(name, _DECISIONS))
         self._add_bill(families, measured.bill())
         for offering in offerings.values():
@@ -112,7 +115,7 @@ class RouterMetrics(Collector):
 
     def _add_model(self, families: MetricFamilies, name: str, model: ServedModel) -> None:
         add_request_metrics(families, name, model.dispatch.statistics(), self._marks)
-        add_slo_metrics(families, name, model.slo, self._measured.lookout.budgets[name])
+        add_slo_metrics(families, name, model.slo, self._measured.budgets[name])
         if model.bursts is not None:
             add_burst_metrics(families, name, model.bursts)
 
