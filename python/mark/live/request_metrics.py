@@ -10,7 +10,9 @@ from mark.protocol.metric_families import MetricFamilies
 
 __all__ = ["SHED", "HighWaterMarks", "add_burst_metrics", "add_request_metrics"]
 
-SHED: Final = (Outcome.QUEUE_FULL, Outcome.PREDICTED_MISS, Outcome.EXPIRED)
+_BEGUN = {Outcome.ANSWERED, Outcome.LATE, Outcome.CANCELLED, Outcome.WORKER_LOST, Outcome.MODEL_ERROR}
+
+SHED: Final = tuple(outcome for outcome in Outcome if outcome not in _BEGUN)
 """How a request ends that was turned away uncomputed."""
 
 
