@@ -154,6 +154,7 @@ class MetricsWorld:
                 bill=lambda: self.bill,
                 draining=lambda: self.draining,
                 ingress_counts=lambda: INGRESS,
+                records_lost=lambda: 8,
             )
         )
 

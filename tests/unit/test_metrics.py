@@ -145,6 +145,7 @@ def test_a_record_of_no_model_that_is_served_is_counted_all_the_same() -> None:
     world.look()
 
     assert world.value("mark_records_total", model="", kind="budget") == 1
+    assert world.value("mark_records_lost_total") == 8
 
 
 def test_the_fleet_is_told_by_offering_market_and_state() -> None:

@@ -118,6 +118,7 @@ _FLEET = (
         ("model", "action", "reason"),
     ),
     MetricInfo("mark_records_total", _C, "What happened to the fleet, by kind.", ("model", "kind")),
+    MetricInfo("mark_records_lost_total", _C, "Records that could not be written to the decision log."),
     MetricInfo("mark_planner_duration_seconds", _H, "How long a plan took, forecast included.", _MODEL),
 )
 

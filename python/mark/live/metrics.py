@@ -59,6 +59,7 @@ class Measured:
         bill: says what was spent.
         draining: says whether the router stops.
         ingress_counts: says what the ingress counted; nothing where it counts nothing.
+        records_lost: says how many records the decision log could not write.
     """
 
     models: Mapping[str, ServedModel]
@@ -69,6 +70,7 @@ class Measured:
     bill: Callable[[], Bill]
     draining: Callable[[], bool]
     ingress_counts: Callable[[], Mapping[str, int]] = dict
+    records_lost: Callable[[], int] = int
 
 
 class RouterMetrics(Collector):
@@ -132,6 +134,7 @@ class RouterMetrics(Collector):
         families.add("mark_build_info", 1, __version__)
         families.add("mark_router_leads", float(_leads(self._measured.cloud)))
         families.add("mark_router_draining", float(self._measured.draining()))
+        families.add("mark_records_lost_total", self._measured.records_lost())
         counts = self._api_counts()
         for (service, operation), count in counts.calls.items():
             families.add("mark_cloud_api_calls_total", count, service, operation)
