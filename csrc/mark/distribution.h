@@ -18,22 +18,24 @@ struct Distribution {
   std::uint64_t count() const { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); }
 };
 
-// Counts between bounds that are known to the compiler. A copyable value; recording never allocates.
-template <const auto& kBounds>
+// Counts between the bounds Bounds::kValues. A copyable value; recording never allocates.
+template <class Bounds>
 class BoundedHistogram {
  public:
   void record(double value) {
-    const auto bound = std::lower_bound(kBounds.begin(), kBounds.end(), value);
-    ++counts_[static_cast<std::size_t>(bound - kBounds.begin())];
+    const auto bound = std::lower_bound(Bounds::kValues.begin(), Bounds::kValues.end(), value);
+    ++counts_[static_cast<std::size_t>(bound - Bounds::kValues.begin())];
     sum_ += value;
   }
 
   Distribution distribution() const {
-    return {.bounds = {kBounds.begin(), kBounds.end()}, .counts = {counts_.begin(), counts_.end()}, .sum = sum_};
+    return {.bounds = {Bounds::kValues.begin(), Bounds::kValues.end()},
+            .counts = {counts_.begin(), counts_.end()},
+            .sum = sum_};
   }
 
  private:
-  std::array<std::uint64_t, kBounds.size() + 1> counts_{};
+  std::array<std::uint64_t, Bounds::kValues.size() + 1> counts_{};
   double sum_ = 0;
 };
 

@@ -12,9 +12,13 @@
 
 namespace mark {
 
-inline constexpr std::array kBatchRowBounds{1.,   2.,   4.,    8.,    16.,   32.,   64.,   128.,
-                                            256., 512., 1024., 2048., 4096., 8192., 16384.};
-inline constexpr std::array kRatioBounds{0.1, 0.2, 0.5, 0.75, 0.9, 1., 1.1, 1.25, 1.5, 2., 3., 5., 10.};
+struct BatchRowBounds {
+  static constexpr std::array kValues{1.,   2.,   4.,    8.,    16.,   32.,   64.,   128.,
+                                      256., 512., 1024., 2048., 4096., 8192., 16384.};
+};
+struct RatioBounds {
+  static constexpr std::array kValues{0.1, 0.2, 0.5, 0.75, 0.9, 1., 1.1, 1.25, 1.5, 2., 3., 5., 10.};
+};
 
 // What is known of one worker that is up.
 struct WorkerStatistics {
@@ -45,8 +49,8 @@ struct Statistics {
   LatencyHistogram queue_wait;            // arrival to launch, of requests that were launched for the first time
   // Of batches: from the predicted finish to the earliest deadline, as seen when it was launched; 0 where it was late.
   LatencyHistogram slack;
-  BoundedHistogram<kBatchRowBounds> batch_rows;            // without padding
-  BoundedHistogram<kRatioBounds> predicted_over_observed;  // time from launch to answer, of answered batches
+  BoundedHistogram<BatchRowBounds> batch_rows;            // without padding
+  BoundedHistogram<RatioBounds> predicted_over_observed;  // time from launch to answer, of answered batches
   // That left a request of a lower priority behind that was due sooner than their head.
   std::uint64_t overtaking_batches = 0;
 

@@ -17,7 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::array kBounds{1.0, 2.0};
+struct Bounds {
+  static constexpr std::array kValues{1.0, 2.0};
+};
 constexpr WorkerId kWorker{1};
 
 // How many observations lie between the bounds around a value.
@@ -51,7 +53,7 @@ struct Path {
 };
 
 TEST_CASE("a bound belongs to what lies up to it, and what lies beyond all of them is counted") {
-  BoundedHistogram<kBounds> histogram;
+  BoundedHistogram<Bounds> histogram;
   for (const double value : {-1.0, 1.0, 1.5, 2.0, 2.1, 9.0}) histogram.record(value);
   const Distribution distribution = histogram.distribution();
   CHECK(distribution.bounds == std::vector<double>{1.0, 2.0});
