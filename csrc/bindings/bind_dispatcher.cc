@@ -7,6 +7,7 @@
 #include "bindings/bindings.h"
 #include "mark/concurrent_dispatcher.h"
 #include "mark/dispatcher.h"
+#include "mark/distribution.h"
 #include "mark/latency_histogram.h"
 #include "mark/request.h"
 #include "mark/statistics.h"
@@ -18,6 +19,7 @@ using mark::BatchId;
 using mark::Dispatch;
 using mark::DispatcherParams;
 using mark::DispatchReason;
+using mark::Distribution;
 using mark::DurationNs;
 using mark::Failure;
 using mark::LatencyHistogram;
@@ -133,6 +135,28 @@ py::array_t<std::int64_t> bucket_edges_ns() {
   return edges;
 }
 
+void bind_distributions(py::module_& m, py::class_<Statistics>& statistics) {
+  py::class_<Distribution>(m, "Distribution")
+      .def_readonly("bounds", &Distribution::bounds)
+      .def_readonly("counts", &Distribution::counts)
+      .def_readonly("sum", &Distribution::sum);
+  py::class_<LatencyHistogram>(m, "LatencyHistogram")
+      .def(py::init<>())
+      .def(
+          "record", [](LatencyHistogram& histogram, std::int64_t ns) { histogram.record(DurationNs{ns}); },
+          py::arg("ns"))
+      .def("distribution_s", &LatencyHistogram::distribution);
+  const auto in_s = [&](const char* name, LatencyHistogram Statistics::* histogram) {
+    statistics.def_property_readonly(name, [histogram](const Statistics& s) { return (s.*histogram).distribution(); });
+  };
+  in_s("latency_s", &Statistics::latency);
+  in_s("queue_wait_s", &Statistics::queue_wait);
+  in_s("slack_s", &Statistics::slack);
+  statistics.def_property_readonly("batch_rows", [](const Statistics& s) { return s.batch_rows.distribution(); })
+      .def_property_readonly("predicted_over_observed",
+                             [](const Statistics& s) { return s.predicted_over_observed.distribution(); });
+}
+
 void bind_statistics(py::module_& m) {
   using mark::WorkerStatistics;
   py::class_<WorkerStatistics>(m, "WorkerStatistics")
@@ -140,8 +164,9 @@ void bind_statistics(py::module_& m) {
       .def_readonly("correction", &WorkerStatistics::correction)
       .def_readonly("ejected", &WorkerStatistics::ejected)
       .def_readonly("batches", &WorkerStatistics::batches);
-  py::class_<Statistics>(m, "Statistics")
-      .def_readonly("submitted_requests", &Statistics::submitted_requests)
+  py::class_<Statistics> statistics(m, "Statistics");
+  bind_distributions(m, statistics);
+  statistics.def_readonly("submitted_requests", &Statistics::submitted_requests)
       .def_readonly("submitted_rows", &Statistics::submitted_rows)
       .def_readonly("admitted_requests", &Statistics::admitted_requests)
       .def_readonly("retried_requests", &Statistics::retried_requests)
@@ -154,6 +179,7 @@ void bind_statistics(py::module_& m) {
       .def_readonly("ready_workers", &Statistics::ready_workers)
       .def_readonly("ejections", &Statistics::ejections)
       .def_readonly("probes", &Statistics::probes)
+      .def_readonly("overtaking_batches", &Statistics::overtaking_batches)
       .def_readonly("workers", &Statistics::workers)
       .def_property_readonly("attainment", &Statistics::attainment)
       .def_property_readonly("latency_sum_ns", [](const Statistics& s) { return ns_of(s.latency.sum()); })

@@ -82,6 +82,17 @@ class BatchQueue {
     return heap.empty() ? nullptr : &requests_.at(heap.front().slot);
   }
 
+  // Whether a request of a lower priority is due sooner than one of this priority with that deadline.
+  bool holds_sooner(int priority, TimeNs deadline) const {
+    for (int lower = priority + 1; lower <= priorities(); ++lower) {
+      const Heap& heap = level(lower).heap;
+      if (!heap.empty() && heap.front().deadline < deadline) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   // Fills `front` with the first request that passes the filter and, while they share its shape and none of them is
   // solo, as many of the next as make up to batch_rows_max rows; the front is empty when none passes. O(k log k) for k
   // requests looked at; the queue stays as it is.

@@ -12,8 +12,9 @@ namespace mark {
 struct BatchInFlight {
   BatchId id;  // zero while the slot is free
   WorkerId worker{};
-  DurationNs service{};   // predicted, for its rows alone
-  DurationNs measured{};  // as its profile says, uncorrected
+  DurationNs service{};    // predicted, for its rows alone
+  DurationNs measured{};   // as its profile says, uncorrected
+  DurationNs predicted{};  // from its launch to its answer, with what the worker was busy with; zero for a probe
   TimeNs launched;
   std::vector<RequestId> requests;
 };
@@ -35,6 +36,7 @@ class BatchesInFlight {
     opened.batch.id = BatchId::of(slot, opened.generation);
     opened.batch.worker = worker;
     opened.batch.service = service;
+    opened.batch.predicted = {};
     opened.batch.requests.clear();
     return opened.batch;
   }

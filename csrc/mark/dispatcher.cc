@@ -205,24 +205,28 @@ Dispatch Dispatcher::State::launch(const LaunchBatch& decided) {
   batch.launched = now_;
   batch.requests.assign(front.requests.begin(), front.requests.begin() + take.requests);
   for (const RequestId id : batch.requests) {
+    LiveRequest& entry = requests_.at(id.slot());
     queue_.remove(id.slot());
-    requests_.at(id.slot()).batch = batch.id;
+    entry.batch = batch.id;
+    if (!entry.solo) {  // a retry waits anew, and has been computed meanwhile
+      statistics_.queue_wait.record(now_ - entry.arrival);
+    }
   }
   balancer_.launched(worker.id, service, now_);
-  ++statistics_.dispatched_batches;
-  ++statistics_.dispatched_by_reason[static_cast<std::size_t>(decided.reason)];
-  statistics_.dispatched_rows += static_cast<std::uint64_t>(take.rows);
-  statistics_.in_flight_requests += take.requests;
-  const int size = worker.profile.size_for(take.rows);
-  statistics_.padded_rows += static_cast<std::uint64_t>(std::max(size - take.rows, 0));
-  return {.batch = batch.id,
-          .worker = worker.id,
-          .requests = batch.requests,
-          .rows = take.rows,
-          .size = size,
-          .reason = decided.reason,
-          .predicted_finish = worker.busy_until,
-          .earliest_deadline = front.deadline_of(take.requests)};
+  const Dispatch dispatch{.batch = batch.id,
+                          .worker = worker.id,
+                          .requests = batch.requests,
+                          .rows = take.rows,
+                          .size = worker.profile.size_for(take.rows),
+                          .reason = decided.reason,
+                          .predicted_finish = worker.busy_until,
+                          .earliest_deadline = front.deadline_of(take.requests)};
+  batch.predicted = dispatch.predicted_finish - now_;
+  statistics_.launched(dispatch, now_);
+  if (queue_.holds_sooner(front.priority, front.deadline)) {
+    ++statistics_.overtaking_batches;
+  }
+  return dispatch;
 }
 
 // Sends a copy of the head of the batch that was just launched to an ejected worker. The request stays in its own
@@ -285,6 +289,7 @@ std::vector<RequestId> Dispatcher::State::complete(BatchId id, TimeNs now) {
       answered.push_back(request);
     }
   }
+  statistics_.answered(batch->predicted, now - batch->launched);
   health_.answered(batch->worker, batch->launched, batch->measured, now_);
   close(*batch);
   plan_wakeup();

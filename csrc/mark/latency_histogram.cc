@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -13,6 +15,11 @@ namespace {
 
 constexpr std::uint64_t kSmallestNs = 1000;
 constexpr std::uint64_t kPartsUnsigned = LatencyHistogram::kParts;
+
+// Of distribution(): buckets up to each bound, and up to the first and the last.
+constexpr int kStride = LatencyHistogram::kParts / 2;
+constexpr int kFirstBound = 6 * LatencyHistogram::kParts;
+constexpr int kLastBound = 24 * LatencyHistogram::kParts;
 
 }  // namespace
 
@@ -50,6 +57,24 @@ void LatencyHistogram::record(DurationNs latency) {
   ++buckets_[static_cast<std::size_t>(bucket_of(latency))];
   ++count_;
   sum_ += latency;
+}
+
+Distribution LatencyHistogram::distribution() const {
+  Distribution distribution;
+  distribution.sum = std::chrono::duration<double>(sum_).count();
+  distribution.bounds.reserve(1 + (kLastBound - kFirstBound) / kStride);
+  distribution.counts.reserve(distribution.bounds.capacity() + 1);
+  auto counted = buckets_.begin();
+  const auto count_to = [&](auto end) {
+    distribution.counts.push_back(std::accumulate(counted, end, std::uint64_t{0}));
+    counted = end;
+  };
+  for (int bound = kFirstBound; bound <= kLastBound; bound += kStride) {
+    distribution.bounds.push_back(std::chrono::duration<double>(upper_edge(bound - 1)).count());
+    count_to(buckets_.begin() + bound);
+  }
+  count_to(buckets_.end());
+  return distribution;
 }
 
 DurationNs LatencyHistogram::quantile(double q) const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "mark/distribution.h"
 #include "mark/types.h"
 
 namespace mark {
@@ -23,6 +24,9 @@ class LatencyHistogram {
   std::uint64_t count() const { return count_; }
   DurationNs sum() const { return sum_; }
   const std::array<std::uint64_t, kBuckets>& buckets() const { return buckets_; }
+  // In seconds, between bounds that are edges of buckets, so that nothing is guessed: two for each power of two, from
+  // 64 us to 16.8 s.
+  Distribution distribution() const;
   static DurationNs upper_edge(int bucket);
 
  private:

@@ -5,11 +5,20 @@
 #include <cstdint>
 #include <vector>
 
+#include "mark/distribution.h"
 #include "mark/latency_histogram.h"
 #include "mark/request.h"
 #include "mark/types.h"
 
 namespace mark {
+
+struct BatchRowBounds {
+  static constexpr std::array kValues{1.,   2.,   4.,    8.,    16.,   32.,   64.,   128.,
+                                      256., 512., 1024., 2048., 4096., 8192., 16384.};
+};
+struct RatioBounds {
+  static constexpr std::array kValues{0.1, 0.2, 0.5, 0.75, 0.9, 1., 1.1, 1.25, 1.5, 2., 3., 5., 10.};
+};
 
 // What is known of one worker that is up.
 struct WorkerStatistics {
@@ -37,6 +46,17 @@ struct Statistics {
   std::uint64_t probes = 0;               // copies of batches, sent to ejected workers
   std::vector<WorkerStatistics> workers;  // that are up, by id
   LatencyHistogram latency;               // arrival to completion, of answered and late requests
+  LatencyHistogram queue_wait;            // arrival to launch, of requests that were launched for the first time
+  // Of batches: from the predicted finish to the earliest deadline, as seen when it was launched; 0 where it was late.
+  LatencyHistogram slack;
+  BoundedHistogram<BatchRowBounds> batch_rows;            // without padding
+  BoundedHistogram<RatioBounds> predicted_over_observed;  // time from launch to answer, of answered batches
+  // That left a request of a lower priority behind that was due sooner than their head.
+  std::uint64_t overtaking_batches = 0;
+
+  void launched(const Dispatch& batch, TimeNs now);
+  // A batch came back after `observed`; nothing was predicted of a copy for an ejected worker.
+  void answered(DurationNs predicted, DurationNs observed);
 
   // Requests answered in time over all that ended, cancelled ones left out; 1 when none has ended.
   double attainment() const;

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from mark.domain.api_counts import ApiCounts
 from mark.domain.artifact import ModelArtifact
 from mark.domain.bill import Bill
 from mark.domain.fleet import Instance, InstanceId
@@ -18,7 +19,18 @@ from mark.domain.record import Record
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 
-__all__ = ["Clock", "Cloud", "Forecaster", "Functions", "Interruptible", "Led", "Recorder", "SecuresLinks", "Wholesale"]
+__all__ = [
+    "Clock",
+    "Cloud",
+    "CountsCalls",
+    "Forecaster",
+    "Functions",
+    "Interruptible",
+    "Led",
+    "Recorder",
+    "SecuresLinks",
+    "Wholesale",
+]
 
 
 class Clock(Protocol):
@@ -156,6 +168,15 @@ class SecuresLinks(Protocol):
         Raises:
             CloudError: it cannot be had.
         """
+        ...
+
+
+@runtime_checkable
+class CountsCalls(Protocol):
+    """What calls the API of a cloud: a `Cloud`, or `Functions`."""
+
+    def api_counts(self) -> ApiCounts:
+        """How often it was called and failed so far; safe to call from any thread."""
         ...
 
 

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ports",),
     ("policies",),
     ("controlplane",),
-    ("forecast", "workload", "cloud", "live", "worker", "sim", "testing", "client", "report"),
+    ("forecast", "workload", "cloud", "live", "worker", "sim", "testing", "client", "report", "observability"),
     ("config",),
     ("app",),
     ("demo",),

@@ -12,6 +12,7 @@ from mark._core import (
     DispatcherParams,
     DispatchReason,
     Failure,
+    LatencyHistogram,
     LatencyProfile,
     Outcome,
     WorkerSpec,
@@ -236,3 +237,35 @@ def test_a_request_that_lost_its_worker_is_no_less_innocent_of_a_model_error() -
     again = path.launched()
     assert again.requests == ids(0)
     assert path.fail(again, Failure.WORKER_LOST) == [(request_id(0, 1), Outcome.WORKER_LOST)]
+
+
+def test_what_was_counted_is_told_between_bounds() -> None:
+    dispatcher = Dispatcher(DispatcherParams(100 * MS))
+    dispatcher.worker_up(0, WorkerSpec(LatencyProfile([1], [10 * MS])), 0)
+    dispatcher.submit(request_id(0, 1), 100 * MS, 0)
+    batch = dispatcher.poll(0).dispatches[0].batch
+    dispatcher.complete(batch, 20 * MS)
+
+    statistics = dispatcher.statistics()
+
+    for counted in (statistics.latency_s, statistics.queue_wait_s, statistics.slack_s, statistics.batch_rows):
+        assert sum(counted.counts) == 1
+        assert len(counted.counts) == len(counted.bounds) + 1
+    assert statistics.latency_s.sum == pytest.approx(0.02)
+    assert statistics.slack_s.sum == pytest.approx(0.09)
+    assert statistics.batch_rows.counts[0] == 1
+    assert statistics.predicted_over_observed.sum == pytest.approx(0.5)
+    assert statistics.overtaking_batches == 0
+
+
+def test_a_histogram_of_ones_own_tells_the_same() -> None:
+    histogram = LatencyHistogram()
+    for ns in (1 * MS, 3 * MS):
+        histogram.record(ns)
+
+    counted = histogram.distribution_s()
+
+    assert counted.sum == pytest.approx(0.004)
+    assert [bound for bound, count in zip(counted.bounds, counted.counts, strict=False) if count] == pytest.approx(
+        [0.001024, 0.003072]
+    )

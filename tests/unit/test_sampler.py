@@ -210,12 +210,10 @@ class TestPromise:
         world.attained = (10, 9)  # one was refused ...
         assert world.look().attainment[60] == 0.9
         world.attained = (9, 9)  # ... is with a function now ...
-        assert world.look().attainment[60] == 0.9
+        assert world.look().attainment[60] == 1.0
         world.attained = (10, 10)  # ... and is answered
-        assert world.look().attainment[60] == 0.9
-        world.attained = (20, 20)
 
-        assert world.look().attainment[60] == 0.95
+        assert world.look().attainment[60] == 1.0
 
 
 class TestLatency:

@@ -44,6 +44,7 @@ from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.leading import until_leads
+from mark.live.metrics import Measured, RouterMetrics
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
@@ -216,9 +217,22 @@ class Router:
         )
 
     def _mount(self, server: HttpServer) -> None:
-        if self._inference is not None and self._watch is not None:
-            server.mount_health(self._inference.server_ready)
-            mount_live_page(server, self._config, self._watch, self._recorder)
+        inference, watch = self._inference, self._watch
+        if inference is None or watch is None:
+            return
+        server.mount_health(inference.server_ready)
+        mount_live_page(server, self._config, watch, self._recorder)
+        measured = Measured(
+            models=self._models,
+            cloud=self._cloud,
+            recorder=self._recorder,
+            budgets=watch.budgets,
+            record_counts=watch.record_counts,
+            bill=self._accounts.bill,
+            draining=lambda: inference.draining,
+            ingress_counts=dict if self._native is None else self._native.counts,
+        )
+        server.mount_metrics(RouterMetrics(measured).exposition)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()

@@ -11,6 +11,7 @@ from mark.cli.cost import cost
 from mark.cli.demo import demo
 from mark.cli.forecast import forecast
 from mark.cli.load import load
+from mark.cli.metrics import metrics
 from mark.cli.plan import plan
 from mark.cli.profile import profile
 from mark.cli.serve import serve
@@ -35,5 +36,6 @@ for command in (serve, worker, load, status, cost, tune, profile, plan, simulate
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)
+app.add_typer(metrics)
 app.add_typer(chaos)
 app.add_typer(aws)

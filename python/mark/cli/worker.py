@@ -20,6 +20,11 @@ __all__ = ["Ingress", "Runtime", "worker"]
 
 _ROWS_MAX = 65_536
 _THREADS_MAX = 1024
+_PORT_MAX = 65_535
+_METRICS_PORT = (
+    "Serve metrics to Prometheus at this port of the address's host; 0 for a free one. With --tls-folder, or a unix "
+    "address, to this machine alone."
+)
 # The batch dimension, then sizes that fit into 31 bits, or -1 for any.
 _TENSOR = re.compile(r"(?P<name>[^:]+):(?P<datatype>[^:]+):(?P<shape>-1(,(-1|[1-9][0-9]{0,8}))*)")
 
@@ -57,6 +62,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             help="Mutual TLS by certificate.pem, key.pem and authorities.pem in it; read anew as they change."
         ),
     ] = None,
+    metrics_port: Annotated[int | None, typer.Option(help=_METRICS_PORT, show_default=False)] = None,
     ingress: Annotated[
         Ingress | None, typer.Option(help="What speaks HTTP/2; native where it was built.", show_default=False)
     ] = None,
@@ -69,6 +75,8 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     """
     check_within("--rows-max", rows_max, 1, _ROWS_MAX)
     check_within("--threads", threads, 1, _THREADS_MAX)
+    if metrics_port is not None:
+        check_within("--metrics-port", metrics_port, 0, _PORT_MAX)
     try:
         placed = device_of(device)
     except ValueError as error:
@@ -97,6 +105,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             cpu_share=cpu_share,
             device=placed,
             tls_folder=tls_folder,
+            metrics_port=metrics_port,
             ingress=DEFAULT_INGRESS if ingress is None else ingress.value,
         )
     )

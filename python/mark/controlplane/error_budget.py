@@ -52,7 +52,7 @@ class ErrorBudget:
 
     Thread safety: none.
 
-    Invariant: `_now` is the latest observation; no later one has less of any of its three numbers.
+    Invariant: `_now` is the latest observation.
     """
 
     def __init__(self, sl_min: float) -> None:
@@ -78,13 +78,14 @@ class ErrorBudget:
             ended: requests that ended in all until now and that count: see `mark.live.request_path.attained`.
             in_time: how many of them were answered in time.
 
+        `ended` may go back by a few: a request that was refused, and that a function then takes, has not ended yet.
+
         Raises:
-            ValueError: time or a counter went back, or more were in time than ended.
+            ValueError: the time went back, or more were in time than ended.
         """
         before = self._now or (now_ns, ended, in_time)
-        more_ended, more_in_time = ended - before[1], in_time - before[2]
-        if now_ns < before[0] or not 0 <= more_in_time <= more_ended:
-            raise ValueError("neither the time nor a counter may go back, and what was in time must have ended")
+        if now_ns < before[0] or in_time > ended:
+            raise ValueError("the time may not go back, and what was in time must have ended")
         self._now = (now_ns, ended, in_time)
         for window in self._windows.values():
             window.observe(before, now_ns)
@@ -117,5 +118,6 @@ class ErrorBudget:
         if self._now is None:
             return 0, 0
         _, began_ended, began_in_time = window.marks[0]
-        ended = self._now[1] - began_ended
-        return ended, ended - (self._now[2] - began_in_time)
+        in_time = max(0, self._now[2] - began_in_time)
+        ended = max(in_time, self._now[1] - began_ended)
+        return ended, ended - in_time

@@ -142,6 +142,11 @@ class BurstLoop:
         """Dollars of the last hour that the budget knows of."""
         return self._policy.spent_usd(self._clock.now_ns())
 
+    @property
+    def functions(self) -> Functions:
+        """That requests are sent to."""
+        return self._functions
+
     def use(self) -> FunctionUse:
         """What the functions have done so far."""
         return self._functions.use()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
-from mark._core import WorkerSpec
+from mark._core import Distribution, LatencyHistogram, WorkerSpec
 from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_rules import FleetRules
 from mark.controlplane.fleet_view import FleetChange
@@ -72,6 +72,7 @@ class ControlLoop:
         self._linked: dict[InstanceId, int] = {}
         self._bought: set[InstanceId] = set()  # before any was ready
         self._tasks: set[asyncio.Task[None]] = set()
+        self._planning = LatencyHistogram()
 
     @property
     def capacities(self) -> Mapping[str, float]:
@@ -87,6 +88,11 @@ class ControlLoop:
     def draining(self) -> frozenset[InstanceId]:
         """Instances that take no more batches: about to be given back, or to be taken away."""
         return self._fleet.draining
+
+    @property
+    def planning_s(self) -> Distribution:
+        """How long plans took, forecast included, in seconds."""
+        return self._planning.distribution_s()
 
     async def run(self, clock: Clock, params: ControlLoopParams) -> None:
         """Observe until cancelled, and tick while this router leads.
@@ -170,7 +176,9 @@ class ControlLoop:
     async def _tick(self, clock: Clock) -> None:
         self._fleet.priced(self._cloud.offerings())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
-        decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns(), self._corrections())
+        began_ns = clock.now_ns()
+        decision = await asyncio.to_thread(self._fleet.tick, began_ns, self._corrections())
+        self._planning.record(clock.now_ns() - began_ns)
         await self._apply(decision, clock)
 
     def _corrections(self) -> dict[str, float]:

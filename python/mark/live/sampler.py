@@ -62,15 +62,19 @@ class Sampler:
         self._rates = _Rates()
         self._latency = RecentLatency()
         self._budget = ErrorBudget(model.slo.sl_min)
-        self._ended, self._in_time = 0, 0
         self._plans: tuple[Record | None, Record | None] = (None, None)
+
+    @property
+    def budget(self) -> ErrorBudget:
+        """As of the last look."""
+        return self._budget
 
     def sample(self, at: Moment) -> ModelSample:
         """Look at the model now."""
         model, name = self._model, self._model.signature.name
         statistics = model.dispatch.statistics()
         rows_per_s, requests_per_s = self._rates.look(at.now_ns, statistics)
-        self._observe_budget(at.now_ns)
+        self._budget.observe(at.now_ns, *model.dispatch.attained())
         plan = self._last_plan()
         sized = self._recorder.last(name, _SIZED)
         instances = [] if model.control is None else _alive(model.control.instances)
@@ -100,18 +104,6 @@ class Sampler:
             if self._peak is None
             else self._peak.look(at.now_ns, statistics.submitted_rows, at.offerings),
         )
-
-    def _observe_budget(self, now_ns: int) -> None:
-        """Tell the budget what ended.
-
-        A request that goes to a function had ended, as refused, and then has not, for as long as it is there: no
-        counter is told to go back, and what was answered meanwhile is told with the next that end.
-        """
-        ended, in_time = self._model.dispatch.attained()
-        more_ended = max(0, ended - self._ended)
-        self._ended += more_ended
-        self._in_time += min(more_ended, max(0, in_time - self._in_time))
-        self._budget.observe(now_ns, self._ended, self._in_time)
 
     def _last_plan(self) -> Record | None:
         last = self._recorder.last(self._model.signature.name, _PLANS)

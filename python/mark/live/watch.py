@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from mark.controlplane.error_budget import ErrorBudget
+from mark.controlplane.record_counts import RecordCounts
 from mark.live.accounts import Accounts
 from mark.live.clock import SteadyClock
 from mark.live.feed import Feed
@@ -49,6 +51,13 @@ class Watch:
         """Every sample and record."""
         self.histories = {name: History() for name in samplers}
         """What was sampled so far, by model."""
+        self.record_counts = {name: RecordCounts() for name in samplers}
+        """What the records add up to, by model; of those that concern none, under whatever they call it."""
+
+    @property
+    def budgets(self) -> dict[str, ErrorBudget]:
+        """Of each model, as of its last sample."""
+        return {name: sampler.budget for name, sampler in self._samplers.items()}
 
     async def run(self) -> None:
         """Watch until cancelled. What cannot be seen is told in the log, once, and looked for again."""
@@ -84,3 +93,4 @@ class Watch:
         self._records_seen, records = self._recorder.since(self._records_seen)
         for record in records:
             self.feed.publish("record", record.as_dict())
+            self.record_counts.setdefault(record.model, RecordCounts()).count(record)

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,8 @@ class WorkerOptions:
         tls_folder: its certificate, key and authorities, see `TlsFolder`; clients must show a certificate of these.
             None for connections without TLS.
         ingress: what speaks HTTP/2: "native", or "grpcio" where that was not built.
+        metrics_port: serves metrics to Prometheus, at the host of the address, or to this machine alone where that is a
+            file or clients must show a certificate; 0 takes a free one. None for no metrics.
     """
 
     artifact: ModelArtifact
@@ -63,6 +65,7 @@ class WorkerOptions:
     credits_s: float | None = None
     tls_folder: Path | None = None
     ingress: str = DEFAULT_INGRESS
+    metrics_port: int | None = None
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -70,7 +73,7 @@ def run_worker(options: WorkerOptions) -> None:
 
     Raises:
         ModelLoadError: the model does not load.
-        ConfigError: the address is in use, a file of the TLS folder is bad, or an option makes no sense.
+        ConfigError: an address is in use, a file of the TLS folder is bad, or an option makes no sense.
     """
     if options.ingress == "native" and not native_available:
         raise ConfigError(
@@ -82,7 +85,8 @@ def run_worker(options: WorkerOptions) -> None:
     try:
         tls = _tls(options)
         model = load_warm(options.artifact, options.threads, options.device)
-        asyncio.run(_serve(options, model, tls, ending))
+        with _measured(options, model) as measured:
+            asyncio.run(_serve(options, measured, tls, ending))
     finally:
         ending.remove_files()
 
@@ -95,7 +99,27 @@ def _tls(options: WorkerOptions) -> TlsFolder | None:
     return TlsFolder(options.tls_folder)
 
 
-async def _serve(options: WorkerOptions, model: Model, tls: TlsFolder | None, ending: Ending) -> None:
+@contextlib.contextmanager
+def _measured(options: WorkerOptions, model: Model) -> Iterator[tuple[Model, Throttle]]:
+    """The model and its throttle, with their metrics served where that is asked for."""
+    throttle = _throttle(options)
+    if options.metrics_port is None:
+        yield model, throttle
+        return
+    from mark.worker.metrics import MetricsPort, WorkerCounts
+
+    counts = WorkerCounts(options.artifact.signature.name)
+    port = MetricsPort(counts, options.address, options.metrics_port, open_to_others=options.tls_folder is None)
+    try:
+        _say(f"metrics at {port.url}")
+        yield counts.around_model(model), counts.around_throttle(throttle)
+    finally:
+        port.close()
+
+
+async def _serve(
+    options: WorkerOptions, measured: tuple[Model, Throttle], tls: TlsFolder | None, ending: Ending
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -106,23 +130,23 @@ async def _serve(options: WorkerOptions, model: Model, tls: TlsFolder | None, en
     ending.serve(stop_soon)
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ending.begin)
-    serving = _serving(options, model, tls)
+    serving = _serving(options, *measured, tls)
     try:
         address = await serving.start()
         ending.bound()
-        if not _announce(options.artifact.signature.name, address):
+        if not _say(f"serving {options.artifact.signature.name} at {address}"):
             ending.orphan()
         await stop.wait()
     finally:
         await serving.stop(options.grace_s)
 
 
-def _serving(options: WorkerOptions, model: Model, tls: TlsFolder | None) -> Serving:
+def _serving(options: WorkerOptions, model: Model, throttle: Throttle, tls: TlsFolder | None) -> Serving:
     from mark.worker.serving import GrpcioServing, NativeServing
 
     kind = NativeServing if options.ingress == "native" else GrpcioServing
     try:
-        return kind(options.artifact.signature, model, _throttle(options), options.address, tls)
+        return kind(options.artifact.signature, model, throttle, options.address, tls)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -130,16 +154,19 @@ def _serving(options: WorkerOptions, model: Model, tls: TlsFolder | None) -> Ser
 def _throttle(options: WorkerOptions) -> Throttle:
     from mark.worker.throttle import CpuCredits, CpuShare, CpuUse
 
-    share = CpuShare(options.cpu_share, options.threads)
-    if options.credits_s is None:
-        return share
-    return CpuCredits(share, options.baseline_share, options.credits_s, CpuUse.now().wall_s)
-
-
-def _announce(name: str, address: str) -> bool:
-    """Say that it serves; False when nobody is left to hear it."""
     try:
-        sys.stdout.write(f"mark worker: serving {name} at {address}\n")
+        share = CpuShare(options.cpu_share, options.threads)
+        if options.credits_s is None:
+            return share
+        return CpuCredits(share, options.baseline_share, options.credits_s, CpuUse.now().wall_s)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _say(words: str) -> bool:
+    """Say something on the first lines of the output; False when nobody is left to hear it."""
+    try:
+        sys.stdout.write(f"mark worker: {words}\n")
         sys.stdout.flush()
     except BrokenPipeError:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for what is left of the process
@@ -164,6 +191,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--exit-with-parent", action="store_true")
     parser.add_argument("--grace-s", type=float, default=5.0, help="how long a stopping worker may finish its batch")
     parser.add_argument("--tls-folder", type=Path, default=None, help="certificate.pem, key.pem and authorities.pem")
+    parser.add_argument("--metrics-port", type=int, default=None, help="serve metrics to Prometheus; 0 for a free port")
     parser.add_argument("--ingress", choices=INGRESSES, default=DEFAULT_INGRESS, help="what speaks HTTP/2")
     options = parser.parse_args(arguments)
     try:
@@ -186,6 +214,7 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
         credits_s=options.credits_s,
         tls_folder=options.tls_folder,
         ingress=options.ingress,
+        metrics_port=options.metrics_port,
     )
 
 

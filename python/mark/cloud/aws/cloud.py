@@ -27,6 +27,7 @@ from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsSettings
 from mark.cloud.aws.standby_keeper import StandbyKeeper
 from mark.cloud.aws.watching import Watching
+from mark.domain.api_counts import ApiCounts
 from mark.domain.artifact import ModelArtifact
 from mark.domain.bill import Bill
 from mark.domain.fleet import Instance, InstanceId
@@ -76,7 +77,7 @@ class AwsParts:
 
 
 class AwsCloud:
-    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `SecuresLinks` and `Led`.
+    """Rents EC2 instances. Implements `mark.ports.Cloud`, `Wholesale`, `SecuresLinks`, `CountsCalls` and `Led`.
 
     What runs is what the tags say: a router that comes after another takes its lease, finishes the launches that it
     began, and goes on with its instances. See docs/decisions/0021-ec2-by-tags-tokens-and-a-lease.md.
@@ -209,6 +210,10 @@ class AwsCloud:
     def spent_usd(self) -> float:
         """The total of the bill."""
         return self.bill().usd
+
+    def api_counts(self) -> ApiCounts:
+        """How often AWS was asked; see `mark.ports.CountsCalls`."""
+        return self._parts.session.counts()
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mark._core import FunctionPrice
 from mark.cloud.aws.lambda_calls import FunctionLost, LambdaAnswer, LambdaCalls
 from mark.cloud.aws.session import AwsSession
+from mark.domain.api_counts import ApiCounts
 from mark.domain.functions import FunctionAnswer, FunctionUse
 from mark.errors import CloudError, ModelFailed, Throttled
 
@@ -73,6 +74,7 @@ class LambdaFunctions:
             params: how it is used.
         """
         threads = params.concurrency_max + params.keep_warm
+        self._session = session
         self._client = LambdaCalls(session, function, threads)
         self._price = price
         self._params = params
@@ -115,6 +117,10 @@ class LambdaFunctions:
         self._seen_s = {each: at_s for each, at_s in self._seen_s.items() if now_s - at_s <= self._params.idle_s}
         warm = len(self._seen_s)
         return FunctionUse(max(warm, self._in_flight), warm, self._cold_starts, self._usd)
+
+    def api_counts(self) -> ApiCounts:
+        """How often AWS Lambda was asked; see `mark.ports.CountsCalls`."""
+        return self._session.counts()
 
     async def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - AWS Lambda takes nothing back
         """Send nothing more, and wait for what was sent, which ends by its time-out; functions end by themselves."""

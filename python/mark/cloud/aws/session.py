@@ -11,6 +11,7 @@ import botocore.config
 
 from mark.cloud.aws.errors import translated
 from mark.cloud.aws.settings import AwsSettings
+from mark.domain.api_counts import ApiCounts
 
 __all__ = ["AwsSession", "Client"]
 
@@ -27,7 +28,7 @@ class AwsSession:
 
     Thread safety: every method may be called from any thread; so may the methods of the clients.
 
-    Invariants: `_clients` and `_calls` are touched only with `_lock` held.
+    Invariants: `_clients`, `_calls` and `_faults` are touched only with `_lock` held.
     """
 
     def __init__(self, settings: AwsSettings) -> None:
@@ -35,7 +36,8 @@ class AwsSession:
         self._lock = threading.Lock()
         self._session = boto3.session.Session(region_name=settings.region)
         self._clients: dict[str, Client] = {}
-        self._calls: Counter[str] = Counter()
+        self._calls: Counter[tuple[str, str]] = Counter()
+        self._faults: Counter[tuple[str, str, str]] = Counter()
         self._account: str | None = None
 
     def client(self, service: str, region: str | None = None) -> Client:
@@ -60,11 +62,10 @@ class AwsSession:
                 raise translated(error, "asking AWS which account this is") from error
         return self._account
 
-    @property
-    def calls(self) -> Counter[str]:
-        """How often each operation was sent so far, repeats included, as "ec2:DescribeInstances"."""
+    def counts(self) -> ApiCounts:
+        """How often each operation was sent so far, repeats included, and how often that failed."""
         with self._lock:
-            return self._calls.copy()
+            return ApiCounts(self._calls.copy(), self._faults.copy())
 
     def once_client(self, service: str, timeout_s: float, connections_max: int) -> Client:
         """A new client whose calls are sent once and never again by themselves, for calls that cost each time.
@@ -95,11 +96,28 @@ class AwsSession:
         client = self._session.client(
             service, region_name=region, endpoint_url=self._settings.endpoint_url, config=config
         )
-        # Once for each attempt, unlike "before-call".
-        client.meta.events.register("before-send.*.*", self._count)
+        # Once for each attempt, unlike "before-call" and "after-call".
+        client.meta.events.register("before-send.*.*", self._sent)
+        client.meta.events.register("response-received.*.*", self._answered)
         return client
 
-    def _count(self, event_name: str, **_: object) -> None:
+    def _sent(self, event_name: str, **_: object) -> None:
         service, operation = event_name.split(".")[1:]
         with self._lock:
-            self._calls[f"{service}:{operation}"] += 1
+            self._calls[service, operation] += 1
+
+    def _answered(
+        self,
+        event_name: str,
+        parsed_response: dict[str, Any] | None = None,
+        exception: Exception | None = None,
+        **_: object,
+    ) -> None:
+        code = (
+            type(exception).__name__ if exception is not None else (parsed_response or {}).get("Error", {}).get("Code")
+        )
+        if not code:
+            return
+        service, operation = event_name.split(".")[1:]
+        with self._lock:
+            self._faults[service, operation, str(code)] += 1

@@ -1,0 +1,1 @@
+"""A Grafana dashboard and Prometheus's alert rules over the metrics that mark exports."""
