@@ -61,7 +61,7 @@ system_packages() {
     has_doctest || missing="$missing doctest-dev"
     has_fuzzer || missing="$missing clang libclang-rt-dev"
     command -v h2load >/dev/null || missing="$missing nghttp2-client" # the load of the server benches
-    command -v chromium >/dev/null || missing="$missing chromium"       # in which the live page is tested
+    has_chromium || missing="$missing chromium" # looks at the live page
   fi
   # shellcheck disable=SC2086  # a list of words
   [ -z "$missing" ] || apt_install $missing
