@@ -207,8 +207,8 @@ class Controller:
             keeps = tuple(Keep(each, "added for the promise a moment ago") for each in added)
             proposal = replace(proposal, keeps=proposal.keeps + keeps)
         load_per_s = self._arrivals.last_per_s()
-        proposal = replace(proposal, purchases=self._afforded(proposal.purchases, snapshot))
-        actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
+        afforded = replace(proposal, purchases=self._afforded(proposal.purchases, snapshot))
+        actions = self._reconciler.reconcile(afforded, snapshot.instances, now_ns, load_per_s, self._capacities)
         actions += self._let_go(actions, proposal, snapshot)
         return Decision(
             at_ns=now_ns,
@@ -325,7 +325,8 @@ class Controller:
         kept = {each.instance for each in proposal.keeps}
         usd_per_hour = sum(self._usd_per_hour([each for each in planned if each.id in kept]))
         usd_per_hour += sum(prices[each.offering] for each in proposal.purchases)
-        return Planned(proposal, usd_per_hour, plan, max(usd_per_hour, _peak_usd_per_hour(plan, prices)))
+        peak, least = max(usd_per_hour, _peak_usd_per_hour(plan, prices)), min(prices.values(), default=0.0)
+        return Planned(proposal, usd_per_hour, plan, peak, least)
 
     def _propose(
         self, ground: _Ground, forecast: Forecast, waiting: frozenset[str], terms: Terms
@@ -363,14 +364,21 @@ class Controller:
         return self._spending.afford(purchases, self._usd_per_hour(snapshot.alive), prices)
 
     def _let_go(self, actions: Sequence[Action], proposal: Proposal, snapshot: Snapshot) -> tuple[Retire, ...]:
-        """What is given back beside these actions, for what stays costs more than is allowed."""
+        """What is given back beside these actions, for what stays costs more than is allowed.
+
+        And one that was not needed for long, where there is no money for what the plan would have instead of it: what
+        is cheaper can only be launched after it.
+        """
         if self._spending is None:
             return ()
         retired = {action.instance for action in actions if isinstance(action, Retire)}
         staying = [instance for instance in snapshot.instances if instance.id not in retired]
         offerings = {offering.name: offering for offering in self._offerings}
         gone = self._spending.let_go(staying, proposal.keeps, offerings, self._capacities)
-        return tuple(Retire(each, "the budget does not pay for it") for each in gone)
+        if gone or retired or sum(isinstance(action, Launch) for action in actions) == len(proposal.purchases):
+            return tuple(Retire(each, "the budget does not pay for it") for each in gone)
+        overdue = self._reconciler.overdue(snapshot.now_ns)[:1]
+        return tuple(Retire(each, "makes room in the budget for what the plan has instead of it") for each in overdue)
 
     def _last_plan(self, now_ns: int) -> FleetPlan | None:
         if self._last is None:

@@ -182,7 +182,7 @@ class FleetRules:
         return decision
 
     def limits(self, now_ns: int, spent: Spent) -> SpendingLimits | None:
-        """What request path and functions are to keep to from now on; None without a budget, or before prices are known.
+        """What request path and functions are to keep to from now on; None without a budget, and before the first tick.
 
         Tell it what was spent before each tick, and ask again after each launch.
         """

@@ -19,8 +19,8 @@ from mark.policies.provisioning import Keep, Proposal, Purchase
 __all__ = ["Granting", "Planned", "Spending", "SpendingParams", "Terms"]
 
 _EPSILON_USD = 1e-9
-# Plans between the largest load that is known to be paid for and the least that is not: to a hundredth of the load.
-_PROBES = 7
+# Plans between the largest load that is known to be paid for and the least that is not.
+_PROBES = 5
 _HOUR_NS = 3_600 * 1_000_000_000
 _READ_EVERY_NS = 10 * 1_000_000_000
 
@@ -59,12 +59,14 @@ class Planned:
         usd_per_hour: what that costs.
         plan: the schedule that it comes from; None without one.
         peak_usd_per_hour: the most that it will cost in any step of the schedule.
+        least_usd_per_hour: what one more instance costs at least.
     """
 
     proposal: Proposal
     usd_per_hour: float
     plan: FleetPlan | None = None
     peak_usd_per_hour: float = 0.0
+    least_usd_per_hour: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class Spending:
         self._move(now_ns, needs)
         money = self._allowed - (self._functions.spent if self._stage < Stage.NO_SERVERLESS else self._functions.fixed)
         whole = found.get(self._stage) or plan(forecast, Terms.of(self._stage))
-        paid = whole if whole.usd_per_hour <= money + _EPSILON_USD else self._paid_for(forecast, money, plan)
+        paid = whole if whole.usd_per_hour <= money + _EPSILON_USD else self._paid_for(forecast, money, whole, plan)
         self._peak = min(paid.peak_usd_per_hour, self._allowed)
         return paid
 
@@ -257,19 +259,27 @@ class Spending:
         self._calm_since_ns = None
         self._functions.stage(stage)
 
-    def _paid_for(self, forecast: Forecast, money: float, plan: Callable[[Forecast, Terms], Planned]) -> Planned:
+    def _paid_for(
+        self, forecast: Forecast, money: float, whole: Planned, plan: Callable[[Forecast, Terms], Planned]
+    ) -> Planned:
         """The plan for the largest load that there is money for: whatever exceeds it is not planned for."""
         terms, peak_per_s = Terms.of(self._stage), max(forecast.rates_per_s, default=0.0)
-        low_per_s, high_per_s = 0.0, peak_per_s
-        best = plan(_clipped(forecast, 0.0), terms)
+        low, high = (0.0, 0.0), (peak_per_s, whole.usd_per_hour)  # rows per second, and dollars an hour for them
+        best: Planned | None = None
         for _ in range(_PROBES):
-            middle_per_s = (low_per_s + high_per_s) / 2
+            # Dollars grow about as the load does; not quite, so neither end is gone to.
+            share = min(0.9, max(0.1, (money - low[1]) / (high[1] - low[1])))
+            middle_per_s = low[0] + (high[0] - low[0]) * share
             tried = plan(_clipped(forecast, middle_per_s), terms)
-            if tried.usd_per_hour <= money + _EPSILON_USD:
-                low_per_s, best = middle_per_s, tried
-            else:
-                high_per_s = middle_per_s
-        uncovered_per_s = best.proposal.uncovered_per_s + peak_per_s - low_per_s
+            if tried.usd_per_hour > money + _EPSILON_USD:
+                high = (middle_per_s, tried.usd_per_hour)
+                continue
+            low, best = (middle_per_s, tried.usd_per_hour), tried
+            if money - tried.usd_per_hour < tried.least_usd_per_hour:
+                break  # no further instance is paid for
+        if best is None:
+            best = plan(_clipped(forecast, 0.0), terms)
+        uncovered_per_s = best.proposal.uncovered_per_s + peak_per_s - low[0]
         return replace(best, proposal=replace(best.proposal, uncovered_per_s=uncovered_per_s))
 
 

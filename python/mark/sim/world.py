@@ -208,6 +208,7 @@ class World:
         offerings = {worker: self._offerings[instance] for instance, worker in self._workers.items()}
         corrections = corrections_of(self._engine.statistics().workers, offerings)
         self._fleet.priced(self._cloud.offerings())
+        self._tell_spent()
         self._keep_to_budget()
         decision = self._fleet.tick(self._clock.now_ns(), corrections)
         self.history.decided(decision)
@@ -218,14 +219,20 @@ class World:
                 self._retire(action.instance)
         self._keep_to_budget()
 
+    def _tell_spent(self) -> None:
+        """Tell what this day has cost so far."""
+        spending, now_ns = self._params.spending, self._clock.now_ns()
+        if spending is not None:
+            at = (now_ns, self._engine.functions_usd)
+            self._functions_meter.read(_MODEL.signature.name, SERVERLESS, "function", at)
+            bill = self._cloud.bill() + self._functions_meter.bill()
+            spending.spent_today(now_ns, bill.of_day(now_ns).usd)
+
     def _keep_to_budget(self) -> None:
-        """Tell what was spent, and set request path and functions the limits that follow from it."""
-        spending, engine, now_ns = self._params.spending, self._engine, self._clock.now_ns()
-        if spending is None:
+        """Set request path and functions the limits that follow from what was spent."""
+        engine, now_ns = self._engine, self._clock.now_ns()
+        if self._params.spending is None:
             return
-        self._functions_meter.read(_MODEL.signature.name, SERVERLESS, "function", (now_ns, engine.functions_usd))
-        bill = self._cloud.bill() + self._functions_meter.bill()
-        spending.spent_today(now_ns, bill.of_day(now_ns).usd)
         rows_lowest = engine.statistics().submitted_rows_lowest
         spent = Spent(engine.functions_usd, engine.bursts_usd, engine.arrived, rows_lowest)
         limits = self._fleet.limits(now_ns, spent)
