@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,8 +75,7 @@ class BudgetRun:
     decisions: list[str]
     stages: list[tuple[float, Stage]]
     functions: list[tuple[int, float]]  # when, and dollars in all
-    capped: bool
-    shares: list[float] = field(default_factory=list)
+    shares: list[float]
 
     @property
     def attainment(self) -> float:
@@ -125,6 +124,62 @@ class _WatchedSpending(Spending):
         return limits
 
 
+@dataclass(frozen=True)
+class _Model:
+    """What is served, on what, under which caps."""
+
+    offerings: Sequence[Offering]
+    serverless: bool
+    policy: str
+    lowest_share: float
+    caps: BudgetCaps | None
+
+    @property
+    def capacities(self) -> dict[str, float]:
+        return dict.fromkeys((each.name for each in self.offerings), ROWS_PER_S)
+
+    def functions(self) -> _core.FunctionPoolParams | None:
+        if not self.serverless:
+            return None
+        functions = _core.FunctionPoolParams(_LATENCY_NS, concurrency_max=1000)
+        functions.set_starts(cold_start_ns=0, burst=1000.0, per_s=1000.0)
+        functions.set_price(usd_per_request=_FUNCTION_USD, usd_per_s=0.0, billed_quantum_ns=1)
+        return functions
+
+    def controller(self) -> Controller:
+        params = ControllerParams(
+            step_s=60.0,
+            window_s=5.0,
+            horizon_steps=10,
+            cooldown_s=120.0,
+            min_instances=0,
+            policy=self.policy,  # type: ignore[arg-type]
+        )
+        planned = Serverless("function", _FUNCTION_USD * 1e6, 100.0, 1000) if self.serverless else None
+        return Controller(("c", "m"), self.offerings, self.capacities, MovingMaximum(3, 1.1), params, planned)
+
+    def spending(self) -> _WatchedSpending | None:
+        if self.caps is None:
+            return None
+        stages = [stage for stage in Stage if self.serverless or stage is not Stage.NO_SERVERLESS]
+        spending = _WatchedSpending(Budget(self.caps, ["m"]), "m", SpendingParams(stages=tuple(stages)))
+        spending.stages, spending.shares = [], []
+        return spending
+
+    def world_params(self, spending: Spending | None) -> WorldParams:
+        profile = _core.LatencyProfile([1], [_LATENCY_NS])
+        return WorldParams(
+            dispatcher=_core.DispatcherParams(500_000_000, rows_max=1),
+            rt_max_ms=500.0,
+            specs={each.name: _core.WorkerSpec(profile, rows_max=1) for each in self.offerings},
+            capacities=self.capacities,
+            functions=self.functions(),
+            warmup_s=0.0,
+            spending=spending,
+            lowest_share=self.lowest_share,
+        )
+
+
 def run_with_budget(
     stretches: Sequence[tuple[float, float]],
     caps: BudgetCaps | None,
@@ -134,37 +189,17 @@ def run_with_budget(
     policy: str = "refined",
     behaviour: CloudBehaviour | None = None,
     lowest_share: float = 0.0,
-    calm_s: float = 300.0,
 ) -> BudgetRun:
     """Simulate a load under caps; without any, as if there were no such thing."""
+    model = _Model(offerings, serverless, policy, lowest_share, caps)
     clock = ManualClock()
     cloud = WatchedCloud(offerings, clock, behaviour or CloudBehaviour(boot_variation=0.0))
     cloud.notes = []
-    names = [each.name for each in offerings]
-    params = ControllerParams(
-        step_s=60.0,
-        window_s=5.0,
-        horizon_steps=10,
-        cooldown_s=120.0,
-        min_instances=0,
-        policy=policy,  # type: ignore[arg-type]
-    )
-    functions, planned = None, None
-    if serverless:
-        functions = _core.FunctionPoolParams(_LATENCY_NS, concurrency_max=1000)
-        functions.set_starts(cold_start_ns=0, burst=1000.0, per_s=1000.0)
-        functions.set_price(usd_per_request=_FUNCTION_USD, usd_per_s=0.0, billed_quantum_ns=1)
-        planned = Serverless("function", _FUNCTION_USD * 1e6, 100.0, 1000)
-    controller = Controller(
-        ("c", "m"), offerings, dict.fromkeys(names, ROWS_PER_S), MovingMaximum(3, 1.1), params, planned
-    )
-    spending = None
-    if caps is not None:
-        stages = [stage for stage in Stage if serverless or stage is not Stage.NO_SERVERLESS]
-        spending = _WatchedSpending(Budget(caps, ["m"]), "m", SpendingParams(stages=tuple(stages), calm_s=calm_s))
-        spending.stages, spending.shares = [], []
+    controller, spending = model.controller(), model.spending()
+    if spending is not None:
         controller.keep_to(spending)
     decisions: list[str] = []
+    functions_usd: list[tuple[int, float]] = []
     tick = controller.tick
 
     def noted(snapshot):  # type: ignore[no-untyped-def]
@@ -173,32 +208,8 @@ def run_with_budget(
         functions_usd.append((clock.now_ns(), world.engine.functions_usd))
         return decision
 
-    functions_usd: list[tuple[int, float]] = []
     controller.tick = noted  # type: ignore[method-assign]
-    profile = _core.LatencyProfile([1], [_LATENCY_NS])
-    world = World(
-        WorldParams(
-            dispatcher=_core.DispatcherParams(500_000_000, rows_max=1),
-            rt_max_ms=500.0,
-            specs={name: _core.WorkerSpec(profile, rows_max=1) for name in names},
-            capacities=dict.fromkeys(names, ROWS_PER_S),
-            functions=functions,
-            warmup_s=0.0,
-            spending=spending,
-            lowest_share=lowest_share,
-        ),
-        LoadFeed(Load(stretches), 0.0),
-        cloud,
-        clock,
-        controller,
-    )
+    world = World(model.world_params(spending), LoadFeed(Load(stretches), 0.0), cloud, clock, controller)
     world.run()
-    return BudgetRun(
-        cloud,
-        world,
-        decisions,
-        [] if spending is None else spending.stages,
-        functions_usd,
-        caps is not None,
-        [] if spending is None else spending.shares,
-    )
+    stages, shares = ([], []) if spending is None else (spending.stages, spending.shares)
+    return BudgetRun(cloud, world, decisions, stages, functions_usd, shares)

@@ -111,8 +111,8 @@ def test_of_the_lowest_priority_only_what_is_not_paid_for_is_shed() -> None:
 
 def test_without_a_cap_nothing_changes_and_with_one_that_never_binds_neither() -> None:
     for options in ({}, {"serverless": True}, {"policy": "greedy"}):
-        without = day(None, **options)  # type: ignore[arg-type]
-        wide = day(1e6, **options)  # type: ignore[arg-type]
+        without = day(None, **options)
+        wide = day(1e6, **options)
 
         assert wide.decisions == without.decisions
         assert wide.cloud.bill() == without.cloud.bill()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from mark._core import Endpoint
+from mark.app.budgeting import spending_of
 from mark.app.clouds import make_cloud
 from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
@@ -45,6 +46,7 @@ from mark.live.leading import until_leads
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
+from mark.live.shared_budget import SharedBudget
 from mark.live.status import ControlService
 from mark.protocol.service import make_server
 
@@ -76,9 +78,10 @@ class Router:
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
-        self._keeping: asyncio.Task[None] | None = None
         self._hurrying: asyncio.Future[None] | None = None
-        self._accounts = Accounts(self._cloud, self._models, self._clock)
+        rented = [model.name for model in config.models if model.source is not None]
+        self._budget = None if config.budget is None else SharedBudget(config.budget.as_caps(), rented)
+        self._accounts = Accounts(self._cloud, self._models, self._clock, self._budget)
         self._deploying: Deploying | None = None
 
     async def start(self) -> str:
@@ -113,10 +116,11 @@ class Router:
         )
         if self._native is not None:
             self._native.hide_beside()
+        self._accounts.look()
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
-        self._keeping = asyncio.get_running_loop().create_task(self._accounts.keep())
+        self._control_tasks.append(asyncio.get_running_loop().create_task(self._accounts.keep()))
         await self._server.start()
         if self._native is not None:
             self._native.start()
@@ -179,10 +183,9 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
-        tasks = [*self._control_tasks, *([] if self._keeping is None else [self._keeping])]
-        for task in tasks:
+        for task in self._control_tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._control_tasks, return_exceptions=True)
         if self._deploying is not None:
             await self._deploying.close()
         await asyncio.to_thread(self._refits.close)
@@ -231,8 +234,14 @@ class Router:
             serverless=serverless,
         )
         rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
+        spending = None
+        if self._budget is not None:
+            spending = spending_of(
+                self._budget, model.name, offerings, (settings, model.batching), serverless=serverless is not None
+            )
+            controller.keep_to(spending)
         chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
-        fleet = FleetRules(model.name, controller, rules, chronicle)
+        fleet = FleetRules(model.name, controller, rules, chronicle, spending)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 

@@ -323,10 +323,10 @@ class Controller:
         proposal = at_least(least, proposal, planned, offerings, self._capacities, unavailable | waiting)
         prices = {each.name: each.price_usd_per_hour for each in offerings}
         kept = {each.instance for each in proposal.keeps}
-        usd_per_hour = sum(self._usd_per_hour([each for each in planned if each.id in kept]))
-        usd_per_hour += sum(prices[each.offering] for each in proposal.purchases)
-        peak, least = max(usd_per_hour, _peak_usd_per_hour(plan, prices)), min(prices.values(), default=0.0)
-        return Planned(proposal, usd_per_hour, plan, peak, least)
+        costs = self._usd_per_hour([each for each in planned if each.id in kept])
+        usd_per_hour = sum([*costs, *(prices[each.offering] for each in proposal.purchases)])
+        peak = max(usd_per_hour, _peak_usd_per_hour(plan, prices))
+        return Planned(proposal, usd_per_hour, plan, peak, min(prices.values(), default=0.0))
 
     def _propose(
         self, ground: _Ground, forecast: Forecast, waiting: frozenset[str], terms: Terms

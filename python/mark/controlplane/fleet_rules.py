@@ -133,6 +133,11 @@ class FleetRules:
         return self._view.draining | self._let_go
 
     @property
+    def spending(self) -> Spending | None:
+        """What is kept to; None without a budget."""
+        return self._spending
+
+    @property
     def ever_ready(self) -> bool:
         """Whether any instance was ever ready."""
         return self._view.ever_ready

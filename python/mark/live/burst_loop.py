@@ -142,6 +142,10 @@ class BurstLoop:
         """Dollars of the last hour that the budget knows of."""
         return self._policy.spent_usd(self._clock.now_ns())
 
+    def limit(self, usd_per_hour: float) -> None:
+        """Spend no more than that in any hour from now on, whatever the bouncer's own budget is."""
+        self._policy.limit(usd_per_hour)
+
     def use(self) -> FunctionUse:
         """What the functions have done so far."""
         return self._functions.use()

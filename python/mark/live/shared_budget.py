@@ -24,6 +24,11 @@ class SharedBudget:
         self._lock = threading.Lock()
         self._budget = Budget(caps, models)
 
+    @property
+    def caps(self) -> BudgetCaps:
+        """What it was made with."""
+        return self._budget.caps  # they never change
+
     def spent(self, unix_ns: int, usd_today: float) -> None:
         """Take note of what was spent since midnight, UTC."""
         with self._lock:
