@@ -78,6 +78,7 @@ void bind_policy(py::module_& m) {
             policy.ended(ticket, failed, usd, time_of(now_ns));
           },
           py::arg("ticket"), py::kw_only(), py::arg("failed"), py::arg("usd"), py::arg("now_ns"))
+      .def("limit", &BurstPolicy::limit, py::arg("usd_per_hour"))
       .def_property_readonly("in_flight", &BurstPolicy::in_flight)
       .def_property_readonly("usd_per_request", &BurstPolicy::usd_per_request)
       .def(

@@ -42,6 +42,7 @@ void bind_enums(py::module_& m) {
       .value("PREDICTED_MISS", Admission::kPredictedMiss)
       .value("EXPIRED", Admission::kExpired)
       .value("TOO_MANY_ROWS", Admission::kTooManyRows)
+      .value("SHED", Admission::kShed)
       .finalize();
   py::native_enum<DispatchReason>(m, "DispatchReason", "enum.Enum")
       .value("FULL", DispatchReason::kFull)
@@ -58,6 +59,7 @@ void bind_enums(py::module_& m) {
       .value("CANCELLED", Outcome::kCancelled)
       .value("WORKER_LOST", Outcome::kWorkerLost)
       .value("MODEL_ERROR", Outcome::kModelError)
+      .value("SHED", Outcome::kShed)
       .finalize();
   py::native_enum<Failure>(m, "Failure", "enum.Enum")
       .value("WORKER_LOST", Failure::kWorkerLost)
@@ -168,6 +170,7 @@ void bind_statistics(py::module_& m) {
   bind_distributions(m, statistics);
   statistics.def_readonly("submitted_requests", &Statistics::submitted_requests)
       .def_readonly("submitted_rows", &Statistics::submitted_rows)
+      .def_readonly("submitted_rows_lowest", &Statistics::submitted_rows_lowest)
       .def_readonly("admitted_requests", &Statistics::admitted_requests)
       .def_readonly("retried_requests", &Statistics::retried_requests)
       .def_readonly("dispatched_batches", &Statistics::dispatched_batches)
@@ -278,6 +281,7 @@ void bind_worker_events(py::class_<T>& bound) {
             dispatcher.retune(params, time_of(now_ns));
           },
           py::arg("params"), py::arg("now_ns"))
+      .def("shed", &T::shed, py::arg("share"))
       .def(
           "backlog_ns",
           [](const T& dispatcher, std::int64_t now_ns) { return ns_of(dispatcher.backlog(time_of(now_ns))); },

@@ -109,6 +109,7 @@ void bind_endpoint(py::module_& m) {
             e.retune(params, time_of(now_ns));
           },
           py::arg("params"), py::arg("now_ns"))
+      .def("shed", &Endpoint::shed, py::arg("share"))
       .def(
           "backlog_ns", [](const Endpoint& e, std::int64_t now_ns) { return ns_of(e.backlog(time_of(now_ns))); },
           py::arg("now_ns"))

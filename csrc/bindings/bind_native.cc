@@ -232,6 +232,8 @@ void bind_path(py::module_& m) {
           py::arg("worker"))
       .def("close", [](const NativePath& p) { p.post([](RequestPath& path) { path.close(); }); })
       .def(
+          "shed", [](const NativePath& p, double share) { p.path->shed(share); }, py::arg("share"))
+      .def(
           "retune", [](const NativePath& p, const mark::DispatcherParams& params) { p.path->retune(params); },
           py::arg("params"), released)
       .def(

@@ -128,15 +128,19 @@ void bind_driving(py::class_<Simulation>& bound) {
   bound
       .def(py::init([](const DispatcherParams& dispatcher, std::uint64_t seed, double service_variation,
                        std::int64_t bin_ns, std::int64_t counted_from_ns, bool keeps_batches,
-                       const std::optional<FunctionPoolParams>& functions, const mark::BurstLimits& burst_limits) {
-             const SimulationParams params{
-                 seed, service_variation, DurationNs{bin_ns}, time_of(counted_from_ns), keeps_batches, burst_limits};
+                       const std::optional<FunctionPoolParams>& functions, const mark::BurstLimits& burst_limits,
+                       double lowest_share) {
+             const SimulationParams params{seed,          service_variation, DurationNs{bin_ns}, time_of(counted_from_ns),
+                                           keeps_batches, burst_limits,      lowest_share};
              return Simulation(dispatcher, params, functions);
            }),
            py::arg("dispatcher"), py::kw_only(), py::arg("seed") = 0, py::arg("service_variation") = 0.0,
            py::arg("bin_ns") = std::int64_t{60'000'000'000}, py::arg("counted_from_ns") = std::int64_t{0},
            py::arg("keeps_batches") = false, py::arg("functions") = std::nullopt,
-           py::arg("burst_limits") = mark::BurstLimits{})
+           py::arg("burst_limits") = mark::BurstLimits{}, py::arg("lowest_share") = 0.0)
+      .def("shed", &Simulation::shed, py::arg("share"))
+      .def("limit_bursts", &Simulation::limit_bursts, py::arg("usd_per_hour"))
+      .def_property_readonly("bursts_usd", &Simulation::bursts_usd)
       .def(
           "offer_rates",
           [](Simulation& simulation, const Times& ends_ns, const Rates& rates_per_s) {

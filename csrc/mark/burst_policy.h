@@ -54,6 +54,9 @@ class BurstPolicy {
   // What it did cost replaces what it was taken to. A model's own error is no failure of the function.
   void ended(const BurstTicket& ticket, bool failed, double usd, TimeNs now);
 
+  // From now on no more than that in any hour, whatever the budget is: what instances leave of a budget for all.
+  void limit(double usd_per_hour) { budget_.limit(usd_per_hour); }
+
   int in_flight() const { return in_flight_; }
   double spent_usd(TimeNs now) const { return budget_.spent_usd(now); }  // in the last hour, what is under way included
   BreakerState breaker(TimeNs now) const { return breaker_.state(now); }

@@ -85,6 +85,11 @@ void ConcurrentDispatcher::retune(const DispatcherParams& params, TimeNs now) {
   apply(now, [&](Dispatcher& dispatcher, TimeNs at) { dispatcher.retune(params, at); });
 }
 
+void ConcurrentDispatcher::shed(double share) {
+  const MutexLock lock(mutex_);
+  dispatcher_.shed(share);
+}
+
 DurationNs ConcurrentDispatcher::backlog(TimeNs now) const {
   const MutexLock lock(mutex_);
   return dispatcher_.backlog(std::max(latest_, now));

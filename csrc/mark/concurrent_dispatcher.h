@@ -33,6 +33,7 @@ class ConcurrentDispatcher {
   bool worker_busy(WorkerId worker) const EXCLUDES(mutex_);
   std::vector<Drop> worker_down(WorkerId worker, TimeNs now) EXCLUDES(mutex_);
   void retune(const DispatcherParams& params, TimeNs now) EXCLUDES(mutex_);
+  void shed(double share) EXCLUDES(mutex_);
   DurationNs backlog(TimeNs now) const EXCLUDES(mutex_);
   Statistics statistics() const EXCLUDES(mutex_);
 

@@ -13,6 +13,7 @@
 #include "mark/fleet_health.h"
 #include "mark/launch_policy.h"
 #include "mark/live_requests.h"
+#include "mark/shedding.h"
 #include "mark/worker.h"
 
 namespace mark {
@@ -82,6 +83,7 @@ class Dispatcher::State {
   bool worker_busy(WorkerId worker) const;
   std::vector<Drop> worker_down(WorkerId worker, TimeNs now);
   void retune(const DispatcherParams& params, TimeNs now);
+  void shed(double share) { shedding_.share(share); }
   DurationNs backlog(TimeNs now) const { return admission_.backlog(now); }
   Statistics statistics() const;
 
@@ -108,6 +110,7 @@ class Dispatcher::State {
   Balancer balancer_;
   FleetHealth health_;
   AdmissionPolicy admission_;
+  Shedding shedding_;
   LaunchPolicy launching_;
   Statistics statistics_;
   TimeNs now_ = TimeNs::min();  // of the latest event
@@ -140,7 +143,12 @@ Admission Dispatcher::State::submit(const Request& request, TimeNs now) {
   }
   ++statistics_.submitted_requests;
   statistics_.submitted_rows += static_cast<std::uint64_t>(request.rows);
-  const Admission answer = admission_.admit(request, now);
+  const bool is_lowest = request.priority == params_.priority_levels;
+  if (is_lowest) {
+    statistics_.submitted_rows_lowest += static_cast<std::uint64_t>(request.rows);
+  }
+  const bool sheds = is_lowest && shedding_.refuses_next();
+  const Admission answer = sheds ? Admission::kShed : admission_.admit(request, now);
   if (answer != Admission::kAccepted) {
     count(outcome_of(answer));
     return answer;
@@ -449,6 +457,7 @@ void Dispatcher::worker_drain(WorkerId worker) { state_->worker_drain(worker); }
 bool Dispatcher::worker_busy(WorkerId worker) const { return state_->worker_busy(worker); }
 std::vector<Drop> Dispatcher::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
 void Dispatcher::retune(const DispatcherParams& params, TimeNs now) { state_->retune(params, now); }
+void Dispatcher::shed(double share) { state_->shed(share); }
 DurationNs Dispatcher::backlog(TimeNs now) const { return state_->backlog(now); }
 Statistics Dispatcher::statistics() const { return state_->statistics(); }
 

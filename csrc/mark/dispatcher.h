@@ -85,6 +85,10 @@ class Dispatcher {
   // rows_max, priority_levels.
   void retune(const DispatcherParams& params, TimeNs now);
 
+  // Refuses this share of the requests of the lowest priority at the door from now on, whether workers could answer
+  // them or not: in [0, 1], else throws std::invalid_argument. What is queued stays.
+  void shed(double share);
+
   // How long the backlog keeps the ready workers busy: what a refused client should wait before it tries again. rt_max
   // when requests wait and no worker is ready.
   DurationNs backlog(TimeNs now) const;

@@ -1,5 +1,6 @@
 #include "mark/hourly_budget.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <stdexcept>
@@ -12,20 +13,25 @@ constexpr double kRounding = 1e-9;
 
 std::int64_t minute_of(TimeNs at) { return std::chrono::floor<std::chrono::minutes>(at).time_since_epoch().count(); }
 
+double checked(double usd_per_hour) {
+  if (!(usd_per_hour >= 0)) {
+    throw std::invalid_argument("hourly budget: must be a number of dollars, 0 or more");
+  }
+  return usd_per_hour;
+}
+
 std::size_t place_of(std::int64_t minute, int bins) {
   return static_cast<std::size_t>(((minute % bins) + bins) % bins);  // a time may be negative
 }
 
 }  // namespace
 
-HourlyBudget::HourlyBudget(double usd_per_hour) : usd_per_hour_(usd_per_hour) {
-  if (!(usd_per_hour >= 0)) {
-    throw std::invalid_argument("hourly budget: must be a number of dollars, 0 or more");
-  }
-}
+HourlyBudget::HourlyBudget(double usd_per_hour) : usd_per_hour_(checked(usd_per_hour)) {}
+
+void HourlyBudget::limit(double usd_per_hour) { limit_usd_per_hour_ = checked(usd_per_hour); }
 
 bool HourlyBudget::affords(double usd, TimeNs now) const {
-  return spent_usd(now) + usd <= usd_per_hour_ * (1 + kRounding);
+  return spent_usd(now) + usd <= std::min(usd_per_hour_, limit_usd_per_hour_) * (1 + kRounding);
 }
 
 void HourlyBudget::spend(double usd, TimeNs at) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 
 #include "mark/types.h"
 
@@ -16,6 +17,7 @@ class HourlyBudget {
  public:
   explicit HourlyBudget(double usd_per_hour);  // throws std::invalid_argument when it is negative or no number
 
+  void limit(double usd_per_hour);  // from now on no more than that either, which may change; throws as above
   bool affords(double usd, TimeNs now) const;
   // Spends; or gives back, when negative, what was taken to be spent at that time.
   void spend(double usd, TimeNs at);
@@ -29,6 +31,7 @@ class HourlyBudget {
   };
 
   double usd_per_hour_;
+  double limit_usd_per_hour_ = std::numeric_limits<double>::infinity();
   std::array<Bin, kBins> bins_{};
 };
 

@@ -25,6 +25,7 @@ enum class Admission : std::uint8_t {
   kPredictedMiss,  // no ready worker can finish it before its deadline
   kExpired,        // the deadline had passed on arrival
   kTooManyRows,    // more rows than any batch may hold
+  kShed,           // of the lowest priority, which the budget does not pay for in full
 };
 
 // Why a batch was launched when it was.
@@ -57,8 +58,9 @@ enum class Outcome : std::uint8_t {
   kCancelled,   // by the client; counts neither for nor against the SLO
   kWorkerLost,  // its worker died and no retry was left
   kModelError,  // the model itself failed on this request, alone in a batch
+  kShed,        // refused at the door for the budget's sake
 };
-inline constexpr int kOutcomes = 8;
+inline constexpr int kOutcomes = 9;
 
 // What a request that was not accepted ends as.
 constexpr Outcome outcome_of(Admission refusal) {
@@ -67,6 +69,8 @@ constexpr Outcome outcome_of(Admission refusal) {
       return Outcome::kQueueFull;
     case Admission::kPredictedMiss:
       return Outcome::kPredictedMiss;
+    case Admission::kShed:
+      return Outcome::kShed;
     default:
       return Outcome::kExpired;
   }

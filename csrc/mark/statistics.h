@@ -31,6 +31,7 @@ struct WorkerStatistics {
 struct Statistics {
   std::uint64_t submitted_requests = 0;  // offered load: refused ones included
   std::uint64_t submitted_rows = 0;
+  std::uint64_t submitted_rows_lowest = 0;       // of them, of the lowest priority
   std::uint64_t admitted_requests = 0;           // at the door: what becomes of them is the router's doing
   std::array<std::uint64_t, kOutcomes> ended{};  // requests by Outcome
   std::uint64_t retried_requests = 0;

@@ -263,6 +263,7 @@ void Endpoint::worker_drain(WorkerId worker) { state_->dispatcher().worker_drain
 bool Endpoint::worker_busy(WorkerId worker) const { return state_->dispatcher().worker_busy(worker); }
 std::vector<Reply> Endpoint::worker_down(WorkerId worker, TimeNs now) { return state_->worker_down(worker, now); }
 void Endpoint::retune(const DispatcherParams& params, TimeNs now) { state_->retune(params, now); }
+void Endpoint::shed(double share) { state_->dispatcher().shed(share); }
 DurationNs Endpoint::backlog(TimeNs now) const { return state_->dispatcher().backlog(now); }
 Statistics Endpoint::statistics() const { return state_->dispatcher().statistics(); }
 const ModelSignature& Endpoint::signature() const { return state_->signature(); }

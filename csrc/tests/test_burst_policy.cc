@@ -75,6 +75,18 @@ TEST_CASE("an open breaker sends nothing, and one at a time afterwards") {
   CHECK(verdict(kStart + 2s) == BurstVerdict::kSend);
 }
 
+TEST_CASE("what instances leave of a budget for all is a limit beside the functions' own") {
+  BurstPolicy policy({.latency = 100ms, .concurrency_max = 10, .usd_per_request = 1, .limits = {}});
+  policy.limit(1.5);
+  CHECK(policy.decide(kStart + 1s, kStart) == BurstVerdict::kSend);
+  policy.sent(kStart);
+  CHECK(policy.decide(kStart + 1s, kStart) == BurstVerdict::kOverBudget);
+  policy.limit(2);
+  CHECK(policy.decide(kStart + 1s, kStart) == BurstVerdict::kSend);
+  policy.limit(0);
+  CHECK(policy.decide(kStart + 1s, kStart) == BurstVerdict::kOverBudget);
+}
+
 TEST_CASE("what makes no sense is refused") {
   const auto refused = [](const BurstParams& params) { CHECK_THROWS_AS(BurstPolicy{params}, std::invalid_argument); };
   refused({.latency = 0ms});

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,20 @@ TEST_CASE("no budget affords nothing but what is free, and time may begin below 
   budget.spend(1, kStart - 30min);
   CHECK_FALSE(budget.affords(1, kStart));
   CHECK(budget.affords(1, kStart + 31min));
+}
+
+TEST_CASE("a limit holds beside the budget, may change, and forgets nothing") {
+  HourlyBudget budget(10);
+  budget.spend(4, kStart);
+  budget.limit(3);
+  CHECK_FALSE(budget.affords(0.1, kStart));
+  budget.limit(5);
+  CHECK(budget.affords(1, kStart));
+  CHECK_FALSE(budget.affords(1.1, kStart));
+  budget.limit(100);
+  CHECK(budget.affords(6, kStart));
+  CHECK_FALSE(budget.affords(6.1, kStart));
+  CHECK_THROWS_AS(budget.limit(-1), std::invalid_argument);
 }
 
 TEST_CASE("whoever asks before spending never spends more in any hour") {

@@ -21,6 +21,13 @@ TEST_CASE("a pushback is rounded up, and there is none where waiting does not he
   CHECK(status_name_of(never.kind) == "RESOURCE_EXHAUSTED");
 }
 
+TEST_CASE("who is shed is told why, and not to wait") {
+  const RequestEnd shed = end_of(Refusal{Admission::kShed, 1ms});
+  CHECK(shed.message.find("the budget does not pay for all requests of the lowest priority") == 0);
+  CHECK(!shed.retry_after_ms);
+  CHECK(status_name_of(shed.kind) == "RESOURCE_EXHAUSTED");
+}
+
 TEST_CASE("an unknown model is told which ones are served, in order") {
   const RequestEnd end = unknown_model("\xff'", {"b", "a"});
   CHECK(end.message == "model_name: unknown model '\\xff''; served are a, b");

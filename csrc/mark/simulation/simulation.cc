@@ -39,12 +39,14 @@ Simulation::Simulation(DispatcherParams dispatcher, const SimulationParams& para
                        const std::optional<FunctionPoolParams>& functions)
     : params_(params),
       rt_max_(dispatcher.rt_max),
+      priority_levels_(dispatcher.priority_levels),
       dispatcher_(with_functions(dispatcher, functions)),
       arrivals_(params.seed),
       random_(params.seed ^ kServiceSeed),
       ledger_(dispatcher.margin),
       tally_(params.bin, params.counted_from) {
   check(params);
+  lowest_.share(params.lowest_share);
   if (functions) {
     functions_.emplace(*functions, now_);
     bursting_.emplace(BurstParams{.latency = functions->latency,
@@ -110,7 +112,9 @@ void Simulation::arrive() {
   entry.ordinal = arrived_++;
   arrivals_.pop();
   tally_.offered(now_);
-  const Request request{.id = RequestId::of(slot, entry.generation), .deadline = entry.deadline};
+  const Request request{.id = RequestId::of(slot, entry.generation),
+                        .deadline = entry.deadline,
+                        .priority = lowest_.refuses_next() ? priority_levels_ : 1};
   const Admission answer = dispatcher_.submit(request, now_);
   if (answer != Admission::kAccepted) {
     give_up(slot, outcome_of(answer));
@@ -234,6 +238,12 @@ void Simulation::worker_slowdown(WorkerId worker, double slowdown) {
 void Simulation::worker_down(WorkerId worker) {
   drop(dispatcher_.worker_down(worker, now_));
   workers_.erase(worker);
+}
+
+void Simulation::limit_bursts(double usd_per_hour) {
+  if (bursting_) {
+    bursting_->limit(usd_per_hour);
+  }
 }
 
 double Simulation::credits_s(WorkerId worker) {

@@ -12,6 +12,7 @@
 #include "mark/burst_ledger.h"
 #include "mark/burst_policy.h"
 #include "mark/dispatcher.h"
+#include "mark/shedding.h"
 #include "mark/simulation/arrival_stream.h"
 #include "mark/simulation/credit_bucket.h"
 #include "mark/simulation/function_pool.h"
@@ -28,6 +29,7 @@ struct SimulationParams {
   TimeNs counted_from = TimeNs{DurationNs::zero()};  // what arrives before is not in the tally
   bool keeps_batches = false;  // remembers every batch and burst decision, for comparison with live serving
   BurstLimits burst_limits = BurstLimits::none();
+  double lowest_share = 0;  // of the requests, that are of the lowest priority; all others are of the highest
 };
 
 // A worker as it is, beside what the dispatcher is told of it.
@@ -77,6 +79,9 @@ class Simulation {
   void worker_slowdown(WorkerId worker, double slowdown);  // from its next batch on
   bool worker_busy(WorkerId worker) const { return dispatcher_.worker_busy(worker); }
   void worker_down(WorkerId worker);
+  void shed(double share) { dispatcher_.shed(share); }
+  void limit_bursts(double usd_per_hour);  // as BurstPolicy::limit; nothing without functions
+  double bursts_usd() const { return bursting_ ? bursting_->spent_usd(now_) : 0; }  // as BurstPolicy::spent_usd
   double credits_s(WorkerId worker);        // that a burstable one has now
   double surplus_s(WorkerId worker) const;  // that an unlimited one used without having credits
 
@@ -126,6 +131,7 @@ class Simulation {
 
   SimulationParams params_;
   DurationNs rt_max_;
+  int priority_levels_;
   Dispatcher dispatcher_;
   ArrivalStream arrivals_;
   Random random_;
@@ -134,6 +140,7 @@ class Simulation {
   BurstLedger ledger_;
   std::vector<BurstTicket> throttled_;  // not reported yet
   Tally tally_;
+  Shedding lowest_;  // spreads the lowest priority over the requests as evenly as it spreads refusals
   TimeNs now_;
   std::uint64_t arrived_ = 0;
   std::unordered_map<WorkerId, Truth> workers_;

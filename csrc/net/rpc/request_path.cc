@@ -252,6 +252,8 @@ void RequestPath::retune(const DispatcherParams& params) {
   home_.post([this] { look(); });
 }
 
+void RequestPath::shed(double share) { endpoint_.shed(share); }
+
 void RequestPath::close() {
   sender_.remove_all();
   refresh_reports();

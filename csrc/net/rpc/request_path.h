@@ -60,6 +60,7 @@ class RequestPath final : private BatchSenderOwner {
   BatchCarrier* carrier_of(WorkerId worker) const { return sender_.carrier_of(worker); }  // on the home loop
 
   void retune(const DispatcherParams& params);  // as in Dispatcher
+  void shed(double share);                      // as in Dispatcher
   Statistics statistics() const { return endpoint_.statistics(); }
   const ModelSignature& signature() const { return endpoint_.signature(); }
   Endpoint& endpoint() { return endpoint_; }

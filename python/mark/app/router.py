@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from mark._core import Endpoint
+from mark.app.budgeting import spending_of
 from mark.app.clouds import make_cloud
 from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
@@ -48,6 +49,7 @@ from mark.live.metrics import Measured, RouterMetrics
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
+from mark.live.shared_budget import SharedBudget
 from mark.live.status import ControlService
 from mark.live.watch import Watch
 from mark.protocol.service import make_server
@@ -83,9 +85,11 @@ class Router:
         self._native: NativeIngress | None = None
         self._http: HttpServer | None = None
         self._watch: Watch | None = None
-        self._beside: list[asyncio.Task[None]] = []  # that keep accounts and watch
+        self._watching: asyncio.Task[None] | None = None
         self._hurrying: asyncio.Future[None] | None = None
-        self._accounts = Accounts(self._cloud, self._models, self._clock)
+        rented = [model.name for model in config.models if model.source is not None]
+        self._budget = None if config.budget is None else SharedBudget(config.budget.as_caps(), rented)
+        self._accounts = Accounts(self._cloud, self._models, self._clock, self._budget)
         self._deploying: Deploying | None = None
 
     async def start(self) -> str:
@@ -122,10 +126,12 @@ class Router:
         if self._native is not None:
             self._native.hide_beside()
         self._http = await start_http(self._config.http, self._mount)
+        self._accounts.look()
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
-        self._beside = [asyncio.ensure_future(work) for work in (self._accounts.keep(), self._watch.run())]
+        self._control_tasks.append(asyncio.ensure_future(self._accounts.keep()))
+        self._watching = asyncio.ensure_future(self._watch.run())
         await self._server.start()
         if self._native is not None:
             self._native.start()
@@ -195,7 +201,7 @@ class Router:
     async def _release(self, grace_s: float | None) -> None:
         if self._http is not None:
             await self._http.stop()
-        tasks = [*self._control_tasks, *self._beside]
+        tasks = [*self._control_tasks, *filter(None, [self._watching])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -265,8 +271,14 @@ class Router:
             serverless=serverless,
         )
         rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
+        spending = None
+        if self._budget is not None:
+            spending = spending_of(
+                self._budget, model.name, offerings, (settings, model.batching), serverless=serverless is not None
+            )
+            controller.keep_to(spending)
         chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
-        fleet = FleetRules(model.name, controller, rules, chronicle)
+        fleet = FleetRules(model.name, controller, rules, chronicle, spending)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 

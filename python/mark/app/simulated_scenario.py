@@ -13,6 +13,7 @@ from mark.app.serverless import planned_serverless
 from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
 from mark.cloud.simulated import CloudBehaviour
 from mark.config import BatchingConfig, ModelConfig, load_config, model_of
+from mark.domain.budget import BudgetCaps
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
 from mark.domain.scenario import Scenario
@@ -51,6 +52,7 @@ class SimulatedScenario:
         service_variation: of batch times; 0: every batch takes exactly what its profile says.
         warmup_s_min: simulated before what is counted, at least.
         behaviour: of the cloud; None for what is usual.
+        caps: what may be spent; None for whatever it takes. Policies to compare with keep to none.
     """
 
     scenario: Scenario
@@ -64,6 +66,7 @@ class SimulatedScenario:
     service_variation: float = SERVICE_VARIATION
     warmup_s_min: float = _WARMUP_S
     behaviour: CloudBehaviour | None = None
+    caps: BudgetCaps | None = None
 
     @property
     def warmup_s(self) -> float:
@@ -222,6 +225,7 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
         standbys=tuple(each for each in others if each.name in config.standbys),
         spare_capacities=rates,
         model=model,
+        caps=None if config.budget is None else config.budget.as_caps(),
         # They are processes of this machine, as `mark.cloud.local` rents and `domain.cost` bills them.
         behaviour=CloudBehaviour(
             boot_variation=0.0,

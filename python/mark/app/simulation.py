@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mark import _core
+from mark.app.budgeting import spending_of
 from mark.app.parts import dispatcher_params
 from mark.app.serverless import burst_limits, function_pool_params
 from mark.app.simulated_past import NO_PAST, Past, maxima_of, past_of, scene_s_of
@@ -19,6 +20,11 @@ from mark.app.simulated_policies import POLICIES, ForecastBy, PolicyInputs, Simu
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario, simulated_scenario
 from mark.cloud.catalog import burstable_of
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
+from mark.config import ModelConfig
+from mark.controlplane.budget import Budget
+from mark.controlplane.controller import Controller
+from mark.controlplane.spending import Spending
+from mark.domain.budget import BudgetCaps
 from mark.domain.load import Load, RecordedLoad
 from mark.domain.offering import Market, Offering, Serverless
 from mark.domain.simulation_report import SimulationReport
@@ -140,7 +146,12 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     made = policy_of(policy, _inputs(simulated, load, seed, clock, past))
     cloud = SimulatedCloud(made.offerings, clock, behaviour or simulated.behaviour, seed)
     feed = feed_of(load, scene_s_of(simulated, past))
-    world = World(_world_params(simulated, made, seed), feed, cloud, clock, made.controller)
+    params = _world_params(simulated, made, seed)
+    if simulated.caps is not None and simulated.model is not None and isinstance(made.controller, Controller):
+        spending = _spending(simulated.caps, simulated.model, made)
+        made.controller.keep_to(spending)
+        params = replace(params, spending=spending)
+    world = World(params, feed, cloud, clock, made.controller)
     duration_s = world.run(on_progress=on_progress)
     world.settle()
     name = policy if isinstance(policy, str) else policy.name
@@ -178,6 +189,12 @@ def _world_params(simulated: SimulatedScenario, made: SimulatedPolicy, seed: int
         watch_s=simulated.watch_s,
         seed=seed,
     )
+
+
+def _spending(caps: BudgetCaps, model: ModelConfig, made: SimulatedPolicy) -> Spending:
+    """The whole budget: there is but one model in a simulation."""
+    settings, granting = (model.controller, model.batching), Budget(caps, [model.name])
+    return spending_of(granting, model.name, made.offerings, settings, serverless=made.serverless is not None)
 
 
 def _credits(offering: Offering) -> _core.CreditParams:

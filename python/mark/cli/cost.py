@@ -59,7 +59,8 @@ def cost(
         table.add_row(*(Text(cell) for cell in _cells(names, key)), f"{usd:.6f}")
     console = Console()
     console.print(table)
-    console.print(_rate_line(answer.usd_per_hour))
+    console.print(_rate_line(answer))
+    console.print(_day_line(answer))
 
 
 def _names(by: str) -> list[str]:
@@ -92,10 +93,17 @@ def _hour(unix_s: int) -> str:
     return f"{datetime.fromtimestamp(unix_s, tz=timezone.utc):%Y-%m-%dT%H:%MZ}"
 
 
-def _rate_line(rates: Sequence[messages.UsdPerHour]) -> str:
+def _rate_line(answer: messages.BillResponse) -> str:
     """What the instances cost an hour now, by market."""
     usd: dict[str, float] = {}
-    for rate in rates:
+    for rate in answer.usd_per_hour:
         usd[rate.market] = usd.get(rate.market, 0.0) + rate.usd_per_hour
     parts = ", ".join(f"{market} ${each:.4f}" for market, each in sorted(usd.items()))
-    return f"instances cost ${sum(usd.values()):.4f} an hour now" + (f": {parts}" if parts else "")
+    cap = f" of ${answer.max_usd_per_hour:.4f} that all may cost" if answer.HasField("max_usd_per_hour") else ""
+    return f"instances cost ${sum(usd.values()):.4f} an hour now{cap}" + (f": {parts}" if parts else "")
+
+
+def _day_line(answer: messages.BillResponse) -> str:
+    """What was spent since midnight."""
+    cap = f" of ${answer.max_usd_per_day:.4f}" if answer.HasField("max_usd_per_day") else ""
+    return f"today, in UTC, ${answer.usd_today:.6f}{cap}"

@@ -97,6 +97,9 @@ def _table_of(model: dict[str, Any]) -> Table:
     if "bursts" in model:
         _add_bursts(table, model["bursts"])
     table.add_row("cost", f"${model['cost_usd']:.6f} so far, ${model['cost_usd_per_hour']:.4f} an hour")
+    if "budget" in model:
+        stage = model["budget"]["stage"].replace("_", " ")
+        table.add_row("budget", f"${model['budget']['allowed_usd_per_hour']:.4f} an hour allowed; stage: {stage}")
     return table
 
 

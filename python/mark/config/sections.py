@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from mark.config.aws import AwsConfig, InstanceType, check_provider, listed_usd_per_hour
 from mark.config.aws_functions import check_functions
+from mark.config.budget import BudgetConfig, check_budget
 from mark.config.forecasting import ForecastConfig
 from mark.config.http import HttpConfig
 from mark.config.monitor import MonitorConfig
@@ -295,6 +296,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     http: HttpConfig = HttpConfig()
     spot: SpotConfig = SpotConfig()
+    budget: BudgetConfig | None = None
     offerings: list[OfferingConfig] = Field(default_factory=list)
     models: Annotated[list[ModelConfig], Field(min_length=1)]
 
@@ -329,6 +331,12 @@ class Config(Section):
     def _check_provider(self) -> Config:
         check_provider(self.provider, self.aws, self.offerings)
         check_functions(self.provider, self.cluster, self.models)
+        return self
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Config:
+        rented = [model for model in self.models if model.source is not None]
+        check_budget(self.budget, self.offerings, sum(model.controller.min_instances for model in rented))
         return self
 
     @model_validator(mode="after")

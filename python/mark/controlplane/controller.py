@@ -14,6 +14,8 @@ import numpy.typing as npt
 from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
 from mark.controlplane.slo_monitor import SloMonitor, SloMonitorParams
+from mark.controlplane.spending import Planned, Spending, Terms
+from mark.domain.cost import instance_usd_per_hour
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.fleet_plan import FleetPlan
 from mark.domain.forecast import Forecast
@@ -22,9 +24,10 @@ from mark.domain.plan import Action, Decision, Launch, Retire
 from mark.policies.interruption import bridge
 from mark.policies.least_fleet import at_least
 from mark.policies.planning import PlanningOptions
-from mark.policies.provisioning import Keep, Proposal, lead_steps_of, propose
+from mark.policies.provisioning import Keep, Proposal, Purchase, lead_steps_of, propose
 from mark.policies.refined_proposal import moved_on, propose_refined
 from mark.policies.reinforcement import ReinforcementInputs, reinforce
+from mark.policies.spot_first import spot_first
 from mark.ports import Forecaster
 
 __all__ = ["STEPS_KEPT", "Controller", "ControllerParams", "Snapshot"]
@@ -81,6 +84,21 @@ class Snapshot:
     instances: tuple[Instance, ...]
     draining: tuple[Instance, ...] = ()
 
+    @property
+    def alive(self) -> tuple[Instance, ...]:
+        """All that is billed."""
+        return (*self.instances, *self.draining)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a plan is made on: the fleet, those of it that are planned with, what can be rented and what cannot now."""
+
+    snapshot: Snapshot
+    planned: tuple[Instance, ...]
+    offerings: Sequence[Offering]
+    unavailable: set[str]
+
 
 class Controller:
     """Forecasts, plans and reconciles for one model. Knows no clock, cloud or thread.
@@ -107,6 +125,7 @@ class Controller:
             params: rhythm and bounds.
             serverless: takes what instances do not serve, at its price; None for nothing. `greedy` knows none.
         """
+        self._spending: Spending | None = None
         self._serverless = serverless
         self._offerings = tuple(offerings)
         self._by_profile = dict(capacities)
@@ -125,6 +144,10 @@ class Controller:
     def capacities(self) -> Mapping[str, float]:
         """Rows per second that one instance of each offering serves under the SLO, as far as it is known by now."""
         return self._capacities
+
+    def keep_to(self, spending: Spending) -> None:
+        """Plan within what may be spent, from the next tick on; without it whatever the load needs."""
+        self._spending = spending
 
     def remember(self, maxima_per_s: npt.NDArray[np.float64]) -> None:
         """Take note of the highest rate of each step before the first observation, oldest first."""
@@ -177,15 +200,16 @@ class Controller:
         ]
         # A standby is not there for the plan: what it stands in for is bought anew, and serves before it goes.
         planned = tuple(each for each in snapshot.instances if each.offering not in params.standbys)
-        proposal = self._propose(offerings, replace(snapshot, instances=planned), forecast, unavailable)
-        proposal = at_least(params.min_instances, proposal, planned, offerings, self._capacities, unavailable)
+        proposal = self._planned(_Ground(snapshot, planned, offerings, unavailable), forecast)
         proposal = replace(proposal, keeps=proposal.keeps + self._standing_in(proposal, snapshot.instances))
         if self._monitor is not None:
             added = self._monitor.kept(snapshot.instances, now_ns)
             keeps = tuple(Keep(each, "added for the promise a moment ago") for each in added)
             proposal = replace(proposal, keeps=proposal.keeps + keeps)
         load_per_s = self._arrivals.last_per_s()
-        actions = self._reconciler.reconcile(proposal, snapshot.instances, now_ns, load_per_s, self._capacities)
+        afforded = replace(proposal, purchases=self._afforded(proposal.purchases, snapshot))
+        actions = self._reconciler.reconcile(afforded, snapshot.instances, now_ns, load_per_s, self._capacities)
+        actions += self._let_go(actions, proposal, snapshot)
         return Decision(
             at_ns=now_ns,
             actions=actions,
@@ -203,7 +227,7 @@ class Controller:
         purchases = bridge(
             standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon(), unavailable
         )
-        return self._reconciler.launches(purchases)
+        return self._reconciler.launches(self._afforded(purchases, snapshot))
 
     def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
         """What to launch at once because the last requests broke the promise; None when they kept it.
@@ -230,6 +254,7 @@ class Controller:
             load_factor_max=monitor.params.load_factor_max,
         )
         more = reinforce(inputs, now_ns)
+        more = replace(more, purchases=self._afforded(more.purchases, snapshot))
         if not more.purchases and not monitor.nothing_added(now_ns):
             return None
         launches = self._reconciler.launches(more.purchases)
@@ -273,28 +298,87 @@ class Controller:
             return self._arrivals.last_per_s()
         return max(self._forecast.rates_per_s[: 1 + lead_steps_of(self._offerings, self._params.step_s)])
 
+    def _planned(self, ground: _Ground, forecast: Forecast) -> Proposal:
+        """What the load needs or, with a budget, as much of it as is paid for."""
+        now_ns = ground.snapshot.now_ns
+        if self._spending is None:
+            made = self._draft(ground, forecast, Terms())
+        else:
+            held = sum(self._usd_per_hour(ground.snapshot.alive))
+            made = self._spending.choose(now_ns, forecast, held, lambda load, terms: self._draft(ground, load, terms))
+        self._last = None if made.plan is None else (now_ns, made.plan)
+        return made.proposal
+
+    def _draft(self, ground: _Ground, forecast: Forecast, terms: Terms) -> Planned:
+        offerings, unavailable, waiting = ground.offerings, ground.unavailable, frozenset[str]()
+        if terms.spot_first:
+            offerings, waiting = spot_first(offerings, self._capacities, unavailable)
+        ground = replace(ground, offerings=offerings)
+        proposal, plan = self._propose(ground, forecast, waiting, terms)
+        if waiting and proposal.uncovered_per_s > 0:  # spot alone does not do
+            other, other_plan = self._propose(ground, forecast, frozenset(), terms)
+            if other.uncovered_per_s < proposal.uncovered_per_s:
+                proposal, plan, waiting = other, other_plan, frozenset()
+        least, planned = self._params.min_instances, ground.planned
+        proposal = at_least(least, proposal, planned, offerings, self._capacities, unavailable | waiting)
+        prices = {each.name: each.price_usd_per_hour for each in offerings}
+        kept = {each.instance for each in proposal.keeps}
+        costs = self._usd_per_hour([each for each in planned if each.id in kept])
+        usd_per_hour = sum([*costs, *(prices[each.offering] for each in proposal.purchases)])
+        peak = max(usd_per_hour, _peak_usd_per_hour(plan, prices))
+        return Planned(proposal, usd_per_hour, plan, peak, min(prices.values(), default=0.0))
+
     def _propose(
-        self, offerings: Sequence[Offering], snapshot: Snapshot, forecast: Forecast, unavailable: set[str]
-    ) -> Proposal:
-        now_ns, instances = snapshot.now_ns, snapshot.instances
+        self, ground: _Ground, forecast: Forecast, waiting: frozenset[str], terms: Terms
+    ) -> tuple[Proposal, FleetPlan | None]:
+        now_ns, instances, offerings = ground.snapshot.now_ns, ground.planned, ground.offerings
+        unavailable = ground.unavailable | waiting
         if self._params.policy == "greedy":
-            return propose(offerings, self._capacities, instances, forecast, now_ns, unavailable=unavailable)
+            return propose(offerings, self._capacities, instances, forecast, now_ns, unavailable=unavailable), None
         # What is not to be had now may be at the next tick; how much later is known only of what was refused.
         unavailable_s = {
             name: max(self._params.step_s, (self._unavailable_until_ns.get(name, 0) - now_ns) / 1e9)
             for name in unavailable
         }
-        unavailable_s |= dict.fromkeys(self._params.standbys, self._params.step_s * self._params.horizon_steps)
+        never = self._params.standbys | waiting
+        unavailable_s |= dict.fromkeys(never, self._params.step_s * self._params.horizon_steps)
         # The cool-down keeps instances for longer than any cloud bills at least.
         options = PlanningOptions(
-            serverless=self._serverless,
+            serverless=self._serverless if terms.serverless else None,
             min_life_s=0.0,
             unavailable_s=unavailable_s,
             last=self._last_plan(now_ns),
         )
         refined = propose_refined(offerings, self._capacities, instances, forecast, now_ns, options)
-        self._last = None if refined.plan is None else (now_ns, refined.plan)
-        return refined.proposal
+        return refined.proposal, refined.plan
+
+    def _usd_per_hour(self, instances: Sequence[Instance]) -> list[float]:
+        offerings = {offering.name: offering for offering in self._offerings}
+        return [instance_usd_per_hour(each, offerings[each.offering]) for each in instances]
+
+    def _afforded(self, purchases: Sequence[Purchase], snapshot: Snapshot) -> tuple[Purchase, ...]:
+        """Those that there is money for."""
+        if self._spending is None or not purchases:
+            return tuple(purchases)
+        prices = {offering.name: offering.price_usd_per_hour for offering in self._offerings}
+        return self._spending.afford(purchases, self._usd_per_hour(snapshot.alive), prices)
+
+    def _let_go(self, actions: Sequence[Action], proposal: Proposal, snapshot: Snapshot) -> tuple[Retire, ...]:
+        """What is given back beside these actions, for what stays costs more than is allowed.
+
+        And one that was not needed for long, where there is no money for what the plan would have instead of it: what
+        is cheaper can only be launched after it.
+        """
+        if self._spending is None:
+            return ()
+        retired = {action.instance for action in actions if isinstance(action, Retire)}
+        staying = [instance for instance in snapshot.instances if instance.id not in retired]
+        offerings = {offering.name: offering for offering in self._offerings}
+        gone = self._spending.let_go(staying, proposal.keeps, offerings, self._capacities)
+        if gone or retired or sum(isinstance(action, Launch) for action in actions) == len(proposal.purchases):
+            return tuple(Retire(each, "the budget does not pay for it") for each in gone)
+        overdue = self._reconciler.overdue(snapshot.now_ns)[:1]
+        return tuple(Retire(each, "makes room in the budget for what the plan has instead of it") for each in overdue)
 
     def _last_plan(self, now_ns: int) -> FleetPlan | None:
         if self._last is None:
@@ -307,6 +391,14 @@ class Controller:
         names = [instance.offering for instance in instances if instance.id not in retired]
         names += [action.offering for action in actions if isinstance(action, Launch)]
         return sum(self._capacities.get(name, 0.0) for name in names)
+
+
+def _peak_usd_per_hour(plan: FleetPlan | None, prices: Mapping[str, float]) -> float:
+    """The most that the schedule costs an hour in any of its steps; 0 without one."""
+    if plan is None:
+        return 0.0
+    steps = zip(*([prices[name] * count for count in counts] for name, counts in plan.counts.items()), strict=True)
+    return max((sum(step) for step in steps), default=0.0)
 
 
 def _reason(actions: Sequence[Action], forecast: Forecast, load_per_s: float, uncovered_per_s: float) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mark.controlplane.chronicle import Chronicle
+from mark.controlplane.chronicle import Chronicle, Entry
 from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.controlplane.spending import Spending
+from mark.domain.budget import SpendingLimits, Spent
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision, Launch
@@ -94,10 +96,20 @@ class FleetRules:
     """
 
     def __init__(
-        self, model: str, controller: FleetController, params: FleetRuleParams, chronicle: Chronicle | None = None
+        self,
+        model: str,
+        controller: FleetController,
+        params: FleetRuleParams,
+        chronicle: Chronicle | None = None,
+        spending: Spending | None = None,
     ) -> None:
-        """Make the rules of one model; what happens is written down in the chronicle, if there is one."""
+        """Make the rules of one model; what happens is written down in the chronicle, if there is one.
+
+        With a budget, `spending` is what the controller keeps to, too.
+        """
         self._controller = controller
+        self._spending = spending
+        self._offerings: dict[str, Offering] = {}  # at their prices of now
         self._chronicle = chronicle
         self._params = params
         self._view = FleetView(model)
@@ -119,6 +131,11 @@ class FleetRules:
     def draining(self) -> frozenset[InstanceId]:
         """Instances that take no more batches: about to be given back, or to be taken away."""
         return self._view.draining | self._let_go
+
+    @property
+    def spending(self) -> Spending | None:
+        """What is kept to; None without a budget."""
+        return self._spending
 
     @property
     def ever_ready(self) -> bool:
@@ -164,13 +181,26 @@ class FleetRules:
             self._controller.correct(offering, factor)
         seen = self._view.snapshot(now_ns)
         decision = self._controller.tick(seen)
+        self._note_stage(seen)
         if self._chronicle is not None:
             self._chronicle.decided(RecordKind.PLAN, decision, seen, self.capacities)
         return decision
 
+    def limits(self, now_ns: int, spent: Spent) -> SpendingLimits | None:
+        """What request path and functions are to keep to from now on; None without a budget, and before the first tick.
+
+        Tell it what was spent before each tick, and ask again after each launch.
+        """
+        if self._spending is None or not self._offerings:
+            return None
+        self._spending.see(now_ns, spent)
+        alive = self._view.snapshot(now_ns).alive
+        return self._spending.limits(alive, self._offerings, self.capacities)
+
     def priced(self, offerings: Sequence[Offering]) -> None:
         """Plan at the prices that the cloud's offerings have now; tell it before each tick."""
         self._controller.priced(offerings)
+        self._offerings = {offering.name: offering for offering in offerings}
         if self._chronicle is not None:
             self._chronicle.priced(offerings)
 
@@ -206,6 +236,18 @@ class FleetRules:
         self._refused_at_ns[offering] = now_ns
         pause_s = self._view.refused(offering, self._params.unavailable_s)
         self._controller.offering_unavailable(offering, now_ns + round(pause_s * 1e9))
+
+    def _note_stage(self, seen: Snapshot) -> None:
+        change = None if self._spending is None else self._spending.take_change()
+        if change is None or self._chronicle is None:
+            return
+        details = {
+            "before": change.before.name.lower(),
+            "after": change.after.name.lower(),
+            "needed_usd_per_hour": change.needed_usd_per_hour,
+            "allowed_usd_per_hour": change.allowed_usd_per_hour,
+        }
+        self._chronicle.write(Entry(RecordKind.BUDGET, change.reason, details=details), seen, self.capacities)
 
     def _take_note(self, change: FleetChange, now_ns: int) -> None:
         after = change.instance

@@ -70,6 +70,11 @@ class Reconciler:
             for ordinal, purchase in enumerate(purchases)
         )
 
+    def overdue(self, now_ns: int) -> list[InstanceId]:
+        """Those that no proposal has asked for longer than the cool-down, and that stay all the same; longest first."""
+        overdue = [item for item in self._unneeded_since.items() if now_ns - item[1] >= self._cooldown_ns]
+        return [identity for identity, _ in sorted(overdue, key=lambda item: item[1])]
+
     def _retire(
         self, instances: Sequence[Instance], now_ns: int, load_per_s: float, capacities: Mapping[str, float]
     ) -> list[Retire]:

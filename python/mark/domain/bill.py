@@ -23,6 +23,8 @@ BillKey = Literal["hour_unix_s", "model", "market", "offering"]
 _NS = 1_000_000_000
 _HOUR_S = 3600
 _HOUR_NS = _HOUR_S * _NS
+_DAY_S = 24 * _HOUR_S
+_DAY_NS = _DAY_S * _NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ class Bill:
     def of_model(self, model: str) -> Bill:
         """The lines of one model."""
         return Bill(tuple(line for line in self.lines if line.model == model))
+
+    def since(self, unix_s: int) -> Bill:
+        """The lines of hours that began then or later."""
+        return Bill(tuple(line for line in self.lines if line.hour_unix_s >= unix_s))
+
+    def of_day(self, unix_ns: int) -> Bill:
+        """The lines of the day of a moment, in UTC."""
+        return self.since(unix_ns // _DAY_NS * _DAY_S)
 
     def __add__(self, other: Bill) -> Bill:
         return Bill.of((*self.lines, *other.lines))

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 
 from mark.controlplane.meter import Meter
 from mark.domain.bill import MEASURING, SERVERLESS, Bill
+from mark.domain.budget import BudgetCaps
 from mark.live.server import ServedModel
+from mark.live.shared_budget import SharedBudget
 from mark.ports import Clock, Cloud
 
 __all__ = ["Accounts"]
 
 _READ_S = 10.0
+_TELL_BUDGET_S = 1.0
 
 
 class Accounts:
@@ -22,13 +25,21 @@ class Accounts:
     Thread safety: belongs to the router's event loop.
     """
 
-    def __init__(self, cloud: Cloud, models: Mapping[str, ServedModel], clock: Clock) -> None:
-        """Keep the accounts of a cloud and of models, which may be added later."""
+    def __init__(
+        self, cloud: Cloud, models: Mapping[str, ServedModel], clock: Clock, budget: SharedBudget | None = None
+    ) -> None:
+        """Keep the accounts of a cloud and of models, which may be added later; the budget is told what they say."""
+        self._budget = budget
         self._cloud = cloud
         self._models = models
         self._clock = clock
         self._epoch_ns = clock.now_ns() - time.time_ns()
         self._meter = Meter(self.unix_ns())
+
+    @property
+    def caps(self) -> BudgetCaps:
+        """What may be spent; infinite where there is no cap."""
+        return BudgetCaps() if self._budget is None else self._budget.caps
 
     @property
     def cloud(self) -> Cloud:
@@ -49,10 +60,17 @@ class Accounts:
         return self._cloud.bill() + self._meter.bill()
 
     async def keep(self) -> None:
-        """Read the functions now and then, until cancelled: each dollar belongs in the hour that it was spent in."""
+        """Look now and then, until cancelled: each dollar belongs in the hour that it was spent in."""
         while True:
-            self._read()
-            await asyncio.sleep(_READ_S)
+            self.look()
+            await asyncio.sleep(_READ_S if self._budget is None else _TELL_BUDGET_S)
+
+    def look(self) -> None:
+        """Read the functions, and tell the budget what this day has cost so far."""
+        self._read()
+        if self._budget is not None:
+            unix_ns = self.unix_ns()
+            self._budget.spent(unix_ns, self.bill().of_day(unix_ns).usd)
 
     def _read(self) -> None:
         unix_ns = self.unix_ns()

@@ -147,6 +147,10 @@ class BurstLoop:
         """That requests are sent to."""
         return self._functions
 
+    def limit(self, usd_per_hour: float) -> None:
+        """Spend no more than that in any hour from now on, whatever the bouncer's own budget is."""
+        self._policy.limit(usd_per_hour)
+
     def use(self) -> FunctionUse:
         """What the functions have done so far."""
         return self._functions.use()

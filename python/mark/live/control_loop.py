@@ -11,6 +11,7 @@ from mark._core import Distribution, LatencyHistogram, WorkerSpec
 from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_rules import FleetRules
 from mark.controlplane.fleet_view import FleetChange
+from mark.controlplane.spending import Spending
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.plan import Decision, Launch, Retire
@@ -94,6 +95,11 @@ class ControlLoop:
         """How long plans took, forecast included, in seconds."""
         return self._planning.distribution_s()
 
+    @property
+    def spending(self) -> Spending | None:
+        """What the fleet is kept to; None without a budget."""
+        return self._fleet.spending
+
     async def run(self, clock: Clock, params: ControlLoopParams) -> None:
         """Observe until cancelled, and tick while this router leads.
 
@@ -138,6 +144,15 @@ class ControlLoop:
         for launch in launches:
             _log.info("%s: launch %s at once: %s", self._model, launch.offering, launch.reason)
         await self._launch(launches, clock)
+        self._keep_to_budget(clock)
+
+    def _keep_to_budget(self, clock: Clock) -> None:
+        """Set request path and functions the limits that follow from what was spent; nothing without a budget."""
+        if self._fleet.spending is None:
+            return
+        limits = self._fleet.limits(clock.now_ns(), self._dispatch.spent())
+        if limits is not None:
+            self._dispatch.keep_to(limits)
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
@@ -175,6 +190,7 @@ class ControlLoop:
 
     async def _tick(self, clock: Clock) -> None:
         self._fleet.priced(self._cloud.offerings())
+        self._keep_to_budget(clock)
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         began_ns = clock.now_ns()
         decision = await asyncio.to_thread(self._fleet.tick, began_ns, self._corrections())
@@ -192,6 +208,7 @@ class ControlLoop:
         for action in decision.actions:
             if isinstance(action, Retire):
                 self._retire(action.instance)
+        self._keep_to_budget(clock)
 
     async def _launch(self, launches: Sequence[Launch], clock: Clock) -> None:
         if not launches:

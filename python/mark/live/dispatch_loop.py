@@ -28,9 +28,10 @@ from mark._core import (
     ended_by_stop,
     outcome_of,
 )
+from mark.domain.budget import SpendingLimits, Spent
 from mark.errors import RequestError
 from mark.live.burst_loop import BurstLoop, GivenUp
-from mark.live.request_path import WorkerAddress, attained
+from mark.live.request_path import WorkerAddress, attained, spent
 from mark.live.worker_link import LinkFailed, ModelRaised, WorkerLink
 from mark.ports import Clock
 from mark.protocol.error_names import error_of_end, error_of_fault
@@ -202,6 +203,16 @@ class DispatchLoop:
     def attained(self) -> tuple[int, int]:
         """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
         return attained(self.statistics())
+
+    def spent(self) -> Spent:
+        """What its functions have cost so far, and what was offered."""
+        return spent(self._endpoint.statistics(), self._bursts)
+
+    def keep_to(self, limits: SpendingLimits) -> None:
+        """Shed, and limit functions, as a budget wants it from now on."""
+        self._endpoint.shed(limits.shed_share)
+        if self._bursts is not None:
+            self._bursts.limit(limits.functions_usd_per_hour)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""

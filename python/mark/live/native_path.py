@@ -24,10 +24,11 @@ from mark._core import (
     WorkerSpec,
     ended_by_stop,
 )
+from mark.domain.budget import SpendingLimits, Spent
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError, RequestError, Unavailable
 from mark.live.burst_loop import BurstLoop, GivenUp
-from mark.live.request_path import WorkerAddress, attained
+from mark.live.request_path import WorkerAddress, attained, spent
 from mark.live.worker_link import log_finding
 from mark.protocol.error_names import end_of_error, error_of_end
 
@@ -133,6 +134,16 @@ class NativeRequestPath:
     def attained(self) -> tuple[int, int]:
         """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
         return attained(self.statistics())
+
+    def spent(self) -> Spent:
+        """What its functions have cost so far, and what was offered."""
+        return spent(self._path.statistics(), self._bursts)
+
+    def keep_to(self, limits: SpendingLimits) -> None:
+        """Shed, and limit functions, as a budget wants it from now on."""
+        self._path.shed(limits.shed_share)
+        if self._bursts is not None:
+            self._bursts.limit(limits.functions_usd_per_hour)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""

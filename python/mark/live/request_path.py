@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mark._core import DispatcherParams, Outcome, Statistics, WorkerSpec
+from mark.domain.budget import SpendingLimits, Spent
 from mark.domain.tls import TlsIdentity
+from mark.live.burst_loop import BurstLoop
 
-__all__ = ["RequestPath", "WorkerAddress", "attained"]
+__all__ = ["RequestPath", "WorkerAddress", "attained", "spent"]
 
 # How a request may end that more capacity could have answered: not those that their callers gave up, or the model did.
-_ANSWERABLE = tuple(outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR})
+# Nor those that the budget does not pay for: there is no more capacity to be had for them.
+_ANSWERABLE = tuple(
+    outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR, Outcome.SHED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,14 @@ class RequestPath(Protocol):
         """See `attained`."""
         ...
 
+    def spent(self) -> Spent:
+        """What its functions have cost so far, and what was offered."""
+        ...
+
+    def keep_to(self, limits: SpendingLimits) -> None:
+        """Shed, and limit functions, as a budget wants it from now on."""
+        ...
+
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""
         ...
@@ -97,3 +110,9 @@ def attained(statistics: Statistics) -> tuple[int, int]:
     """
     ended = sum(statistics.ended(outcome) for outcome in _ANSWERABLE)
     return ended, statistics.ended(Outcome.ANSWERED)
+
+
+def spent(statistics: Statistics, bursts: BurstLoop | None) -> Spent:
+    """What the functions of a model have cost, if it has any, and what was offered to it."""
+    usd, usd_hour = (0.0, 0.0) if bursts is None else (bursts.use().usd, bursts.spent_usd)
+    return Spent(usd, usd_hour, statistics.submitted_rows, statistics.submitted_rows_lowest)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from mark import __version__
 from mark._core import BurstVerdict, Outcome
+from mark.controlplane.spending import Spending
 from mark.domain.bill import Bill
 from mark.domain.cost import instance_cost_usd, usd_per_hour_by_market
 from mark.domain.fleet import Instance, InstanceState
@@ -67,8 +69,12 @@ class ControlService:
 
     async def get_bill(self) -> Any:
         """The BillResponse of this moment."""
+        bill, caps = self._accounts.bill(), self._accounts.caps
         return messages.BillResponse(
-            lines=[messages.BillLine(**asdict(line)) for line in self._accounts.bill().lines],
+            lines=[messages.BillLine(**asdict(line)) for line in bill.lines],
+            usd_today=bill.of_day(self._accounts.unix_ns()).usd,
+            max_usd_per_hour=None if math.isinf(caps.usd_per_hour) else caps.usd_per_hour,
+            max_usd_per_day=None if math.isinf(caps.usd_per_day) else caps.usd_per_day,
             usd_per_hour=[
                 messages.UsdPerHour(model=name, market=market, usd_per_hour=usd)
                 for name, model in self._models.items()
@@ -150,6 +156,7 @@ class ControlService:
             ejections=statistics.ejections,
             cost_usd_per_hour=sum(usd_per_hour_by_market(alive, self._offerings).values()),
             bursts=None if model.bursts is None else _bursts(model.bursts),
+            budget=_budget(None if model.control is None else model.control.spending),
         )
 
     def _instance(self, instance: Instance, draining: bool, now_ns: int) -> Any:
@@ -164,6 +171,12 @@ class ControlService:
             cost_usd=instance_cost_usd(instance, offering, now_ns),
             taken_in_s=None if instance.taken_at_ns is None else (instance.taken_at_ns - now_ns) / 1e9,
         )
+
+
+def _budget(spending: Spending | None) -> Any:
+    if spending is None:
+        return None
+    return messages.BudgetStatus(stage=spending.stage.name.lower(), allowed_usd_per_hour=spending.allowed_usd_per_hour)
 
 
 def _bursts(bursts: BurstLoop) -> Any:

@@ -31,6 +31,7 @@ __all__ = [
     "BillLine",
     "BillRequest",
     "BillResponse",
+    "BudgetStatus",
     "BurstStatus",
     "InstanceStatus",
     "InterruptRequest",
@@ -111,6 +112,7 @@ BillRequest = _message("mark.v1.BillRequest")
 BillResponse = _message("mark.v1.BillResponse")
 BillLine = _message("mark.v1.BillLine")
 UsdPerHour = _message("mark.v1.UsdPerHour")
+BudgetStatus = _message("mark.v1.BudgetStatus")
 BurstStatus = _message("mark.v1.BurstStatus")
 StatusRequest = _message("mark.v1.StatusRequest")
 StatusResponse = _message("mark.v1.StatusResponse")

@@ -12,7 +12,11 @@ from mark import _core
 from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_rules import FleetController, FleetRuleParams, FleetRules
 from mark.controlplane.fleet_view import FleetChange
+from mark.controlplane.meter import Meter
+from mark.controlplane.spending import Spending
 from mark.domain.artifact import ModelArtifact
+from mark.domain.bill import SERVERLESS
+from mark.domain.budget import Spent
 from mark.domain.fleet import InstanceId
 from mark.domain.offering import Market
 from mark.domain.plan import Launch
@@ -48,6 +52,8 @@ class WorldParams:
         warmup_s: simulated before what is counted; a whole number of steps.
         unavailable_s: an offering that was refused is left alone this long.
         watch_s: the controller is told once in this time how requests ended; None: never.
+        spending: the budget, which the controller keeps to; None for none.
+        lowest_share: of the requests, that are of the lowest priority; all others are of the highest.
         seed: of arrivals and service times.
     """
 
@@ -65,6 +71,8 @@ class WorldParams:
     warmup_s: float = 1800.0
     unavailable_s: float = 30.0
     watch_s: float | None = None
+    spending: Spending | None = None
+    lowest_share: float = 0.0
     seed: int = 0
 
 
@@ -85,7 +93,7 @@ class World:
         self._cloud = cloud
         self._clock = clock
         rules = FleetRuleParams.for_loop(params.rt_max_ms, params.window_s, params.unavailable_s)
-        self._fleet = FleetRules(_MODEL.signature.name, controller, rules)
+        self._fleet = FleetRules(_MODEL.signature.name, controller, rules, spending=params.spending)
         self._engine = _core.Simulation(
             params.dispatcher,
             seed=params.seed,
@@ -94,7 +102,9 @@ class World:
             counted_from_ns=round(params.warmup_s * 1e9),
             functions=params.functions,
             burst_limits=params.burst_limits,
+            lowest_share=params.lowest_share,
         )
+        self._functions_meter = Meter(0)
         self._feed = feed
         self._workers: dict[InstanceId, int] = {}
         self._offerings: dict[InstanceId, str] = {}  # of those that have a worker
@@ -163,6 +173,7 @@ class World:
             self._see()
             self._give_back()
             self._watch()
+            self._keep_to_budget()
             if next_ns >= until_ns:
                 return
 
@@ -197,6 +208,8 @@ class World:
         offerings = {worker: self._offerings[instance] for instance, worker in self._workers.items()}
         corrections = corrections_of(self._engine.statistics().workers, offerings)
         self._fleet.priced(self._cloud.offerings())
+        self._tell_spent()
+        self._keep_to_budget()
         decision = self._fleet.tick(self._clock.now_ns(), corrections)
         self.history.decided(decision)
         for action in decision.actions:
@@ -204,6 +217,28 @@ class World:
                 self._launch(action)
             else:
                 self._retire(action.instance)
+        self._keep_to_budget()
+
+    def _tell_spent(self) -> None:
+        """Tell what this day has cost so far."""
+        spending, now_ns = self._params.spending, self._clock.now_ns()
+        if spending is not None:
+            at = (now_ns, self._engine.functions_usd)
+            self._functions_meter.read(_MODEL.signature.name, SERVERLESS, "function", at)
+            bill = self._cloud.bill() + self._functions_meter.bill()
+            spending.spent_today(now_ns, bill.of_day(now_ns).usd)
+
+    def _keep_to_budget(self) -> None:
+        """Set request path and functions the limits that follow from what was spent."""
+        engine, now_ns = self._engine, self._clock.now_ns()
+        if self._params.spending is None:
+            return
+        rows_lowest = engine.statistics().submitted_rows_lowest
+        spent = Spent(engine.functions_usd, engine.bursts_usd, engine.arrived, rows_lowest)
+        limits = self._fleet.limits(now_ns, spent)
+        if limits is not None:
+            engine.limit_bursts(limits.functions_usd_per_hour)
+            engine.shed(limits.shed_share)
 
     def _watch(self) -> None:
         now_ns, watch_s = self._clock.now_ns(), self._params.watch_s
