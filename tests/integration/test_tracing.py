@@ -182,10 +182,30 @@ def _doubled(request: bytes, context: grpc.ServicerContext) -> bytes:
 
 
 @pytest.mark.parametrize("ingress", INGRESSES)
-def test_a_receiver_that_is_not_there_costs_no_answer_and_is_told_once(make_router: MakeRouter, ingress: str) -> None:
+def test_a_function_continues_the_trace_that_no_worker_could_answer(
+    make_router: MakeRouter, receiver: OtlpReceiver, ingress: str
+) -> None:
+    # A worker that would take longer than may be: all goes to a function.
+    config = CONFIG.replace("[[1, 4.0], [8, 8.0]]", "[[1, 1500.0], [8, 1600.0]]")
+    config += "    serverless: {price_usd_per_gb_s: 0.001, latency_ms: 400, concurrency_max: 2, keep_warm: 1}\n"
+    router = make_router(traced(receiver.endpoint, 0.0, config), "--set", f"server.ingress={ingress}")
+    with grpc.insecure_channel(router.address) as channel:
+        channel.unary_unary(messages.MODEL_INFER)(REQUEST, timeout=1.2, metadata=[("traceparent", PARENT)])
+
+    spans = receiver.until(lambda spans: any(span.name == "mark.compute" for span in spans) and len(spans) >= 6)
+
+    function = named(spans, "digits", "mark.function")
+    request = named(spans, "digits", "inference.GRPCInferenceService/ModelInfer")
+    served = named(spans, "digits-worker", "inference.GRPCInferenceService/ModelInfer")
+    assert function.parent_id == request.span_id
+    assert served.parent_id == function.span_id
+    assert {span.trace_id for span in spans} == {TRACE_ID}
+
+
+def test_a_receiver_that_is_not_there_costs_no_answer_and_is_told_once(make_router: MakeRouter) -> None:
     with OtlpReceiver() as gone:
         endpoint = gone.endpoint
-    router = make_router(traced(endpoint, 1.0), "--set", f"server.ingress={ingress}")
+    router = make_router(traced(endpoint, 1.0))
     deadline_s = time.monotonic() + 20
     while counts_of(router).get("traced_spans_failed", 0) == 0:
         ask(router)
