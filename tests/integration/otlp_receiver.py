@@ -37,14 +37,14 @@ class ReceivedSpan:
     is_error: bool
 
 
-class OtlpReceiver(TraceServiceServicer):  # type: ignore[misc]
+class OtlpReceiver(TraceServiceServicer):
     """A context manager; `port` 0 takes a free one."""
 
     def __init__(self, port: int = 0) -> None:
         self._changed = threading.Condition()
         self._spans: list[ReceivedSpan] = []
         self._server = grpc.server(ThreadPoolExecutor(2))
-        add_TraceServiceServicer_to_server(self, self._server)
+        add_TraceServiceServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]  # generated
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
