@@ -14,9 +14,11 @@ import pytest
 from integration.conftest import INGRESSES
 from integration.otlp_receiver import OtlpReceiver, ReceivedSpan
 from integration.router_process import CONFIG, RouterProcess
+from typer.testing import CliRunner
 
 from mark import Client
 from mark._core import write_infer_request
+from mark.cli.commands import app
 from mark.protocol import messages
 
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
@@ -81,7 +83,9 @@ def test_a_clients_trace_goes_on_through_router_and_worker(
     # Two processes, one clock of the machine: what happens within lies within.
     assert began_ns - 10**6 <= request.began_ns <= queue.began_ns <= batch.began_ns
     assert batch.began_ns - 10**6 <= compute.began_ns <= compute.ended_ns <= batch.ended_ns + 10**6
-    assert counts_of(router)["traced_requests"] == 1
+    shown = CliRunner().invoke(app, ["status", router.address]).stdout
+    assert "traces: 1 requests, " in shown
+    assert ("ingress:" in shown) is (ingress == "native")
     router.stop()
     assert len(receiver.spans) == SPANS_OF_ONE  # and nothing came of the two that were not sampled
 
