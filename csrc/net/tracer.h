@@ -27,12 +27,12 @@ enum class SpanName : std::uint8_t {
 
 // A batch as its span tells of it.
 struct BatchFacts {
-  std::string model = {};
+  std::string model;
   int requests = 0;
   int rows = 0;
-  int size = 0;                               // rows with the padding; 0: there was none
-  std::optional<DispatchReason> reason = {};  // why it left when it did
-  std::optional<TimeNs> predicted_finish = {};
+  int size = 0;                          // rows with the padding; 0: there was none
+  std::optional<DispatchReason> reason;  // why it left when it did
+  std::optional<TimeNs> predicted_finish;
 };
 
 // One that has ended.

@@ -64,7 +64,9 @@ TEST_CASE("a request continues its client's trace, and its spans lie below it") 
   const auto tracer = tracer_of(0.0);
   const auto request = tracer->begin(0, &kSampled, "m", kStart);
   request->queued(kStart);
-  auto batch = std::make_unique<BatchTrace>(SpanName::kBatch, std::vector{request}, BatchFacts{.rows = 3});
+  BatchFacts facts;
+  facts.rows = 3;
+  auto batch = std::make_unique<BatchTrace>(SpanName::kBatch, std::vector{request}, facts);
   batch->sent("worker:1", kStart + 2ms);
   batch->computed(kStart + 3ms, kStart + 5ms);
   batch->end("OK", {}, kStart + 6ms);
