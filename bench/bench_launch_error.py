@@ -38,7 +38,7 @@ class Link:
     async def wait_ready(self) -> None:
         return
 
-    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+    async def send(self, batch: bytes, timeout_s: float, headers: object = None) -> bytes:
         self.sent_ns = time.monotonic_ns()
         await asyncio.sleep(SERVICE_S)
         rows = _core.parse_infer_request(batch, SIGNATURE).rows  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,11 +86,15 @@ def worker_process(ingress: str, folder: Path, *cores: int) -> Iterator[Process]
 
 
 @contextmanager
-def router_process(ingress: str, worker: Process, folder: Path, *cores: int, threads: int = 1) -> Iterator[Process]:
-    """`mark serve` in front of a worker."""
+def router_process(
+    ingress: str, worker: Process, folder: Path, *cores: int, threads: int = 1, settings: Sequence[str] = ()
+) -> Iterator[Process]:
+    """`mark serve` in front of a worker; `settings` as `--set` takes them."""
     file = folder / f"mark-{ingress}-{threads}.yaml"
     file.write_text(CONFIG.format(ingress=ingress, threads=threads, address=worker.address), encoding="utf-8")
-    started = Process(cores, "-m", "mark", "serve", "--exit-with-parent", str(file), log=file.with_suffix(".log"))
+    options = [word for setting in settings for word in ("--set", setting)]
+    command = ("-m", "mark", "serve", "--exit-with-parent", str(file), *options)
+    started = Process(cores, *command, log=file.with_suffix(".log"))
     try:
         yield started
     finally:

@@ -1,4 +1,5 @@
 // One model's request path: bytes in, bytes out.
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,8 +21,9 @@ py::list list_of(std::vector<net::Reply> replies) {
   return list;
 }
 
-py::object submit(net::Endpoint& endpoint, const py::bytes& message, std::int64_t deadline_ns, std::int64_t now_ns) {
-  auto admitted = endpoint.submit(std::string_view(message), time_of(deadline_ns), time_of(now_ns));
+py::object submit(net::Endpoint& endpoint, const py::bytes& message, std::int64_t deadline_ns, std::int64_t now_ns,
+                  const std::shared_ptr<net::RequestTrace>& trace) {
+  auto admitted = endpoint.submit(std::string_view(message), time_of(deadline_ns), time_of(now_ns), 0, trace);
   if (const auto* id = std::get_if<mark::RequestId>(&admitted)) return py::int_(id->value);
   if (auto* error = std::get_if<net::RequestError>(&admitted)) return py::cast(std::move(*error));
   return py::cast(std::get<net::Refusal>(admitted));
@@ -54,7 +56,8 @@ void bind_values(py::module_& m) {
       .def_property_readonly("predicted_finish_ns",
                              [](const net::OutboundBatch& b) { return ns_of(b.predicted_finish); })
       .def_property_readonly("earliest_deadline_ns",
-                             [](const net::OutboundBatch& b) { return ns_of(b.earliest_deadline); });
+                             [](const net::OutboundBatch& b) { return ns_of(b.earliest_deadline); })
+      .def_readonly("trace", &net::OutboundBatch::trace);
 }
 
 }  // namespace
@@ -64,7 +67,7 @@ void bind_endpoint(py::module_& m) {
   using net::Endpoint;
   py::class_<Endpoint>(m, "Endpoint", "One model's request path: signature, payload slots and dispatcher.")
       .def(py::init<net::ModelSignature, const mark::DispatcherParams&>(), py::arg("signature"), py::arg("params"))
-      .def("submit", &submit, py::arg("message"), py::arg("deadline_ns"), py::arg("now_ns"))
+      .def("submit", &submit, py::arg("message"), py::arg("deadline_ns"), py::arg("now_ns"), py::arg("trace") = nullptr)
       .def("poll", &poll, py::arg("now_ns"))
       .def("next_wakeup_ns", &next_wakeup)
       .def(

@@ -39,6 +39,10 @@ class ModelBatch {
     const py::gil_scoped_release released;
     server_->complete(taken_, buffers.views());
   }
+  bool is_traced() const { return taken_.batch.trace != nullptr; }
+  void computed(std::int64_t began_ns, std::int64_t ended_ns) {
+    if (is_traced()) taken_.batch.trace->computed(time_of(began_ns), time_of(ended_ns));
+  }
   void fail(std::string why) { server_->fail(taken_, std::move(why)); }
 
  private:
@@ -70,7 +74,7 @@ net::TlsIdentity identity_of(const ServerIdentity& texts) {
 }
 
 Served make_served(const net::ModelSignature& signature, std::string address, int threads, std::string pass_on_to,
-                   const std::optional<ServerIdentity>& identity) {
+                   const std::optional<ServerIdentity>& identity, const std::shared_ptr<net::Tracer>& tracer) {
   net::GrpcServerParams params;
   params.address = std::move(address);
   params.threads = threads;
@@ -80,7 +84,7 @@ Served make_served(const net::ModelSignature& signature, std::string address, in
   params.inflated_bytes_max = std::int64_t{64} * 1024 * 1024;
   if (identity) params.tls = std::make_shared<net::TlsContext>(net::TlsContext::Role::kServer, identity_of(*identity));
   Served served{.tls = params.tls, .server = nullptr};
-  raising_os_error([&] { served.server = std::make_shared<net::ModelServer>(signature, std::move(params)); });
+  raising_os_error([&] { served.server = std::make_shared<net::ModelServer>(signature, std::move(params), tracer); });
   return served;
 }
 
@@ -111,11 +115,13 @@ void bind_model_server(py::module_& m) {
       .def_property_readonly("rows", &ModelBatch::rows)
       .def("shape", &ModelBatch::shape, py::arg("input"))
       .def("raw", &ModelBatch::raw, py::arg("input"))
+      .def_property_readonly("is_traced", &ModelBatch::is_traced)
+      .def("computed", &ModelBatch::computed, py::arg("began_ns"), py::arg("ended_ns"))
       .def("complete", &ModelBatch::complete, py::arg("outputs"))
       .def("fail", &ModelBatch::fail, py::arg("why"));
   py::class_<Served>(m, "ModelServer", "A model behind a native server: requests of any client, batched.")
       .def(py::init(&make_served), py::arg("signature"), py::arg("address"), py::arg("threads"), py::arg("pass_on_to"),
-           py::arg("identity"))
+           py::arg("identity"), py::arg("tracer") = nullptr)
       .def_property_readonly("address", [](const Served& s) { return s.server->address(); })
       .def(
           "start",

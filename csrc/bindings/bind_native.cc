@@ -40,8 +40,8 @@ std::shared_ptr<net::TlsContext> client_tls(const std::optional<Identity>& ident
 
 // Members in this order: what runs on the server's loops ends with them, and before the ingress.
 struct NativeServer {
-  explicit NativeServer(net::GrpcServerParams params)
-      : server(std::move(params)), ingress(server.call_loops(), notices) {
+  NativeServer(net::GrpcServerParams params, std::shared_ptr<net::Tracer> tracer)
+      : server(std::move(params)), ingress(server.call_loops(), notices, std::move(tracer)) {
     server.handle(net::kModelInferMethod, ingress);
   }
   ~NativeServer() { server.stop(); }
@@ -65,14 +65,14 @@ struct NativePath {
 };
 
 std::shared_ptr<NativeServer> make_server(std::string address, int threads, std::string pass_on_to,
-                                          std::int64_t message_bytes_max) {
+                                          std::int64_t message_bytes_max, const std::shared_ptr<net::Tracer>& tracer) {
   net::GrpcServerParams params;
   params.address = std::move(address);
   params.threads = threads;
   params.pass_on_to = std::move(pass_on_to);
   params.message_bytes_max = message_bytes_max;
   std::shared_ptr<NativeServer> server;
-  raising_os_error([&] { server = std::make_shared<NativeServer>(std::move(params)); });
+  raising_os_error([&] { server = std::make_shared<NativeServer>(std::move(params), tracer); });
   return server;
 }
 
@@ -115,7 +115,8 @@ void bind_notices(py::module_& m) {
       .def_property_readonly("arrived_ns", [](const net::GivenUpRequest& g) { return ns_of(g.arrived); })
       .def_property_readonly("deadline_ns", [](const net::GivenUpRequest& g) { return ns_of(g.deadline); })
       .def_readonly("outcome", &net::GivenUpRequest::outcome)
-      .def_readonly("end", &net::GivenUpRequest::end);
+      .def_readonly("end", &net::GivenUpRequest::end)
+      .def_readonly("trace", &net::GivenUpRequest::trace);
   py::class_<net::GivenUpLeft>(m, "GivenUpLeft", "The client of a request that was given up has left.")
       .def_property_readonly("ticket",
                              [](const net::GivenUpLeft& g) { return py::make_tuple(g.ticket.loop, g.ticket.call); });
@@ -138,7 +139,7 @@ void bind_server(py::module_& m) {
   const auto released = py::call_guard<py::gil_scoped_release>();
   py::class_<NativeServer, std::shared_ptr<NativeServer>>(m, "NativeServer", "The native gRPC server.")
       .def(py::init(&make_server), py::arg("address"), py::arg("threads"), py::arg("pass_on_to"),
-           py::arg("message_bytes_max"))
+           py::arg("message_bytes_max"), py::arg("tracer") = nullptr)
       .def_property_readonly("address", [](const NativeServer& s) { return s.server.address(); })
       .def(
           "add_model",

@@ -26,6 +26,7 @@ void bind_burst(py::module_& m);
 void bind_simulation(py::module_& m);
 void bind_planning(py::module_& m);
 void bind_timer(py::module_& m);
+void bind_tracer(py::module_& m);
 void bind_request_end(py::module_& m);
 // Where the native data plane was built.
 void bind_load(py::module_& m);

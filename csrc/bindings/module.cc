@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   bind_profile(m);
   bind_dispatcher(m);
   bind_oip(m);
+  bind_tracer(m);
   bind_endpoint(m);
   bind_provisioner(m);
   bind_burst(m);

@@ -19,7 +19,8 @@ class Endpoint::State {
         dispatcher_(params) {}
 
   std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now,
-                                                        std::uint64_t caller);
+                                                        std::uint64_t caller,
+                                                        const std::shared_ptr<RequestTrace>& trace);
   EndpointDecisions poll(TimeNs now);
   // split(signature, requests, size) cuts the batch's answer into theirs, or says what is wrong with it.
   template <class Split>
@@ -40,11 +41,14 @@ class Endpoint::State {
     int size = 0;  // rows of the message, padding included; 0: those of the payloads
     std::vector<RequestId> ids;
     std::shared_ptr<const std::vector<Payload>> payloads;
+    std::vector<std::shared_ptr<RequestTrace>> traces;  // until it is on its way
   };
 
   // Pairs the batch's ids with their payloads; a request that was cancelled since the dispatcher chose it is left out.
   Carried load(const Dispatch& dispatch) EXCLUDES(mutex_);
   Carried unload(BatchId batch) EXCLUDES(mutex_);
+  static std::shared_ptr<BatchTrace> traced(const OutboundBatch& batch,
+                                            std::vector<std::shared_ptr<RequestTrace>> requests);
   std::vector<BatchId> carried_by(WorkerId worker) const EXCLUDES(mutex_);
   std::uint64_t free(RequestId request) EXCLUDES(mutex_);
   std::vector<Reply> replies_to(const std::vector<Drop>& drops, std::string_view detail) EXCLUDES(mutex_);
@@ -60,7 +64,8 @@ class Endpoint::State {
 };
 
 std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::string_view message, TimeNs deadline,
-                                                                       TimeNs now, std::uint64_t caller) {
+                                                                       TimeNs now, std::uint64_t caller,
+                                                                       const std::shared_ptr<RequestTrace>& trace) {
   auto parsed = parse_infer_request(message, *signature_);
   if (auto* error = std::get_if<RequestError>(&parsed)) return std::move(*error);
   auto payload = std::make_shared<const InferRequest>(std::get<InferRequest>(std::move(parsed)));
@@ -76,15 +81,17 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
                   .deadline = deadline,
                   .shape = 0,
                   .priority = payload->priority == 0 ? priority_default_.load() : static_cast<int>(payload->priority)};
+  if (trace) trace->queued(now);
   {
     // Stored first: another thread may dispatch the request before submit() returns.
     const MutexLock lock(mutex_);
-    request.id = slots_.store(std::move(payload), caller);
+    request.id = slots_.store(std::move(payload), caller, trace);
     request.shape = slots_.shape_class(request.id);
   }
   const Admission admission = dispatcher_.submit(request, now);
   if (admission == Admission::kAccepted) return request.id;
   free(request.id);
+  if (trace) trace->refused();
   if (admission == Admission::kTooManyRows) {
     return RequestError{RequestFault::kInvalid, "inputs[0].shape",
                         "inputs[0].shape: has " + std::to_string(request.rows) + " rows, more than the " +
@@ -94,7 +101,7 @@ std::variant<RequestId, RequestError, Refusal> Endpoint::State::submit(std::stri
 }
 
 Endpoint::State::Carried Endpoint::State::load(const Dispatch& dispatch) {
-  Carried carried{.worker = dispatch.worker, .size = dispatch.size, .ids = {}, .payloads = {}};
+  Carried carried{.worker = dispatch.worker, .size = dispatch.size, .ids = {}, .payloads = {}, .traces = {}};
   std::vector<Payload> payloads;
   carried.ids.reserve(dispatch.requests.size());
   payloads.reserve(dispatch.requests.size());
@@ -103,11 +110,27 @@ Endpoint::State::Carried Endpoint::State::load(const Dispatch& dispatch) {
     if (Payload payload = slots_.find(id)) {
       carried.ids.push_back(id);
       payloads.push_back(std::move(payload));
+      // A probe is a copy: what becomes of the request itself, another batch tells.
+      if (slots_.trace_of(id) && !dispatch.probe) carried.traces.push_back(slots_.trace_of(id));
     }
   }
   carried.payloads = std::make_shared<const std::vector<Payload>>(std::move(payloads));
-  if (!carried.ids.empty()) carried_[dispatch.batch] = carried;
+  if (!carried.ids.empty()) {
+    carried_[dispatch.batch] = {
+        .worker = carried.worker, .size = carried.size, .ids = carried.ids, .payloads = carried.payloads, .traces = {}};
+  }
   return carried;
+}
+
+std::shared_ptr<BatchTrace> Endpoint::State::traced(const OutboundBatch& batch,
+                                                    std::vector<std::shared_ptr<RequestTrace>> requests) {
+  return std::make_shared<BatchTrace>(SpanName::kBatch, std::move(requests),
+                                      BatchFacts{.model = batch.signature->name,
+                                                 .requests = batch.requests,
+                                                 .rows = batch.rows,
+                                                 .size = batch.size,
+                                                 .reason = batch.reason,
+                                                 .predicted_finish = batch.predicted_finish});
 }
 
 EndpointDecisions Endpoint::State::poll(TimeNs now) {
@@ -115,7 +138,7 @@ EndpointDecisions Endpoint::State::poll(TimeNs now) {
   const Decisions decisions = dispatcher_.poll(now);
   decided.batches.reserve(decisions.dispatches.size());
   for (const Dispatch& dispatch : decisions.dispatches) {
-    const Carried carried = load(dispatch);
+    Carried carried = load(dispatch);
     if (carried.ids.empty()) {
       dispatcher_.complete(dispatch.batch, now);  // everybody left: the worker is free again
       continue;
@@ -132,6 +155,8 @@ EndpointDecisions Endpoint::State::poll(TimeNs now) {
                                .reason = dispatch.reason,
                                .predicted_finish = dispatch.predicted_finish,
                                .earliest_deadline = dispatch.earliest_deadline});
+    if (!carried.traces.empty())
+      decided.batches.back().trace = traced(decided.batches.back(), std::move(carried.traces));
   }
   decided.replies = replies_to(decisions.drops, {});
   return decided;
@@ -237,8 +262,9 @@ Endpoint::Endpoint(ModelSignature signature, const DispatcherParams& params)
 Endpoint::~Endpoint() = default;
 
 std::variant<RequestId, RequestError, Refusal> Endpoint::submit(std::string_view message, TimeNs deadline, TimeNs now,
-                                                                std::uint64_t caller) {
-  return state_->submit(message, deadline, now, caller);
+                                                                std::uint64_t caller,
+                                                                const std::shared_ptr<RequestTrace>& trace) {
+  return state_->submit(message, deadline, now, caller, trace);
 }
 EndpointDecisions Endpoint::poll(TimeNs now) { return state_->poll(now); }
 std::optional<TimeNs> Endpoint::next_wakeup() const { return state_->dispatcher().next_wakeup(); }

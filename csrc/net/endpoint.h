@@ -14,6 +14,7 @@
 #include "mark/concurrent_dispatcher.h"
 #include "net/batch_message.h"
 #include "net/oip_message.h"
+#include "net/tracer.h"
 
 namespace mark::net {
 
@@ -30,6 +31,7 @@ struct OutboundBatch {
   DispatchReason reason = DispatchReason::kIdle;
   TimeNs predicted_finish;
   TimeNs earliest_deadline;
+  std::shared_ptr<BatchTrace> trace = nullptr;  // null: no request of it is sampled
 
   // One ModelInferRequest, its id that of the batch.
   std::string message() const;
@@ -67,9 +69,10 @@ class Endpoint {
   ~Endpoint();
 
   // Scans, checks, stores and queues one ModelInferRequest. `caller` comes back in its Reply: another thread may poll
-  // that before this one has learned the id.
+  // that before this one has learned the id. `trace`, of a sampled request, comes along with its batch.
   std::variant<RequestId, RequestError, Refusal> submit(std::string_view message, TimeNs deadline, TimeNs now,
-                                                        std::uint64_t caller = 0);
+                                                        std::uint64_t caller = 0,
+                                                        const std::shared_ptr<RequestTrace>& trace = nullptr);
   // Every batch is to be reported by complete() or fail(), unless its worker goes down after poll() returned it.
   EndpointDecisions poll(TimeNs now);
   std::optional<TimeNs> next_wakeup() const;

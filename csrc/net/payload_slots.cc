@@ -13,7 +13,7 @@ PayloadSlots::TrailingDimensions PayloadSlots::trailing_dimensions(const InferRe
   return dimensions;
 }
 
-RequestId PayloadSlots::store(Payload payload, std::uint64_t caller) {
+RequestId PayloadSlots::store(Payload payload, std::uint64_t caller, std::shared_ptr<RequestTrace> trace) {
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();
@@ -27,6 +27,7 @@ RequestId PayloadSlots::store(Payload payload, std::uint64_t caller) {
   slot.shape = shape->second.number;
   slot.caller = caller;
   slot.payload = std::move(payload);
+  slot.trace = std::move(trace);
   return RequestId::of(index, slot.generation);
 }
 
@@ -53,6 +54,7 @@ std::uint64_t PayloadSlots::free(RequestId id) {
   }
   Slot& slot = slots_[id.slot()];
   slot.payload = nullptr;
+  slot.trace = nullptr;
   if (++slot.generation == 0) slot.generation = 1;
   free_.push_back(id.slot());
   return slot.caller;

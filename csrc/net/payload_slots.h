@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "mark/types.h"
 #include "net/batch_message.h"
+#include "net/tracer.h"
 
 namespace mark::net {
 
@@ -20,11 +22,12 @@ namespace mark::net {
 //     used again, so that numbers never run out.
 class PayloadSlots {
  public:
-  // `caller`: by which the driver knows the request; free() gives it back.
-  RequestId store(Payload payload, std::uint64_t caller = 0);
+  // `caller`: by which the driver knows the request; free() gives it back. `trace`: of one that is sampled.
+  RequestId store(Payload payload, std::uint64_t caller = 0, std::shared_ptr<RequestTrace> trace = nullptr);
   // Null when the id is stale.
   Payload find(RequestId id) const;
   std::uint32_t shape_class(RequestId id) const { return slots_[id.slot()].shape; }
+  const std::shared_ptr<RequestTrace>& trace_of(RequestId id) const { return slots_[id.slot()].trace; }
   // Frees the slot and returns its caller; a stale id is ignored, and 0.
   std::uint64_t free(RequestId id);
   std::size_t stored() const { return slots_.size() - free_.size(); }
@@ -35,6 +38,7 @@ class PayloadSlots {
     std::uint32_t shape = 0;
     std::uint64_t caller = 0;
     Payload payload;  // null: free
+    std::shared_ptr<RequestTrace> trace;
   };
   using TrailingDimensions = std::vector<std::int64_t>;
   struct ShapeClass {

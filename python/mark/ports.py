@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -225,10 +225,17 @@ class Functions(Protocol):
         """Begin to keep as many functions warm as are to be; does not wait until they are."""
         ...
 
-    async def invoke(self, message: bytes, timeout_s: float) -> FunctionAnswer:
+    async def invoke(
+        self, message: bytes, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> FunctionAnswer:
         """Run one ModelInferRequest, on a warm function if one is idle.
 
         It cannot be taken back: a function goes on, and is billed, when its caller gives up.
+
+        Args:
+            message: the ModelInferRequest.
+            timeout_s: how long it may take.
+            headers: traceparent and tracestate of a request that is traced, for the function to continue the trace.
 
         Raises:
             Throttled: as many requests as may be are with functions already.

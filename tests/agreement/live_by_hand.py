@@ -85,7 +85,7 @@ class _Link:
     async def wait_ready(self) -> None:
         """It is."""
 
-    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+    async def send(self, batch: bytes, timeout_s: float, headers: object = None) -> bytes:
         parsed = _core.parse_infer_request(batch, BATCH)
         assert isinstance(parsed, _core.InferRequest)
         ordinals = np.frombuffer(parsed.raw(0), np.int32).tolist()

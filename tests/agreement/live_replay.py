@@ -79,7 +79,7 @@ class StubLink:
     async def wait_ready(self) -> None:
         """It is ready as soon as it is added."""
 
-    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+    async def send(self, batch: bytes, timeout_s: float, headers: object = None) -> bytes:
         parsed = _core.parse_infer_request(batch, core_signature(SIGNATURE))
         assert isinstance(parsed, _core.InferRequest)
         now_ns = self._replay.clock.now_ns()

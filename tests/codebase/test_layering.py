@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core",),
     ("domain",),
     ("protocol",),
+    ("tracing",),
     ("ports",),
     ("policies",),
     ("controlplane",),
@@ -89,7 +90,12 @@ def layering_violations(root: Path) -> list[str]:
 
 
 # Packages that need not be installed, and the only part of mark that imports them.
-EXTRAS = {"boto3": "mark.cloud.aws", "botocore": "mark.cloud.aws", "moto": "mark.testing.aws"}
+EXTRAS = {
+    "boto3": "mark.cloud.aws",
+    "botocore": "mark.cloud.aws",
+    "moto": "mark.testing.aws",
+    "opentelemetry": "mark.tracing",
+}
 
 
 def extra_violations(root: Path) -> list[str]:

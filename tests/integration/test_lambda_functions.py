@@ -274,3 +274,14 @@ async def test_an_endpoint_that_nobody_listens_at_is_an_error_that_costs_nothing
 def test_numbers_that_make_no_sense_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="needs"):
         LambdaFunctionsParams(**{"concurrency_max": 1, **params})
+
+
+async def test_a_traced_request_says_so_in_its_event(service: LambdaService, session: AwsSession) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with made(session) as on_lambda:
+        await on_lambda.invoke(b"x", TIMEOUT_S, {"traceparent": parent, "tracestate": "a=1"})
+        await on_lambda.invoke(b"x", TIMEOUT_S)
+
+    traced, plain = service.events
+    assert (traced["traceparent"], traced["tracestate"]) == (parent, "a=1")
+    assert set(plain) == {"request"}

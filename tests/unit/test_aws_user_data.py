@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shlex
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
+from mark.cloud.aws import agent
 from mark.cloud.aws.agent_settings import AgentSettings
 from mark.cloud.aws.user_data import user_data
 from mark.domain.artifact import ModelArtifact
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import ConfigError
+from mark.tracing.params import TracingParams
+from mark.worker.main import parse_options
 
 SIGNATURE = ModelSignature("digits", "1", (TensorSpec("x", "FP32", (-1, 64)),), (TensorSpec("y", "FP32", (-1,)),), 32)
 SETTINGS = AgentSettings(
@@ -68,6 +73,32 @@ class TestSettings:
     def test_what_is_no_settings_is_refused(self, text: str, words: str) -> None:
         with pytest.raises(ConfigError, match=words):
             AgentSettings.from_json(text, "agent.json")
+
+
+class TestTraces:
+    TRACED = replace(SETTINGS, trace_endpoint="http://10.0.0.9:4317", trace_service="digits-worker")
+
+    def test_they_are_written_only_where_there_are_any(self) -> None:
+        assert AgentSettings.from_json(self.TRACED.to_json(), "agent.json") == self.TRACED
+        # An image whose mark is older would refuse the key.
+        assert "trace" not in SETTINGS.to_json()
+
+    def test_the_worker_is_told_of_them(self) -> None:
+        command = agent._command(self.TRACED, SETTINGS.artifact, "127.0.0.1:1", Path("tls"))
+        assert command[-4:] == ["--trace-endpoint", "http://10.0.0.9:4317", "--trace-service", "digits-worker"]
+        assert parse_options(command[3:]).tracing == TracingParams("http://10.0.0.9:4317", 0.0, "digits-worker")
+        assert (
+            parse_options(agent._command(SETTINGS, SETTINGS.artifact, "127.0.0.1:1", Path("tls"))[3:]).tracing is None
+        )
+
+    def test_a_machine_without_opentelemetry_serves_and_says_so(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "opentelemetry", None)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        command = agent._command(self.TRACED, SETTINGS.artifact, "127.0.0.1:1", Path("tls"))
+        assert "--trace-endpoint" not in command
+        assert "aws.install must name the extra tracing" in caplog.text
 
 
 class TestUserData:

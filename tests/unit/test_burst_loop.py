@@ -21,6 +21,9 @@ from mark._core import (
     LatencyProfile,
     ModelSignature,
     Outcome,
+    RequestTrace,
+    SpanName,
+    Tracer,
     WorkerSpec,
 )
 from mark.errors import CloudError, DeadlineExceeded, ModelFailed, Overloaded, Throttled, Unavailable
@@ -68,11 +71,11 @@ class World:
         await self.gate.wait()
         self.clock.advance_s(seconds)
 
-    def ask(self, within_s: float = 0.1, value: int = 1) -> asyncio.Task[int]:
+    def ask(self, within_s: float = 0.1, value: int = 1, trace: RequestTrace | None = None) -> asyncio.Task[int]:
         async def asking() -> int:
             now_ns = self.clock.now_ns()
             given_up = GivenUp(
-                request_of(value), now_ns, now_ns + round(within_s * 1e9), Outcome.PREDICTED_MISS, REFUSAL
+                request_of(value), now_ns, now_ns + round(within_s * 1e9), Outcome.PREDICTED_MISS, REFUSAL, trace
             )
             return value_of(await self.bursts.answer(given_up))
 
@@ -258,6 +261,26 @@ async def test_a_failure_that_nobody_waits_for_makes_no_noise(world: World, capl
     assert caplog.records == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [(None, "OK"), (ModelFailed("wrong"), "INTERNAL"), (CloudError("gone"), "UNAVAILABLE"),
+     (Throttled("many"), "RESOURCE_EXHAUSTED")],
+)  # fmt: skip
+async def test_a_function_continues_the_trace_of_its_request(
+    world: World, fault: Exception | None, status: str
+) -> None:
+    tracer = Tracer(share=1.0)
+    if fault is not None:
+        world.functions.fail_next(fault)
+    await asyncio.gather(world.ask(trace=tracer.begin("", "a=1", "m", 0)), return_exceptions=True)
+
+    (span,) = tracer.take()
+    assert (span.name, span.status, span.is_call, span.model) == (SpanName.FUNCTION, status, True, "m")
+    if not isinstance(fault, Throttled):  # a function was there to be told
+        sent = f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
+        assert world.functions.headers == [{"traceparent": sent}]
+
+
 async def test_closing_ends_what_waits_and_takes_nothing_more(world: World) -> None:
     world.gate.clear()
     asking = world.ask()
@@ -287,7 +310,7 @@ class Link:
     async def wait_ready(self) -> None:
         """It is."""
 
-    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+    async def send(self, batch: bytes, timeout_s: float, headers: object = None) -> bytes:
         await asyncio.Event().wait()
         raise AssertionError
 

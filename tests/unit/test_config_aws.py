@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mark.app.aws import aws_settings
 from mark.app.profiles import measure_missing_profiles
 from mark.config import Config, load_config, parse_config
 from mark.errors import ConfigError
+from mark.tracing.params import TracingParams
 
 GOOD = """
 provider: aws
@@ -69,6 +71,15 @@ def test_what_this_machine_rents_needs_a_price() -> None:
     )
 
     assert "offerings[0].price_usd_per_hour: 'cpu' needs a price; only AWS knows its own" in refusal(text)
+
+
+def test_workers_that_are_traced_are_installed_with_what_they_need_for_it() -> None:
+    traced = "tracing: {endpoint: 'http://10.0.0.9:4317', service_name: digits}\n" + GOOD
+    plain, settings = aws_settings(parse_config(GOOD)), aws_settings(parse_config(traced))
+    assert (plain.traces, settings.traces) == (None, TracingParams("http://10.0.0.9:4317", 0.0, "digits-worker"))
+    assert (plain.install, settings.install) == ("mark-serve[aws,torch]", "mark-serve[aws,torch,tracing]")
+    own = traced.replace("region: us-east-1", "region: us-east-1, install: our-mark")
+    assert aws_settings(parse_config(own)).install == "our-mark"
 
 
 async def test_a_profile_that_is_missing_is_not_measured_on_this_machine() -> None:

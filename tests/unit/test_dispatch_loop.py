@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 from collections.abc import AsyncIterator, Callable
 
@@ -10,7 +11,17 @@ import numpy as np
 import pytest
 
 from mark import _core
-from mark._core import DispatcherParams, Endpoint, LatencyProfile, ModelSignature, Outcome, WorkerSpec
+from mark._core import (
+    DispatcherParams,
+    Endpoint,
+    LatencyProfile,
+    ModelSignature,
+    Outcome,
+    RequestTrace,
+    SpanName,
+    Tracer,
+    WorkerSpec,
+)
 from mark.errors import DeadlineExceeded, InvalidRequest, ModelFailed, Overloaded, Unavailable
 from mark.live import dispatch_loop
 from mark.live.clock import SteadyClock
@@ -35,6 +46,7 @@ class Link:
         self.gate = asyncio.Event()
         self.gate.set()
         self.batches: list[int] = []
+        self.headers: list[object] = []
         self.arrived = asyncio.Event()
         self.failure: Callable[[int], Exception | None] = lambda rows: None
         self.closed = False
@@ -42,10 +54,11 @@ class Link:
     async def wait_ready(self) -> None:
         await self.ready.wait()
 
-    async def send(self, batch: bytes, timeout_s: float) -> bytes:
+    async def send(self, batch: bytes, timeout_s: float, headers: object = None) -> bytes:
         parsed = _core.parse_infer_request(batch, CORE_BATCH)
         assert isinstance(parsed, _core.InferRequest)
         self.batches.append(parsed.rows)
+        self.headers.append(headers)
         self.arrived.set()
         failure = self.failure(parsed.rows)
         if failure is not None:
@@ -69,9 +82,9 @@ class World:
         self.loop.add_worker(worker, link, spec)  # type: ignore[arg-type]
         return link
 
-    async def ask(self, value: int = 1, *, within_s: float = 5.0) -> int:
+    async def ask(self, value: int = 1, *, within_s: float = 5.0, trace: RequestTrace | None = None) -> int:
         request = _core.write_infer_request("m", "", "", [("x", "INT8", [1], np.array([value], np.int8))], [])
-        answer = await self.loop.infer(request, self.clock.now_ns() + round(within_s * 1e9))
+        answer = await self.loop.infer(request, self.clock.now_ns() + round(within_s * 1e9), trace)
         return int(np.frombuffer(_core.parse_infer_response(answer).tensors[0][3], np.int8)[0])
 
     def ended(self, outcome: Outcome) -> int:
@@ -205,7 +218,7 @@ async def test_a_worker_that_came_back_is_not_taken_down_by_a_batch_of_its_life_
     gates, both_sent = [asyncio.Event(), asyncio.Event()], asyncio.Event()
     sent = itertools.count()
 
-    async def send(batch: bytes, timeout_s: float) -> bytes:
+    async def send(batch: bytes, timeout_s: float, headers: object = None) -> bytes:
         number = next(sent)
         if number == 1:
             both_sent.set()
@@ -319,3 +332,68 @@ async def test_closing_ends_those_who_wait() -> None:
 async def test_draining_or_removing_an_unknown_worker_is_no_error(world: World) -> None:
     await world.loop.drain_worker(9)
     await world.loop.remove_worker(9)
+
+
+async def test_a_sampled_request_leaves_spans_and_its_worker_gets_its_trace(world: World) -> None:
+    tracer = Tracer(share=1.0)
+    link = world.add(1, Link())
+    trace = tracer.begin("", "", "m", world.clock.now_ns())
+
+    await world.ask(trace=trace)
+
+    queue, batch = tracer.take()  # the request's own span ends where it began: at the server
+    assert [span.name for span in (queue, batch)] == [SpanName.QUEUE, SpanName.BATCH]
+    assert queue.ended_ns == batch.began_ns <= batch.ended_ns
+    assert (batch.status, batch.worker, batch.requests) == ("OK", "test", 1)
+    assert link.headers == [{"traceparent": f"00-{batch.context.trace_id:032x}-{batch.context.span_id:016x}-01"}]
+
+
+async def test_a_request_that_is_not_sampled_sends_nothing_along(world: World) -> None:
+    link = world.add(1, Link())
+    await world.ask()
+    assert link.headers == [{}]
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [(LinkFailed("gone"), "UNAVAILABLE"), (LinkFailed("hangs", hung=True), "DEADLINE_EXCEEDED")],
+)
+async def test_each_batch_of_a_retried_request_has_a_span(world: World, failure: Exception, status: str) -> None:
+    tracer = Tracer(share=1.0)
+    link, failures = world.add(1, Link()), [failure]
+    link.failure = lambda rows: failures.pop() if failures else None
+
+    await world.ask(trace=tracer.begin("", "", "m", world.clock.now_ns()))
+
+    spans = tracer.take()
+    assert [span.name.name for span in spans] == ["QUEUE", "BATCH", "QUEUE", "BATCH"]
+    assert [span.status for span in spans if span.name is SpanName.BATCH] == [status, "OK"]
+
+
+async def test_a_request_that_its_model_fails_on_does_not_wait_again(world: World) -> None:
+    tracer = Tracer(share=1.0)
+    world.add(1, Link()).failure = lambda rows: ModelRaised("wrong")
+    trace = tracer.begin("", "", "m", world.clock.now_ns())
+    assert trace is not None
+
+    with pytest.raises(ModelFailed):
+        await world.ask(trace=trace)
+    trace.end("INTERNAL", "wrong", world.clock.now_ns())
+
+    spans = [(span.name.name, span.status, span.message) for span in tracer.take()]
+    assert spans == [("QUEUE", "OK", ""), ("BATCH", "INTERNAL", "wrong"), ("REQUEST", "INTERNAL", "wrong")]
+
+
+async def test_a_batch_that_nobody_waits_for_any_more_is_lost(world: World) -> None:
+    tracer = Tracer(share=1.0)
+    link = world.add(1, Link())
+    link.gate.clear()
+    asking = asyncio.ensure_future(world.ask(trace=tracer.begin("", "", "m", world.clock.now_ns())))
+    await link.arrived.wait()
+
+    await world.loop.remove_worker(1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+    gc.collect()  # the coroutine that carried it may be in a cycle
+    assert [span.status for span in tracer.take() if span.name is SpanName.BATCH] == ["UNAVAILABLE"]

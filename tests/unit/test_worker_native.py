@@ -65,8 +65,8 @@ class Gate:
 async def serve() -> AsyncIterator[Serve]:
     started: list[Served] = []
 
-    async def make(model: Callable[[Any], Any], share: float = 1.0) -> Served:
-        serving = NativeServing(SIGNATURE, cast("Model", model), CpuShare(share), "127.0.0.1:0", None)
+    async def make(model: Callable[[Any], Any], share: float = 1.0, tracer: _core.Tracer | None = None) -> Served:
+        serving = NativeServing(SIGNATURE, cast("Model", model), CpuShare(share), "127.0.0.1:0", None, tracer)
         address = await serving.start()
         started.append(Served(serving, grpc.aio.insecure_channel(address)))
         return started[-1]
@@ -293,3 +293,19 @@ async def test_an_address_in_use_is_said_and_nothing_is_left(serve: Serve, tmp_p
     async with grpc.aio.insecure_channel(address) as channel:
         assert await values_of(channel.unary_unary(messages.MODEL_INFER)(REQUEST, timeout=5.0)) == [2, 2]
     await first.stop(0.0)
+
+
+async def test_batches_that_are_traced_say_when_the_model_ran(serve: Serve) -> None:
+    tracer = _core.Tracer(share=0.0)
+    served = await serve(double, tracer=tracer)
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    await served.infer()
+    await served.channel.unary_unary(messages.MODEL_INFER)(REQUEST, timeout=10.0, metadata=[("traceparent", parent)])
+
+    spans = {span.name.name: span for span in tracer.take()}
+    assert list(spans) == ["QUEUE", "COMPUTE", "BATCH", "REQUEST"]
+    assert spans["COMPUTE"].parent_id == spans["BATCH"].context.span_id
+    assert spans["BATCH"].began_ns <= spans["COMPUTE"].began_ns <= spans["BATCH"].ended_ns
+    assert not spans["BATCH"].is_call
+    assert spans["REQUEST"].parent_id == 0xB7AD6B7169203331

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from unit.worker_models import REQUEST, SIGNATURE, WRONG_MODELS, burn, double, leave
 
+from mark._core import SpanName, Tracer
 from mark.errors import DeadlineExceeded, ModelFailed, ModelNotFound, Unavailable
 from mark.protocol import messages
 from mark.protocol.service import make_server
@@ -29,8 +30,12 @@ Make = Callable[..., WorkerService]
 class Context:
     """A call with so much time left; None is a call without a deadline."""
 
-    def __init__(self, remaining_s: float | None = None) -> None:
+    def __init__(self, remaining_s: float | None = None, *metadata: tuple[str, str]) -> None:
         self._remaining_s = remaining_s
+        self._metadata = metadata
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
 
     def time_remaining(self) -> float | None:
         return self._remaining_s
@@ -40,8 +45,8 @@ class Context:
 def make_service() -> Iterator[Make]:
     services: list[WorkerService] = []
 
-    def make(model: Callable[[Any], Any], share: float = 1.0) -> WorkerService:
-        services.append(WorkerService(SIGNATURE, cast("Model", model), CpuShare(share)))
+    def make(model: Callable[[Any], Any], share: float = 1.0, tracer: Tracer | None = None) -> WorkerService:
+        services.append(WorkerService(SIGNATURE, cast("Model", model), CpuShare(share), tracer))
         return services[-1]
 
     yield make
@@ -205,3 +210,33 @@ async def test_a_profile_of_a_model_that_fails_says_at_which_size(make_service: 
     with pytest.raises(ModelFailed, match="profiling 1 rows: SystemExit: 3"):
         await measure_profile(address, SIGNATURE)
     await server.stop(None)
+
+
+async def test_a_batch_whose_trace_is_sampled_leaves_spans_below_its_routers(make_service: Make) -> None:
+    tracer = Tracer(share=0.0)
+    service = make_service(double, tracer=tracer)
+    parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+    await service.model_infer(REQUEST, Context(None, parent))
+    await infer(service)  # not sampled
+
+    spans = {span.name: span for span in tracer.take()}
+    assert list(spans) == [SpanName.QUEUE, SpanName.COMPUTE, SpanName.BATCH, SpanName.REQUEST]
+    request, batch, compute = spans[SpanName.REQUEST], spans[SpanName.BATCH], spans[SpanName.COMPUTE]
+    assert (request.parent_id, request.is_parent_remote) == (0xB7AD6B7169203331, True)
+    assert (batch.parent_id, compute.parent_id) == (request.context.span_id, batch.context.span_id)
+    assert request.began_ns <= batch.began_ns <= compute.began_ns <= compute.ended_ns <= batch.ended_ns
+    assert not batch.is_call
+
+
+async def test_a_model_that_fails_is_the_status_of_its_spans(make_service: Make) -> None:
+    tracer = Tracer(share=1.0)
+
+    def fail(inputs: Any) -> Any:
+        raise ValueError("wrong")
+
+    with pytest.raises(ModelFailed):
+        await make_service(fail, tracer=tracer).model_infer(REQUEST, Context())
+
+    statuses = {span.name.name: (span.status, span.message) for span in tracer.take()}
+    assert statuses["BATCH"] == statuses["REQUEST"] == ("INTERNAL", "ValueError: wrong")

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "net/rpc/trace_notes.h"
+
 namespace mark::net {
 
 BatchSender::BatchSender(EventLoop& home, Endpoint& endpoint, DurationNs rt_max, BatchSenderOwner& owner)
@@ -96,7 +98,11 @@ void BatchSender::send(const OutboundBatch& batch) {
   Worker* const entry = find(batch.worker);
   const DurationNs timeout = WorkerLife::timeout(batch.predicted_finish - steady_now(), rt_max_);
   const Sent sent{.batch = batch.batch, .worker = batch.worker, .requests = batch.requests, .life = entry->life.life()};
-  entry->carrier->send(batch, timeout, [this, sent](BatchResult result) { ended(sent, std::move(result)); });
+  note_sent(batch.trace, *entry->carrier);
+  entry->carrier->send(batch, timeout, [this, sent, trace = batch.trace](BatchResult result) {
+    note_result(trace, result);
+    ended(sent, std::move(result));
+  });
 }
 
 void BatchSender::ended(const Sent& batch, BatchResult result) {

@@ -56,7 +56,7 @@ class GrpcChannel::State final : public std::enable_shared_from_this<State> {
                      .on_end = [this](ChannelLink& link, const std::string& why) { fail_broken(link, why); }}) {}
 
   void begin() { connection_.begin(); }
-  ChannelCallId call(std::string_view path, Pieces message, TimeNs deadline, Done done);
+  ChannelCallId call(std::string_view path, Pieces message, TimeNs deadline, Done done, CallMetadata metadata);
   void cancel(ChannelCallId id);
   void close();
   bool is_connected() const { return connection_.is_ready(); }
@@ -75,6 +75,7 @@ class GrpcChannel::State final : public std::enable_shared_from_this<State> {
     Pieces message;               // while it waits
     ChannelLink* link = nullptr;  // while it is open, or its link broke
     StreamId stream{};
+    CallMetadata metadata;
     CallResult result;  // once ended
     Done done;
   };
@@ -83,6 +84,7 @@ class GrpcChannel::State final : public std::enable_shared_from_this<State> {
   ChannelCallId take_slot();
   void release(ChannelCallId id);
   void open(ChannelCallId id, Call& call, std::string_view path, Pieces message);
+  StreamId open_stream(ChannelLink& link, std::span<const HeaderView> headers, ChannelCallId id);
   void end(ChannelCallId id, CallResult result);
   void fail(ChannelCallId id, StatusCode code, std::string text);
   void broke(ChannelCallId id);
@@ -162,12 +164,14 @@ class GrpcChannel::State::Stream final : public StreamHandler {
   bool ended_ = false;
 };
 
-ChannelCallId GrpcChannel::State::call(std::string_view path, Pieces message, TimeNs deadline, Done done) {
+ChannelCallId GrpcChannel::State::call(std::string_view path, Pieces message, TimeNs deadline, Done done,
+                                       CallMetadata metadata) {
   if (closed_) return {};
   const ChannelCallId id = take_slot();
   Call& call = calls_[id.slot()];
   call.deadline = deadline;
   call.done = std::move(done);
+  call.metadata = std::move(metadata);
   call.stage = Stage::kWaiting;
   const ChannelLink* const link = connection_.link();
   if (deadline <= steady_now()) {
@@ -207,7 +211,7 @@ void GrpcChannel::State::open(ChannelCallId id, Call& call, std::string_view pat
   }
   call.stage = Stage::kOpen;
   call.link = &link;
-  call.stream = link.open(std::span(headers).first(count), std::make_unique<Stream>(*this, link, id));
+  call.stream = open_stream(link, std::span(headers).first(count), id);
   if (call.stream < StreamId{0}) {
     // Its numbers are used up: a connection without a future.
     fail(id, StatusCode::kUnavailable, "the connection to " + params_.address + " takes no more calls");
@@ -215,6 +219,17 @@ void GrpcChannel::State::open(ChannelCallId id, Call& call, std::string_view pat
   }
   for (Piece& piece : framed(std::move(message))) link.connection().send_data(call.stream, std::move(piece));
   link.connection().end(call.stream);
+}
+
+StreamId GrpcChannel::State::open_stream(ChannelLink& link, std::span<const HeaderView> headers, ChannelCallId id) {
+  auto stream = std::make_unique<Stream>(*this, link, id);
+  const CallMetadata& metadata = calls_[id.slot()].metadata;
+  if (metadata.empty()) return link.open(headers, std::move(stream));
+  std::vector<HeaderView> all(headers.begin(), headers.end());
+  for (const auto& [name, value] : metadata) {
+    all.push_back({.name = name, .value = value, .is_static = false, .indexed = false});
+  }
+  return link.open(all, std::move(stream));
 }
 
 void GrpcChannel::State::cancel(ChannelCallId id) {
@@ -363,8 +378,9 @@ GrpcChannel::GrpcChannel(EventLoop& loop, GrpcChannelParams params)
 
 GrpcChannel::~GrpcChannel() { close(); }
 
-ChannelCallId GrpcChannel::call(std::string_view path, std::vector<Piece> message, TimeNs deadline, Done done) {
-  return state_->call(path, std::move(message), deadline, std::move(done));
+ChannelCallId GrpcChannel::call(std::string_view path, std::vector<Piece> message, TimeNs deadline, Done done,
+                                CallMetadata metadata) {
+  return state_->call(path, std::move(message), deadline, std::move(done), std::move(metadata));
 }
 
 void GrpcChannel::cancel(ChannelCallId call) { state_->cancel(call); }

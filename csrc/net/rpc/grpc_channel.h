@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mark/types.h"
@@ -16,6 +17,9 @@
 namespace mark::net {
 
 class TlsContext;
+
+// Headers of a call beyond those of every call; names in lower case.
+using CallMetadata = std::vector<std::pair<std::string, std::string>>;
 
 using ChannelCallId = SlotId<struct ChannelCallTag>;
 
@@ -49,7 +53,8 @@ class GrpcChannel {
 
   // The message in pieces, without length prefix. The remaining time goes with it as grpc-timeout; at the deadline the
   // call ends DEADLINE_EXCEEDED and the stream is reset.
-  ChannelCallId call(std::string_view path, std::vector<Piece> message, TimeNs deadline, Done done);
+  ChannelCallId call(std::string_view path, std::vector<Piece> message, TimeNs deadline, Done done,
+                     CallMetadata metadata = {});
   void cancel(ChannelCallId call);  // resets the stream; there is no result
 
   bool is_connected() const;

@@ -13,6 +13,7 @@
 #include "net/rpc/event_loop.h"
 #include "net/rpc/grpc_status.h"
 #include "net/rpc/http2_connection.h"
+#include "net/trace_context.h"
 
 namespace mark::net {
 
@@ -22,8 +23,9 @@ using CallId = SlotId<struct CallTag>;  // of one CallLoop
 
 struct UnaryCall {
   CallId id;
-  std::string message;             // one message, decompressed
-  std::optional<TimeNs> deadline;  // that the client asks for
+  std::string message;                                    // one message, decompressed
+  std::optional<TimeNs> deadline;                         // that the client asks for
+  std::unique_ptr<TraceHeaders> trace_headers = nullptr;  // where it sends any
 };
 
 // The calls of one ingress thread.

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "net/rpc/end_status.h"
+#include "net/rpc/trace_notes.h"
 
 namespace mark::net {
 
@@ -23,14 +24,22 @@ RequestPath* Ingress::path_of(std::string_view model) const {
 
 void Ingress::on_call(CallLoop& calls, UnaryCall call) {
   const auto scanned = scan_target(call.message);
-  if (const auto* error = std::get_if<RequestError>(&scanned)) return calls.fail(call.id, status_of(end_of(*error)));
-  if (draining_.load(std::memory_order_relaxed)) return calls.fail(call.id, status_of(refused_for_stop()));
-  const std::string_view model = std::get<Target>(scanned).model_name;
-  if (RequestPath* const path = path_of(model)) return path->submit(calls_.number_of(calls), std::move(call));
+  const auto* const error = std::get_if<RequestError>(&scanned);
+  const std::string_view model = error == nullptr ? std::get<Target>(scanned).model_name : std::string_view();
+  const std::size_t loop = calls_.number_of(calls);
+  std::shared_ptr<RequestTrace> trace;
+  if (tracer_) trace = tracer_->begin(loop, call.trace_headers.get(), model, calls.loop().now());
+  const auto refuse = [&](const RequestEnd& end) {
+    note_end(trace, end);
+    calls.fail(call.id, status_of(end));
+  };
+  if (error != nullptr) return refuse(end_of(*error));
+  if (draining_.load(std::memory_order_relaxed)) return refuse(refused_for_stop());
+  if (RequestPath* const path = path_of(model)) return path->submit(loop, std::move(call), std::move(trace));
   std::vector<std::string> served;
   served.reserve(by_name_.size());
   for (const auto& [name, path] : by_name_) served.push_back(name);
-  calls.fail(call.id, status_of(unknown_model(model, served)));
+  refuse(unknown_model(model, served));
 }
 
 void Ingress::on_cancelled(CallLoop& calls, CallId call) {

@@ -6,12 +6,14 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/rpc/grpc_server.h"
 #include "net/rpc/notices.h"
 #include "net/rpc/pending_calls.h"
 #include "net/rpc/request_path.h"
+#include "net/tracer.h"
 
 namespace mark::net {
 
@@ -23,7 +25,9 @@ namespace mark::net {
 //     over, or never while there are any.
 class Ingress final : public UnaryHandler {
  public:
-  Ingress(const std::vector<CallLoop*>& loops, Notices& notices) : calls_(loops), notices_(notices) {}
+  // `tracer`: null where no request is traced; a lane of it for each loop.
+  Ingress(const std::vector<CallLoop*>& loops, Notices& notices, std::shared_ptr<Tracer> tracer = nullptr)
+      : calls_(loops), notices_(notices), tracer_(std::move(tracer)) {}
 
   // The number in the params is given here.
   RequestPath& add_model(RequestPathParams params);
@@ -43,6 +47,7 @@ class Ingress final : public UnaryHandler {
 
   PendingCalls calls_;
   Notices& notices_;
+  const std::shared_ptr<Tracer> tracer_;
   std::vector<std::unique_ptr<RequestPath>> paths_;
   std::map<std::string, RequestPath*, std::less<>> by_name_;
   std::atomic<bool> draining_ = false;

@@ -40,9 +40,9 @@ WorkerSpec spec_of(const ModelSignature& signature) {
 
 }  // namespace
 
-ModelServer::ModelServer(const ModelSignature& signature, GrpcServerParams params)
+ModelServer::ModelServer(const ModelSignature& signature, GrpcServerParams params, std::shared_ptr<Tracer> tracer)
     : server_(std::move(params)),
-      ingress_(server_.call_loops(), notices_),
+      ingress_(server_.call_loops(), notices_, std::move(tracer)),
       path_(ingress_.add_model({.signature = signature, .dispatcher = params_of(signature)})),
       handoff_(std::make_shared<BatchHandoff>(path_.home())) {
   check_signature(signature);

@@ -26,7 +26,8 @@ namespace mark::net {
 class ModelServer {
  public:
   // Binds at once; errors as GrpcServer, and std::invalid_argument for a signature that no request could fit.
-  ModelServer(const ModelSignature& signature, GrpcServerParams params);
+  // `tracer`: null where no request is traced; a lane of it for each thread.
+  ModelServer(const ModelSignature& signature, GrpcServerParams params, std::shared_ptr<Tracer> tracer = nullptr);
   ~ModelServer();  // stops
   ModelServer(const ModelServer&) = delete;
   ModelServer& operator=(const ModelServer&) = delete;

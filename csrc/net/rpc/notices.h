@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "mark/thread_annotations.h"
 #include "mark/types.h"
 #include "net/request_end.h"
+#include "net/tracer.h"
 
 namespace mark::net {
 
@@ -27,7 +29,8 @@ struct GivenUpRequest {
   TimeNs arrived;
   TimeNs deadline;
   Outcome outcome = Outcome::kExpired;
-  RequestEnd end;  // what its client is told unless somebody answers
+  RequestEnd end;                                 // what its client is told unless somebody answers
+  std::shared_ptr<RequestTrace> trace = nullptr;  // of one that is sampled
 };
 
 struct GivenUpLeft {  // its client has left

@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mark/types.h"
 #include "net/rpc/grpc_server.h"
+#include "net/tracer.h"
 
 namespace mark::net {
 
@@ -22,8 +24,9 @@ struct PendingCall {
   RequestId request;
   TimeNs arrived;
   TimeNs deadline;
-  std::string message;    // only where another may answer what the path gives up
-  bool given_up = false;  // it has
+  std::string message;                  // only where another may answer what the path gives up
+  bool given_up = false;                // it has
+  std::shared_ptr<RequestTrace> trace;  // of one that is sampled
 };
 
 // Thread safety: what has a loop's number among its parameters belongs to that loop's thread; the rest may be called

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "net/rpc/end_status.h"
+#include "net/rpc/trace_notes.h"
 
 namespace mark::net {
 
@@ -41,17 +42,22 @@ RequestPath::~RequestPath() {
 
 // --- calls, on their own loops
 
-void RequestPath::submit(std::size_t loop, UnaryCall call) {
+void RequestPath::submit(std::size_t loop, UnaryCall call, std::shared_ptr<RequestTrace> trace) {
   CallLoop& calls = calls_.loop(loop);
   const TimeNs now = calls.loop().now();
   const TimeNs deadline = std::min(now + rt_max_, call.deadline.value_or(TimeNs::max()));
-  const auto admitted = endpoint_.submit(call.message, deadline, now, caller_of(loop, call.id));
-  if (const auto* error = std::get_if<RequestError>(&admitted)) return calls.fail(call.id, status_of(end_of(*error)));
+  const auto admitted = endpoint_.submit(call.message, deadline, now, caller_of(loop, call.id), trace);
+  const auto refuse = [&](const RequestEnd& end) {
+    note_end(trace, end);
+    calls.fail(call.id, status_of(end));
+  };
+  if (const auto* error = std::get_if<RequestError>(&admitted)) return refuse(end_of(*error));
   const auto* refusal = std::get_if<Refusal>(&admitted);
-  if (refusal != nullptr && !bursts_) return calls.fail(call.id, status_of(end_of(*refusal)));
+  if (refusal != nullptr && !bursts_) return refuse(end_of(*refusal));
   PendingCall& pending = calls_.open(loop, call.id, *this);
   pending.arrived = now;
   pending.deadline = deadline;
+  pending.trace = std::move(trace);
   if (bursts_) pending.message = std::move(call.message);
   if (refusal != nullptr) return give_up(loop, pending, outcome_of(refusal->admission), end_of(*refusal));
   pending.request = std::get<RequestId>(admitted);
@@ -65,6 +71,7 @@ void RequestPath::cancel(std::size_t loop, PendingCall& pending) {
   } else if (endpoint_.cancel(pending.request, steady_now())) {
     look_soon(loop);
   }
+  note_left(pending.trace, pending.deadline);
   // Its reply may be on the way; it will find nothing.
   calls_.close(pending);
 }
@@ -77,12 +84,14 @@ void RequestPath::give_up(std::size_t loop, PendingCall& pending, Outcome outcom
                                         .arrived = pending.arrived,
                                         .deadline = pending.deadline,
                                         .outcome = outcome,
-                                        .end = std::move(why)}});
+                                        .end = std::move(why),
+                                        .trace = pending.trace}});
 }
 
 void RequestPath::answer(std::size_t loop, CallId call, std::string message) {
   PendingCall* const pending = calls_.find(loop, call);
   if (pending == nullptr) return;
+  note_answer(pending->trace);
   calls_.close(*pending);
   calls_.loop(loop).reply(call, std::move(message));
 }
@@ -90,6 +99,7 @@ void RequestPath::answer(std::size_t loop, CallId call, std::string message) {
 void RequestPath::end(std::size_t loop, CallId call, const RequestEnd& end) {
   PendingCall* const pending = calls_.find(loop, call);
   if (pending == nullptr) return;
+  note_end(pending->trace, end);
   calls_.close(*pending);
   calls_.loop(loop).fail(call, status_of(end));
 }

@@ -43,8 +43,9 @@ class RequestPath final : private BatchSenderOwner {
   RequestPath(const RequestPath&) = delete;
   RequestPath& operator=(const RequestPath&) = delete;
 
-  // Answers one ModelInferRequest within the smaller of rt_max, from now on, and the client's own deadline.
-  void submit(std::size_t loop, UnaryCall call);
+  // Answers one ModelInferRequest within the smaller of rt_max, from now on, and the client's own deadline. `trace`:
+  // of one that is sampled.
+  void submit(std::size_t loop, UnaryCall call, std::shared_ptr<RequestTrace> trace = nullptr);
   void cancel(std::size_t loop, PendingCall& pending);  // its client has left
   // What somebody else says to a request that was given up.
   void answer(std::size_t loop, CallId call, std::string message);

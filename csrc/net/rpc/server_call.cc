@@ -69,6 +69,10 @@ void ServerCall::on_header(std::string_view name, std::string_view value) {
     const GrpcEncoding encoding = grpc_encoding_of(value);
     if (encoding == GrpcEncoding::kUnknown) unknown_encoding_ = value;
     reader_.expect(encoding);
+  } else if (handler_ != nullptr && name == kTraceParentHeader) {
+    trace_headers().parent.append(value);
+  } else if (handler_ != nullptr && name == kTraceStateHeader) {
+    trace_headers().add_state(value);
   }
   if (may_pass && !name.starts_with(':')) headers_.emplace_back(name, value);
 }
@@ -127,7 +131,14 @@ void ServerCall::hand_over() {
     return fail({StatusCode::kUnavailable, "the server stops; send to another one", {}});
   }
   state_ = State::kHandedOver;
-  handler_->on_call(server_, {.id = id_, .message = reader_.take(), .deadline = deadline_});
+  handler_->on_call(
+      server_,
+      {.id = id_, .message = reader_.take(), .deadline = deadline_, .trace_headers = std::move(trace_headers_)});
+}
+
+TraceHeaders& ServerCall::trace_headers() {
+  if (!trace_headers_) trace_headers_ = std::make_unique<TraceHeaders>();
+  return *trace_headers_;
 }
 
 void ServerCall::pass_on() {

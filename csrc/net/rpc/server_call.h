@@ -44,6 +44,7 @@ class ServerCall final : public StreamHandler {
  private:
   enum class State : std::uint8_t { kHeaders, kReceiving, kHandedOver, kPassedOn, kOver };
 
+  TraceHeaders& trace_headers();
   void refuse(std::string_view http_status);
   void refuse_message(MessageReader::Result result);
   void hand_over();
@@ -64,6 +65,7 @@ class ServerCall final : public StreamHandler {
   CallId id_;  // from the end of its headers until it is over; not of a call that is passed on
   std::optional<TimeNs> deadline_;
   std::optional<std::string> unknown_encoding_;
+  std::unique_ptr<TraceHeaders> trace_headers_;
   std::string path_;  // of a call to pass on, as all that follows
   std::string authority_;
   OwnedHeaders headers_;

@@ -36,6 +36,13 @@ std::optional<bool> is_ready(std::string_view response) {
   return reader.ok() ? std::optional(ready) : std::nullopt;
 }
 
+CallMetadata metadata_of(TraceHeaders headers) {
+  CallMetadata metadata;
+  metadata.emplace_back(kTraceParentHeader, std::move(headers.parent));
+  if (!headers.state.empty()) metadata.emplace_back(kTraceStateHeader, std::move(headers.state));
+  return metadata;
+}
+
 std::string words_of(const GrpcStatus& status) { return std::string(status_name(status.code)) + ": " + status.message; }
 
 }  // namespace
@@ -55,11 +62,13 @@ void WorkerLink::close() {
 
 void WorkerLink::send(const OutboundBatch& batch, DurationNs timeout, Done done) {
   ++batches_in_flight_;
-  channel_.call(kModelInferMethod, batch.message_pieces(), steady_now() + timeout,
-                [this, done = std::move(done)](CallResult result) {
-                  --batches_in_flight_;
-                  done(result_of(std::move(result)));
-                });
+  channel_.call(
+      kModelInferMethod, batch.message_pieces(), steady_now() + timeout,
+      [this, done = std::move(done)](CallResult result) {
+        --batches_in_flight_;
+        done(result_of(std::move(result)));
+      },
+      batch.trace ? metadata_of(batch.trace->call_headers()) : CallMetadata{});
 }
 
 BatchResult WorkerLink::result_of(CallResult result) const {

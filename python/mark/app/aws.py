@@ -11,6 +11,8 @@ from mark.errors import ConfigError
 
 __all__ = ["aws_settings"]
 
+_WITH_TRACING = "mark-serve[aws,torch,tracing]"
+
 
 def aws_settings(config: Config) -> AwsSettings:
     """The cluster in AWS that the configuration is of.
@@ -32,6 +34,9 @@ def aws_settings(config: Config) -> AwsSettings:
         endpoint_url=section.endpoint_url,
         keep_on_stop=section.keep_on_stop,
         rebalances_per_hour=section.rebalances_per_hour,
+        traces=config.tracing.as_worker_params(),
     )
     settings = settings if section.image is None else replace(settings, image=section.image)
+    if section.install is None and settings.traces is not None:
+        settings = replace(settings, install=_WITH_TRACING)
     return settings if section.install is None else replace(settings, install=section.install)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import replace
+from functools import partial
 
 from mark.app.extra import needs_extra
 from mark.cloud.local import LocalCloud
@@ -14,12 +15,20 @@ from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.domain.offering import Offering
 from mark.live.clock import SteadyClock
 from mark.ports import Cloud
+from mark.tracing.params import TracingParams
 
 __all__ = ["make_cloud", "measuring_cloud", "worker_command"]
 
 
-def worker_command(artifact: ModelArtifact, offering: Offering, address: str) -> list[str]:
-    """The command line of a local worker process."""
+def worker_command(
+    artifact: ModelArtifact, offering: Offering, address: str, tracing: TracingParams | None = None
+) -> list[str]:
+    """The command line of a local worker process; with `tracing` it continues the traces of its requests."""
+    traces = [] if tracing is None else [
+        "--trace-endpoint", tracing.endpoint,
+        "--trace-share", str(tracing.sample_share),
+        "--trace-service", tracing.service_name,
+    ]  # fmt: skip
     on_credits = [] if math.isinf(offering.credits_s) else [
         "--baseline-share", str(offering.baseline_share), "--credits-s", str(offering.credits_s),
     ]  # fmt: skip
@@ -32,6 +41,7 @@ def worker_command(artifact: ModelArtifact, offering: Offering, address: str) ->
         "--device", offering.device,
         "--exit-with-parent",
         *on_credits,
+        *traces,
     ]  # fmt: skip
 
 
@@ -57,4 +67,5 @@ def measuring_cloud(config: Config) -> LocalCloud:
 def _local_cloud(config: Config, offerings: list[Offering]) -> LocalCloud:
     clock = SteadyClock()
     spot = SpotMarket.drawn(offerings, config.spot.as_params(), config.spot.seed, began_ns=clock.now_ns())
-    return LocalCloud(offerings, clock=clock, command=worker_command, spot=spot)
+    command = partial(worker_command, tracing=config.tracing.as_worker_params())
+    return LocalCloud(offerings, clock=clock, command=command, spot=spot)

@@ -53,10 +53,12 @@ from mark.live.shared_budget import SharedBudget
 from mark.live.status import ControlService
 from mark.live.watch import Watch
 from mark.protocol.service import make_server
+from mark.tracing.params import make_trace_export
 
 if TYPE_CHECKING:
     from mark.live.http_server import HttpServer
     from mark.live.native_server import NativeIngress
+    from mark.tracing.export import TraceExport
 
 __all__ = ["Router"]
 
@@ -91,6 +93,7 @@ class Router:
         self._budget = None if config.budget is None else SharedBudget(config.budget.as_caps(), rented)
         self._accounts = Accounts(self._cloud, self._models, self._clock, self._budget)
         self._deploying: Deploying | None = None
+        self._tracing: TraceExport | None = None
 
     async def start(self) -> str:
         """Bind the address, start the fleet, and return the address once every model answers.
@@ -103,11 +106,13 @@ class Router:
                 follows another, and finds nothing that serves, waits until it leads.
         """
         await asyncio.to_thread(self._cloud.open)
-        self._native = make_ingress(self._config.server)
+        self._tracing = make_trace_export(self._config.tracing.as_params(), lanes=self._config.server.threads)
+        tracer = None if self._tracing is None else self._tracing.tracer
+        self._native = make_ingress(self._config.server, tracer)
         await self._make_functions_ready()
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
-        self._inference = InferenceServer(self._models, self._clock)
+        self._inference = InferenceServer(self._models, self._clock, tracer)
         self._watch = make_watch(self._config, self._models, self._recorder, self._clock, self._accounts)
         settings = self._config.server
         self._server, address = await make_server(
@@ -119,7 +124,7 @@ class Router:
                 self._recorder,
                 self._clock,
                 self._accounts,
-                dict if self._native is None else self._native.counts,
+                self._ingress_counts,
             ),
             message_bytes_max=settings.message_bytes_max,
         )
@@ -133,6 +138,8 @@ class Router:
         self._control_tasks.append(asyncio.ensure_future(self._accounts.keep()))
         self._watching = asyncio.ensure_future(self._watch.run())
         await self._server.start()
+        if self._tracing is not None:
+            self._tracing.start()
         if self._native is not None:
             self._native.start()
             address = self._native.address
@@ -215,7 +222,15 @@ class Router:
             await self._native.stop()
         if self._server is not None:
             await self._server.stop(grace=_LAST_WORDS_S)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         await asyncio.to_thread(self._cloud.close, grace_s)
+
+    def _ingress_counts(self) -> dict[str, int]:
+        counts = {} if self._native is None else self._native.counts()
+        if self._tracing is not None:
+            counts |= {f"traced_{name}": count for name, count in self._tracing.counts().items()}
+        return counts
 
     async def _close_functions(self, grace_s: float | None) -> None:
         await asyncio.gather(

@@ -127,8 +127,8 @@ def _functions(config: Config, settings: ServerlessConfig, artifact: ModelArtifa
         keep_warm=settings.keep_warm,
         ping_s=settings.ping_s,
     )
-    offering = _offering(settings)
-    return LocalFunctions(lambda address: worker_command(artifact, offering, address), price, params)
+    offering, tracing = _offering(settings), config.tracing.as_worker_params()
+    return LocalFunctions(lambda address: worker_command(artifact, offering, address, tracing), price, params)
 
 
 async def deploy_functions(config: Config, leader: Led | None = None) -> None:

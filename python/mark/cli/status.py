@@ -32,8 +32,11 @@ def status(
     console = Console()
     if report["following"]:
         console.print("another router leads this cluster, or its lease is not over: this one serves, launches nothing")
-    if report.get("ingress"):
-        console.print(_ingress_line(report["ingress"]))
+    counts = report.get("ingress", {})
+    if "connections" in counts:
+        console.print(_ingress_line(counts))
+    if "traced_requests" in counts:
+        console.print(_traces_line(counts))
     for model in report.get("models", []):
         console.print(_table_of(model))
         for instance in model.get("instances", []):
@@ -77,6 +80,14 @@ def _ingress_line(counts: dict[str, str]) -> str:
         f"ingress: {counts['connections_open']} connections open, {counts['calls']} calls, "
         f"{counts['calls_cancelled']} of them cancelled" + (f"; turned away: {away}" if away else "")
     )
+
+
+def _traces_line(counts: dict[str, str]) -> str:
+    """What tracing told of sampled requests, and what it could not tell."""
+    lost = {"not taken by the receiver": "traced_spans_failed", "dropped for want of room": "traced_spans_dropped"}
+    words = ", ".join(f"{counts[key]} {why}" for why, key in lost.items() if int(counts[key]))
+    exported = f"traces: {counts['traced_requests']} requests, {counts['traced_spans_exported']} spans exported"
+    return exported + (f"; lost: {words}" if words else "")
 
 
 def _table_of(model: dict[str, Any]) -> Table:

@@ -66,6 +66,13 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     ingress: Annotated[
         Ingress | None, typer.Option(help="What speaks HTTP/2; native where it was built.", show_default=False)
     ] = None,
+    trace_endpoint: Annotated[
+        str | None, typer.Option(help="Where spans of sampled requests go: OTLP over gRPC, http://host:port.")
+    ] = None,
+    trace_share: Annotated[
+        float, typer.Option(help="Of the requests whose clients do not trace them, in [0, 1].")
+    ] = 0.0,
+    trace_service: Annotated[str, typer.Option(help="As which the spans name this process.")] = "mark-worker",
 ) -> None:
     """Serve one model in this process over the Open Inference Protocol, until Ctrl-C or SIGTERM.
 
@@ -81,7 +88,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
         placed = device_of(device)
     except ValueError as error:
         raise ConfigError(f"--{error}") from error
-    from mark.worker.main import DEFAULT_INGRESS, WorkerOptions, run_worker
+    from mark.worker.main import DEFAULT_INGRESS, WorkerOptions, run_worker, tracing_params
 
     source = source if runtime is Runtime.PYTHON else str(Path(source))
     artifact = _artifact(
@@ -107,6 +114,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             tls_folder=tls_folder,
             metrics_port=metrics_port,
             ingress=DEFAULT_INGRESS if ingress is None else ingress.value,
+            tracing=tracing_params(trace_endpoint, trace_share, trace_service),
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -119,7 +119,9 @@ class LocalFunctions:
         if self._params.keep_warm > 0 and not self._closed:
             self._spawn(self._keep_warm())
 
-    async def invoke(self, message: bytes, timeout_s: float) -> FunctionAnswer:
+    async def invoke(
+        self, message: bytes, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> FunctionAnswer:
         """Run one request; see `mark.ports.Functions.invoke`."""
         if self._closed:
             raise CloudError("the functions are closed")
@@ -128,7 +130,7 @@ class LocalFunctions:
         trusted, usd = False, 0.0
         try:
             await self._until_ready(function, timeout_s)
-            response = await self._call(function, message, began_s + timeout_s)
+            response = await self._call(function, message, began_s + timeout_s, tuple((headers or {}).items()))
             trusted = True
         except ModelFailed:
             trusted = True
@@ -211,10 +213,12 @@ class LocalFunctions:
             raise CloudError(f"a function did not start within {timeout_s:.3g} s")
         function.ready.result()
 
-    async def _call(self, function: _Function, message: bytes, until_s: float) -> bytes:
+    async def _call(
+        self, function: _Function, message: bytes, until_s: float, metadata: tuple[tuple[str, str], ...]
+    ) -> bytes:
         infer = self._channel(function).unary_unary(messages.MODEL_INFER)
         try:
-            return cast(bytes, await infer(message, timeout=max(0.0, until_s - self._loop.time())))
+            return cast(bytes, await infer(message, timeout=max(0.0, until_s - self._loop.time()), metadata=metadata))
         except grpc.aio.AioRpcError as error:
             words = f"{error.code().name}: {error.details()}"
             if error.code() in LINK_CODES:

@@ -18,6 +18,7 @@ from mark.config.padding import Sizes, check_largest, with_rows_max
 from mark.config.server import ServerConfig
 from mark.config.serverless import ServerlessConfig, check_serverless
 from mark.config.spot import SpotConfig
+from mark.config.tracing import TracingConfig
 from mark.config.values import (
     COUNT_MAX,
     DAY_S,
@@ -297,6 +298,7 @@ class Config(Section):
     http: HttpConfig = HttpConfig()
     spot: SpotConfig = SpotConfig()
     budget: BudgetConfig | None = None
+    tracing: TracingConfig = TracingConfig()
     offerings: list[OfferingConfig] = Field(default_factory=list)
     models: Annotated[list[ModelConfig], Field(min_length=1)]
 

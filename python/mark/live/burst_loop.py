@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from mark._core import (
+    BatchTrace,
     BreakerState,
     BurstLedger,
     BurstPolicy,
@@ -15,6 +16,8 @@ from mark._core import (
     BurstVerdict,
     ModelSignature,
     Outcome,
+    RequestTrace,
+    SpanName,
     Statistics,
     padded_request,
     single_answer,
@@ -23,6 +26,7 @@ from mark._core import (
 from mark.domain.functions import FunctionUse
 from mark.errors import CloudError, DeadlineExceeded, ModelFailed, RequestError, Throttled, Unavailable
 from mark.ports import Clock, Functions
+from mark.tracing.requests import end_batch, sent_headers
 
 __all__ = ["BurstLoop", "BurstLoopParams", "GivenUp"]
 
@@ -39,6 +43,7 @@ class GivenUp:
         deadline_ns: after which an answer is useless.
         outcome: what it ends as unless a function takes it.
         error: what its client is told then.
+        trace: of one that is sampled.
     """
 
     message: bytes
@@ -46,6 +51,7 @@ class GivenUp:
     deadline_ns: int
     outcome: Outcome
     error: RequestError
+    trace: RequestTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class BurstLoop:
             raise given_up.error
         ticket = self._policy.sent(now_ns)
         self._ledger.sent(given_up.outcome)
-        task = asyncio.get_running_loop().create_task(self._invoke(given_up.message, ticket))
+        task = asyncio.get_running_loop().create_task(self._invoke(given_up, ticket))
         self._tasks.add(task)
         task.add_done_callback(self._done)
         try:
@@ -164,19 +170,28 @@ class BurstLoop:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._functions.close(grace_s)
 
-    async def _invoke(self, message: bytes, ticket: BurstTicket) -> bytes:
+    async def _invoke(self, given_up: GivenUp, ticket: BurstTicket) -> bytes:
         failed, usd = True, self._policy.usd_per_request
-        params = self._params
+        message, params = given_up.message, self._params
+        trace = None if given_up.trace is None else BatchTrace(SpanName.FUNCTION, given_up.trace)
+        headers = sent_headers(trace, "function", self._clock.now_ns())
         try:
             sent, size = padded_request(message, params.signature, params.sizes) if params.sizes else (message, 0)
-            answer = await self._functions.invoke(sent, params.timeout_s)
+            answer = await self._functions.invoke(sent, params.timeout_s, headers)
             failed, usd = False, answer.usd
-            return _checked(message, answer.message, params.signature, size)
-        except ModelFailed:
+            checked = _checked(message, answer.message, params.signature, size)
+            end_batch(trace, "OK", "", self._clock.now_ns())
+            return checked
+        except ModelFailed as error:
             failed = False  # the function did what it was asked to
+            end_batch(trace, "INTERNAL", str(error), self._clock.now_ns())
             raise
-        except Throttled:
+        except Throttled as error:
             usd = 0.0
+            end_batch(trace, "RESOURCE_EXHAUSTED", str(error), self._clock.now_ns())
+            raise
+        except CloudError as error:
+            end_batch(trace, "UNAVAILABLE", str(error), self._clock.now_ns())
             raise
         finally:
             self._ended(ticket, failed=failed, usd=usd)

@@ -19,6 +19,7 @@ from mark._core import (
     Outcome,
     Refusal,
     RequestFaultInfo,
+    RequestTrace,
     Statistics,
     WakeupTimer,
     WorkerLife,
@@ -35,6 +36,7 @@ from mark.live.request_path import WorkerAddress, attained, spent
 from mark.live.worker_link import LinkFailed, ModelRaised, WorkerLink
 from mark.ports import Clock
 from mark.protocol.error_names import error_of_end, error_of_fault
+from mark.tracing.requests import end_batch, sent_headers
 
 __all__ = ["DispatchLoop", "Reply"]
 
@@ -88,20 +90,20 @@ class DispatchLoop:
         self._loop.add_reader(self._timer.fileno(), self._on_timer)
         self._ready = asyncio.Event()
 
-    async def infer(self, message: bytes, deadline_ns: int) -> bytes:
-        """Answer one ModelInferRequest.
+    async def infer(self, message: bytes, deadline_ns: int, trace: RequestTrace | None = None) -> bytes:
+        """Answer one ModelInferRequest, whose trace is noted if it is sampled.
 
         Raises:
             RequestError: the subclass says how it ended; see `mark.errors`.
         """
         arrived_ns = self._clock.now_ns()
-        admitted = self._endpoint.submit(message, deadline_ns, arrived_ns)
+        admitted = self._endpoint.submit(message, deadline_ns, arrived_ns, trace)
         if isinstance(admitted, RequestFaultInfo):
             raise error_of_fault(admitted)
         if isinstance(admitted, Refusal):
             outcome = outcome_of(admitted.admission)
             return await self._burst(
-                GivenUp(message, arrived_ns, deadline_ns, outcome, error_of_end(end_of_refusal(admitted)))
+                GivenUp(message, arrived_ns, deadline_ns, outcome, error_of_end(end_of_refusal(admitted)), trace)
             )
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[admitted] = future
@@ -112,7 +114,7 @@ class DispatchLoop:
             # Once a model has failed on a request, it would fail in a function, too.
             if dropped.outcome is Outcome.MODEL_ERROR:
                 raise dropped.error from None
-            given_up = GivenUp(message, arrived_ns, deadline_ns, dropped.outcome, dropped.error)
+            given_up = GivenUp(message, arrived_ns, deadline_ns, dropped.outcome, dropped.error, trace)
         except asyncio.CancelledError:
             if self._waiting.pop(admitted, None) is not None:
                 self._endpoint.cancel(admitted, self._clock.now_ns())
@@ -257,11 +259,15 @@ class DispatchLoop:
     async def _carry(self, batch: OutboundBatch, entry: _Worker) -> None:
         life = entry.life.life
         timeout_ns = WorkerLife.timeout_ns(batch.predicted_finish_ns - self._clock.now_ns(), self._rt_max_ns)
+        headers = sent_headers(batch.trace, entry.link.address, self._clock.now_ns())
         try:
-            response = await entry.link.send(batch.message, timeout_ns / 1e9)
+            response = await entry.link.send(batch.message, timeout_ns / 1e9, headers)
         except ModelRaised as error:
+            end_batch(batch.trace, "INTERNAL", str(error), self._clock.now_ns())
             replies = self._endpoint.fail(batch.batch, Failure.MODEL_ERROR, str(error), self._clock.now_ns())
         except LinkFailed as error:
+            status = "DEADLINE_EXCEEDED" if error.hung else "UNAVAILABLE"
+            end_batch(batch.trace, status, str(error), self._clock.now_ns())
             # The first of its batches to fail takes the worker down, which fails the others as well.
             replies = []
             if entry.life.lost(life, hung=error.hung):
@@ -271,6 +277,7 @@ class DispatchLoop:
             _log.exception("a batch of %d requests failed unexpectedly", batch.requests)
             replies = self._endpoint.fail(batch.batch, Failure.WORKER_LOST, "", self._clock.now_ns())
         else:
+            end_batch(batch.trace, "OK", "", self._clock.now_ns())
             entry.life.answered()
             replies = self._endpoint.complete(batch.batch, response, self._clock.now_ns())
         self._deliver(replies)

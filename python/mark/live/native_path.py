@@ -17,6 +17,7 @@ from mark._core import (
     NativePath,
     NativeServer,
     PathClosed,
+    RequestTrace,
     Statistics,
     WorkerGone,
     WorkerProbed,
@@ -69,7 +70,7 @@ class NativeRequestPath:
         self._closed = asyncio.Event()
         self._running = False
 
-    async def infer(self, message: bytes, deadline_ns: int) -> bytes:  # noqa: ARG002 - the interface is wider
+    async def infer(self, message: bytes, deadline_ns: int, trace: RequestTrace | None = None) -> bytes:  # noqa: ARG002 - the interface is wider
         """Refuse: requests come by the server's own address, and this is the way behind it.
 
         Raises:
@@ -199,7 +200,8 @@ class NativeRequestPath:
 
     async def _answer(self, request: GivenUpRequest, bursts: BurstLoop) -> None:
         error = error_of_end(request.end)
-        given_up = GivenUp(request.message, request.arrived_ns, request.deadline_ns, request.outcome, error)
+        arrived_ns, deadline_ns = request.arrived_ns, request.deadline_ns
+        given_up = GivenUp(request.message, arrived_ns, deadline_ns, request.outcome, error, request.trace)
         try:
             answer = await bursts.answer(given_up)
         except RequestError as failed:

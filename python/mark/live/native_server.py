@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mark._core import AllAnswered, DispatcherParams, ModelSignature, NativeServer
+from mark._core import AllAnswered, DispatcherParams, ModelSignature, NativeServer, Tracer
 from mark.errors import ConfigError
 from mark.live.burst_loop import BurstLoop
 from mark.live.native_path import NativeRequestPath
@@ -22,13 +22,14 @@ class NativeIngress:
     Invariant: from `start` until `stop`, what the native threads tell is acted on.
     """
 
-    def __init__(self, address: str, *, threads: int, message_bytes_max: int) -> None:
+    def __init__(self, address: str, *, threads: int, message_bytes_max: int, tracer: Tracer | None = None) -> None:
         """Bind the address.
 
         Args:
             address: "host:port", where port 0 takes a free one, or "unix:/path".
             threads: that serve connections.
             message_bytes_max: larger messages are refused with RESOURCE_EXHAUSTED.
+            tracer: with a lane for each thread; None: no request is traced.
 
         Raises:
             ConfigError: the address is in use or cannot be bound.
@@ -36,7 +37,7 @@ class NativeIngress:
         check_listenable(address)
         self._socket = PrivateSocket()
         try:
-            self._server = NativeServer(address, threads, self._socket.connect_to, message_bytes_max)
+            self._server = NativeServer(address, threads, self._socket.connect_to, message_bytes_max, tracer)
         except (OSError, ValueError) as error:
             self._socket.close()
             raise ConfigError(

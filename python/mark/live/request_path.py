@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from mark._core import DispatcherParams, Outcome, Statistics, WorkerSpec
+from mark._core import DispatcherParams, Outcome, RequestTrace, Statistics, WorkerSpec
 from mark.domain.budget import SpendingLimits, Spent
 from mark.domain.tls import TlsIdentity
 from mark.live.burst_loop import BurstLoop
@@ -40,8 +40,8 @@ class WorkerAddress:
 class RequestPath(Protocol):
     """The request path of one model, live; belongs to one event loop."""
 
-    async def infer(self, message: bytes, deadline_ns: int) -> bytes:
-        """Answer one ModelInferRequest; a RequestError says how it ended."""
+    async def infer(self, message: bytes, deadline_ns: int, trace: RequestTrace | None = None) -> bytes:
+        """Answer one ModelInferRequest, whose trace is noted if it is sampled; a RequestError says how it ended."""
         ...
 
     def connect_worker(self, worker: int, at: WorkerAddress, spec: WorkerSpec) -> None:

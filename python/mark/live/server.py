@@ -11,7 +11,15 @@ import grpc
 import grpc.aio
 
 from mark import __version__
-from mark._core import RequestFaultInfo, refused_for_stop, scan_target, unknown_model, unknown_version
+from mark._core import (
+    RequestFaultInfo,
+    RequestTrace,
+    Tracer,
+    refused_for_stop,
+    scan_target,
+    unknown_model,
+    unknown_version,
+)
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo
 from mark.live.burst_loop import BurstLoop
@@ -19,6 +27,7 @@ from mark.live.control_loop import ControlLoop
 from mark.live.request_path import RequestPath
 from mark.ports import Clock
 from mark.protocol.error_names import error_of_end, error_of_fault
+from mark.tracing.requests import traced
 
 __all__ = ["InferenceServer", "ServedModel", "Tuner"]
 
@@ -53,7 +62,9 @@ class InferenceServer:
     Thread safety: belongs to one event loop.
     """
 
-    def __init__(self, models: Mapping[str, ServedModel], clock: Clock) -> None:
+    def __init__(self, models: Mapping[str, ServedModel], clock: Clock, tracer: Tracer | None = None) -> None:
+        """Serve the models; without a tracer no request is traced."""
+        self._tracer = tracer
         self._models = dict(models)
         self._clock = clock
         self._draining = False
@@ -98,8 +109,21 @@ class InferenceServer:
 
     async def model_infer(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Answer one ModelInferRequest within the smaller of rt_max and the client's own deadline."""
-        now_ns = self._clock.now_ns()
         target = scan_target(request)
+        if self._tracer is None:
+            return await self._infer(request, target, context, None)
+        model = "" if isinstance(target, RequestFaultInfo) else target[0]
+        with traced(self._tracer, context, model, self._clock.now_ns) as trace:
+            return await self._infer(request, target, context, trace)
+
+    async def _infer(
+        self,
+        request: bytes,
+        target: tuple[str, str] | RequestFaultInfo,
+        context: grpc.aio.ServicerContext,
+        trace: RequestTrace | None,
+    ) -> bytes:
+        now_ns = self._clock.now_ns()
         if isinstance(target, RequestFaultInfo):
             raise error_of_fault(target)
         if self._draining:
@@ -111,7 +135,7 @@ class InferenceServer:
             deadline_ns = min(deadline_ns, now_ns + int(remaining_s * 1e9))
         self._in_flight += 1
         try:
-            return await model.dispatch.infer(request, deadline_ns)
+            return await model.dispatch.infer(request, deadline_ns, trace)
         finally:
             self._ended_one()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import cast
 
@@ -23,6 +23,7 @@ __all__ = ["LinkFailed", "ModelRaised", "WorkerLink", "log_finding"]
 
 _log = logging.getLogger(__name__)
 
+_NO_HEADERS: Mapping[str, str] = {}
 _REPLACED_S = 60.0  # what is in flight on a channel whose certificate was replaced may end in so long
 
 # Batches may be larger than one client's message: the bound is the queue's, not gRPC's.
@@ -80,8 +81,8 @@ class WorkerLink:
         self._infer = channel.unary_unary(messages.MODEL_INFER)
         self._model_ready = channel.unary_unary(messages.MODEL_READY)
 
-    async def send(self, batch: bytes, timeout_s: float) -> bytes:
-        """Send one ModelInferRequest and return the ModelInferResponse.
+    async def send(self, batch: bytes, timeout_s: float, headers: Mapping[str, str] = _NO_HEADERS) -> bytes:
+        """Send one ModelInferRequest, with headers of its own, and return the ModelInferResponse.
 
         Raises:
             LinkFailed: no answer, for a reason that is not the batch's.
@@ -90,7 +91,8 @@ class WorkerLink:
         if self._channel is None:
             raise LinkFailed(f"worker {self.address}: {self.last_probe}")
         try:
-            return cast(bytes, await self._infer(batch, timeout=timeout_s))
+            metadata = tuple(headers.items()) or None
+            return cast(bytes, await self._infer(batch, timeout=timeout_s, metadata=metadata))
         except grpc.aio.AioRpcError as error:
             words = f"{error.code().name}: {error.details()}"
             if error.code() in LINK_CODES:

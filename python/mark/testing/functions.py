@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from mark._core import FunctionPrice
 from mark.domain.functions import FunctionAnswer, FunctionUse
@@ -47,6 +47,7 @@ class FakeFunctions:
         self._faults: list[Exception] = []
         self.answer: Callable[[bytes], bytes] = lambda message: message
         self.invoked: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
         self.idle_s = math.inf
 
     def fail_next(self, error: Exception, times: int = 1) -> None:
@@ -56,11 +57,14 @@ class FakeFunctions:
     async def start(self) -> None:
         """Nothing is kept warm."""
 
-    async def invoke(self, message: bytes, timeout_s: float) -> FunctionAnswer:
+    async def invoke(
+        self, message: bytes, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> FunctionAnswer:
         """Answer with what `answer` makes of the message; see `mark.ports.Functions.invoke`."""
         if self._closed:
             raise CloudError("the functions are closed")
         self.invoked.append(message)
+        self.headers.append(dict(headers or {}))
         fault = self._faults.pop(0) if self._faults else None
         if isinstance(fault, Throttled):
             raise fault

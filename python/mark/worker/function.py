@@ -32,7 +32,8 @@ Answer = Callable[[bytes], bytes]
 class FunctionService:
     """Answers events, one at a time.
 
-    An event is `{"request": base64 of a ModelInferRequest}` or `{"ping": true}`; the answer to a request is
+    An event is `{"request": base64 of a ModelInferRequest}` or `{"ping": true}`; that of a request which is traced has
+    `traceparent` and `tracestate` (W3C), too, for whoever wraps the handler. The answer to a request is
     `{"response": base64 of a ModelInferResponse}` or `{"error": {"code": name of a gRPC status, "message": ...}}`.
     Each answer also says what it took: `ran_ms`; for the first one of a process `cold: true` and `start_ms`, which is
     billed like the rest; and which process it was (`instance`). A ping with `hold_ms` keeps the function busy for so

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mark._core import native_available
+from mark._core import Tracer, native_available
 from mark.domain.artifact import ModelArtifact, artifact_from_json
 from mark.domain.device import CPU, Device, device_of
 from mark.errors import ConfigError, MarkError
+from mark.tracing.params import TracingParams, make_trace_export
 from mark.worker.ending import Ending
 from mark.worker.loading import load_warm
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from mark.worker.serving import Serving
     from mark.worker.throttle import Throttle
 
-__all__ = ["DEFAULT_INGRESS", "INGRESSES", "WorkerOptions", "main", "run_worker"]
+__all__ = ["DEFAULT_INGRESS", "INGRESSES", "TRACE_SERVICE", "WorkerOptions", "main", "run_worker", "tracing_params"]
 
 INGRESSES = ("native", "grpcio")
+TRACE_SERVICE = "mark-worker"
 DEFAULT_INGRESS = "native" if native_available else "grpcio"
 
 
@@ -52,6 +54,7 @@ class WorkerOptions:
         ingress: what speaks HTTP/2: "native", or "grpcio" where that was not built.
         metrics_port: serves metrics to Prometheus, at the host of the address, or to this machine alone where that is a
             file or clients must show a certificate; 0 takes a free one. None for no metrics.
+        tracing: which requests leave spans, and where these go; None: none do.
     """
 
     artifact: ModelArtifact
@@ -66,6 +69,7 @@ class WorkerOptions:
     tls_folder: Path | None = None
     ingress: str = DEFAULT_INGRESS
     metrics_port: int | None = None
+    tracing: TracingParams | None = None
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -130,7 +134,10 @@ async def _serve(
     ending.serve(stop_soon)
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ending.begin)
-    serving = _serving(options, *measured, tls)
+    traces = make_trace_export(options.tracing)
+    serving = _serving(options, *measured, tls, None if traces is None else traces.tracer)
+    if traces is not None:
+        traces.start()
     try:
         address = await serving.start()
         ending.bound()
@@ -139,14 +146,18 @@ async def _serve(
         await stop.wait()
     finally:
         await serving.stop(options.grace_s)
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
 
-def _serving(options: WorkerOptions, model: Model, throttle: Throttle, tls: TlsFolder | None) -> Serving:
+def _serving(
+    options: WorkerOptions, model: Model, throttle: Throttle, tls: TlsFolder | None, tracer: Tracer | None
+) -> Serving:
     from mark.worker.serving import GrpcioServing, NativeServing
 
     kind = NativeServing if options.ingress == "native" else GrpcioServing
     try:
-        return kind(options.artifact.signature, model, throttle, options.address, tls)
+        return kind(options.artifact.signature, model, throttle, options.address, tls, tracer)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -193,6 +204,9 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
     parser.add_argument("--tls-folder", type=Path, default=None, help="certificate.pem, key.pem and authorities.pem")
     parser.add_argument("--metrics-port", type=int, default=None, help="serve metrics to Prometheus; 0 for a free port")
     parser.add_argument("--ingress", choices=INGRESSES, default=DEFAULT_INGRESS, help="what speaks HTTP/2")
+    parser.add_argument("--trace-endpoint", default=None, help="where spans go: OTLP over gRPC, http://host:port")
+    parser.add_argument("--trace-share", type=float, default=0.0, help="of requests that their clients do not trace")
+    parser.add_argument("--trace-service", default=TRACE_SERVICE, help="as which the spans name this process")
     options = parser.parse_args(arguments)
     try:
         artifact = artifact_from_json(options.artifact)
@@ -215,7 +229,22 @@ def parse_options(arguments: Sequence[str]) -> WorkerOptions:
         tls_folder=options.tls_folder,
         ingress=options.ingress,
         metrics_port=options.metrics_port,
+        tracing=tracing_params(options.trace_endpoint, options.trace_share, options.trace_service),
     )
+
+
+def tracing_params(endpoint: str | None, share: float, service: str) -> TracingParams | None:
+    """What the options of a command line say; None without an endpoint: nothing is traced.
+
+    Raises:
+        ConfigError: the endpoint is none, or the share.
+    """
+    if endpoint is None:
+        return None
+    try:
+        return TracingParams(endpoint, share, service)
+    except ValueError as error:
+        raise ConfigError(f"--trace-endpoint, --trace-share: {error}") from error
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 
-from mark._core import ModelBatch, ModelServer
+from mark._core import ModelBatch, ModelServer, Tracer
 from mark.domain.tls import TlsIdentity
 from mark.errors import ConfigError, ModelFailed
 from mark.protocol.error_names import details_of
@@ -39,15 +40,16 @@ class NativeFront:
         address: str,
         pass_on_to: str,
         tls: TlsFolder | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
-        """Bind the address.
+        """Bind the address; without a tracer no request is traced.
 
         Raises:
             ConfigError: it is in use or cannot be bound.
         """
         identity = None if tls is None else _texts(tls.identity())
         try:
-            self._server = ModelServer(inference.core_signature, address, 1, pass_on_to, identity)
+            self._server = ModelServer(inference.core_signature, address, 1, pass_on_to, identity, tracer)
         except (OSError, ValueError) as error:
             raise ConfigError(f"cannot listen at {address}: {error}") from error
         self._inference = inference
@@ -106,7 +108,10 @@ class NativeFront:
     def _run(self) -> None:
         while (batch := self._server.take()) is not None:
             began = CpuUse.now()
+            began_ns = time.monotonic_ns()
             end = self._computed(batch)
+            if batch.is_traced:
+                batch.computed(began_ns, time.monotonic_ns())
             ended = CpuUse.now()
             self._closing.wait(self._throttle.idle_s(ended - began, ended.wall_s))
             end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from mark._core import Tracer
 from mark.domain.signature import ModelSignature
 from mark.protocol.service import make_server
 from mark.worker.runtimes import Model
@@ -39,10 +40,16 @@ class GrpcioServing:
     """grpcio serves everything."""
 
     def __init__(
-        self, signature: ModelSignature, model: Model, throttle: Throttle, address: str, tls: TlsFolder | None
+        self,
+        signature: ModelSignature,
+        model: Model,
+        throttle: Throttle,
+        address: str,
+        tls: TlsFolder | None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Make it; ValueError for a signature that no request could fit."""
-        self._service = WorkerService(signature, model, throttle)
+        self._service = WorkerService(signature, model, throttle, tracer)
         self._address = address
         self._tls = tls
         self._server: grpc.aio.Server | None = None
@@ -69,13 +76,20 @@ class NativeServing:
     """The native server answers ModelInfer, and passes the rest on to a grpcio server beside it."""
 
     def __init__(
-        self, signature: ModelSignature, model: Model, throttle: Throttle, address: str, tls: TlsFolder | None
+        self,
+        signature: ModelSignature,
+        model: Model,
+        throttle: Throttle,
+        address: str,
+        tls: TlsFolder | None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Make it; ValueError for a signature that no request could fit."""
         from mark.protocol.private_socket import PrivateSocket
 
         self._service = WorkerService(signature, model, throttle)
         self._throttle = throttle
+        self._tracer = tracer
         self._address = address
         self._tls = tls
         self._socket = PrivateSocket()
@@ -92,7 +106,7 @@ class NativeServing:
         await self._beside.start()
         self._socket.hide()
         self._front = NativeFront(
-            self._service.inference, self._throttle, self._address, self._socket.connect_to, self._tls
+            self._service.inference, self._throttle, self._address, self._socket.connect_to, self._tls, self._tracer
         )
         self._front.start()
         return self._front.address

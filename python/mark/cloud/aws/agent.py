@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import queue
@@ -187,7 +188,20 @@ def _command(settings: AgentSettings, artifact: ModelArtifact, address: str, tls
         "--grace-s", str(settings.grace_s),
         "--tls-folder", str(tls),
         "--exit-with-parent",
+        *_traces(settings),
     ]  # fmt: skip
+
+
+def _traces(settings: AgentSettings) -> list[str]:
+    if not settings.trace_endpoint:
+        return []
+    if importlib.util.find_spec("opentelemetry") is None:
+        # A worker that is not seen is better than none.
+        _log.warning(
+            "the worker traces nothing: this machine lacks OpenTelemetry; aws.install must name the extra tracing"
+        )
+        return []
+    return ["--trace-endpoint", settings.trace_endpoint, "--trace-service", settings.trace_service]
 
 
 def _make(folder: Path) -> None:

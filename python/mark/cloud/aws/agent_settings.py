@@ -28,6 +28,8 @@ class AgentSettings:
         port: where the worker listens, at the instance's private address.
         grace_s: how long a worker that is told to end may finish its batch.
         install: what pip installs before the first boot's agent starts; empty for an image that has mark.
+        trace_endpoint: where the worker's spans go; empty: it traces nothing.
+        trace_service: as which they name it.
     """
 
     cluster: str
@@ -40,10 +42,15 @@ class AgentSettings:
     port: int = WORKER_PORT
     grace_s: float = 5.0
     install: str = ""
+    trace_endpoint: str = ""
+    trace_service: str = ""
 
     def to_json(self) -> str:
         """Write it as the text that `from_json` reads; the same settings give the same text."""
-        return json.dumps({**asdict(self), "artifact": json.loads(artifact_to_json(self.artifact))}, sort_keys=True)
+        data = {**asdict(self), "artifact": json.loads(artifact_to_json(self.artifact))}
+        if not self.trace_endpoint:  # an image whose mark is older knows no such keys
+            del data["trace_endpoint"], data["trace_service"]
+        return json.dumps(data, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, name: str) -> AgentSettings:

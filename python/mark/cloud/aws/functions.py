@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -95,11 +95,13 @@ class LambdaFunctions:
         if self._params.keep_warm > 0 and self._pinging is None and not self._closed:
             self._pinging = self._loop.create_task(self._keep_warm())
 
-    async def invoke(self, message: bytes, timeout_s: float) -> FunctionAnswer:
+    async def invoke(
+        self, message: bytes, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> FunctionAnswer:
         """Run one request; see `mark.ports.Functions.invoke`."""
         self._check_admitted()
         self._in_flight += 1
-        call = self._begin(lambda: self._client.request(message, timeout_s))
+        call = self._begin(lambda: self._client.request(message, timeout_s, headers))
         call.add_done_callback(self._left)
         await asyncio.wait({call}, timeout=timeout_s)
         if not call.done():

@@ -77,15 +77,15 @@ class LambdaCalls:
         self._lock = threading.Lock()
         self._clients: OrderedDict[float, Client] = OrderedDict()
 
-    def request(self, message: bytes, timeout_s: float) -> LambdaAnswer:
-        """Run one ModelInferRequest.
+    def request(self, message: bytes, timeout_s: float, headers: Mapping[str, str] | None = None) -> LambdaAnswer:
+        """Run one ModelInferRequest; `headers`, those of its trace, are keys of the event.
 
         Raises:
             Throttled: AWS Lambda starts no function for it.
             FunctionLost: no answer within `timeout_s`, or the function ended.
             CloudError: anything else; nothing was run.
         """
-        event = json.dumps({"request": base64.b64encode(message).decode("ascii")}).encode("ascii")
+        event = json.dumps({"request": base64.b64encode(message).decode("ascii"), **(headers or {})}).encode("ascii")
         if len(event) > EVENT_BYTES_MAX:
             raise CloudError(
                 f"a request of {len(message)} bytes takes {len(event)} as an event, and AWS Lambda carries "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mark.domain.offering import Offering
+from mark.tracing.params import TracingParams
 
 __all__ = ["WORKER_PORT", "AwsOffering", "AwsSettings", "Rhythm"]
 
@@ -70,6 +71,7 @@ class AwsSettings:
         keep_on_stop: leave the fleet running when the router stops in order, for the next one to adopt.
         rebalances_per_hour: instances replaced because EC2 recommends it, at most; 0 to ignore recommendations.
         rhythm: how often AWS is asked.
+        traces: of the workers; None: they trace nothing.
     """
 
     cluster: str
@@ -83,6 +85,7 @@ class AwsSettings:
     keep_on_stop: bool = False
     rebalances_per_hour: int = 0
     rhythm: Rhythm = Rhythm()
+    traces: TracingParams | None = None
 
     @property
     def stem(self) -> str:

@@ -31,7 +31,7 @@ class WorkerBoot:
         Raises:
             CloudError: the model's file cannot be read or uploaded, or the user data are longer than EC2 takes.
         """
-        kind = offering.offering
+        kind, traces = offering.offering, self._settings.traces
         settings = AgentSettings(
             self._settings.cluster,
             self._settings.region,
@@ -42,6 +42,8 @@ class WorkerBoot:
             device=kind.device,
             port=self._settings.worker_port,
             install=self._settings.install,
+            trace_endpoint="" if traces is None else traces.endpoint,
+            trace_service="" if traces is None else traces.service_name,
         )
         try:
             return user_data(settings)
