@@ -59,7 +59,7 @@ class NativeRequestPath:
         """Make the driver of a path without workers; `bursts` takes what they cannot answer, None: nothing does."""
         self._server = server
         self._path = path
-        self._bursts = bursts
+        self.bursts = bursts
         self._addresses: dict[int, str] = {}
         self._gone: dict[int, asyncio.Event] = {}
         self._trusting: dict[int, asyncio.Task[None]] = {}
@@ -128,7 +128,7 @@ class NativeRequestPath:
     def statistics(self) -> Statistics:
         """What the request path counted so far, bursts included."""
         statistics = self._path.statistics()
-        return statistics if self._bursts is None else self._bursts.together_with(statistics)
+        return statistics if self.bursts is None else self.bursts.together_with(statistics)
 
     def attained(self) -> tuple[int, int]:
         """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
@@ -180,9 +180,9 @@ class NativeRequestPath:
             self._closed.set()
 
     def _answer_soon(self, request: GivenUpRequest) -> None:
-        if self._bursts is None:
+        if self.bursts is None:
             return  # the native path gives nothing up then
-        task = asyncio.get_running_loop().create_task(self._answer(request, self._bursts))
+        task = asyncio.get_running_loop().create_task(self._answer(request, self.bursts))
         self._given_up[request.ticket] = task
         task.add_done_callback(lambda _: self._given_up.pop(request.ticket, None))
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mark._core import DispatcherParams, Outcome, Statistics, WorkerSpec
 from mark.domain.tls import TlsIdentity
+from mark.live.burst_loop import BurstLoop
 
 __all__ = ["RequestPath", "WorkerAddress", "attained"]
 
@@ -83,6 +84,11 @@ class RequestPath(Protocol):
 
     def attained(self) -> tuple[int, int]:
         """See `attained`."""
+        ...
+
+    @property
+    def bursts(self) -> BurstLoop | None:
+        """The way to the functions of the model; None without serverless."""
         ...
 
     async def close(self) -> None:

@@ -221,8 +221,8 @@ class World:
     def _launch(self, action: Launch) -> None:
         try:
             self._fleet.launched(self._cloud.launch(action.offering, _MODEL, action.token))
-        except CloudError:
-            self._fleet.refused(action.offering, self._clock.now_ns())
+        except CloudError as error:
+            self._fleet.refused(action.offering, self._clock.now_ns(), str(error))
 
     def _retire(self, instance: InstanceId) -> None:
         self._fleet.retired(instance)
