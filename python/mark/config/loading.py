@@ -24,7 +24,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, read_profiles: boo
     """Read and check a configuration file.
 
     Args:
-        path: the YAML file. Relative files in it, of `source`, `profiles` and `package`, are taken relative to it.
+        path: the YAML file. Relative files in it (`source`, `profiles`, `package`, `path`) are taken relative to it.
         overrides: "dotted.path=value" settings that replace what the file says; values are YAML.
         read_profiles: whether to read the files that it names for profiles; they count as not measured otherwise.
 
@@ -122,7 +122,10 @@ def _resolve_sources(config: Config, folder: Path) -> Config:
             changed["serverless"] = model.serverless.model_copy(update={"package": package})
         return model.model_copy(update=changed)
 
-    return config.model_copy(update={"models": [resolved(model) for model in config.models]})
+    log = config.decision_log
+    if log.path is not None:
+        log = log.model_copy(update={"path": str(folder / log.path)})
+    return config.model_copy(update={"decision_log": log, "models": [resolved(model) for model in config.models]})
 
 
 def _apply_override(data: dict[str, Any], override: str) -> None:
