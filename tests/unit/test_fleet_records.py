@@ -2,88 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
-from contract.cloud_world import ARTIFACT
+from unit.recorded_world import RecordedWorld, settled
 
 from mark.controlplane.accounts import Tally
 from mark.controlplane.chronicle import Chronicle
-from mark.controlplane.controller import Controller, ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
-from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.fleet import InstanceState
-from mark.domain.offering import Market, Offering
 from mark.domain.plan import Launch, Retire
-from mark.domain.record import Record, RecordKind
-from mark.errors import CloudError
-from mark.forecast.baselines import MovingMaximum
-from mark.live.recorder import MemoryRecorder
-from mark.testing import FakeCloud, ManualClock
-
-PLAIN = Offering("plain", Market.ON_DEMAND, price_usd_per_hour=0.10, boot_s=2.0, max_count=9)
-SPOT = Offering("spot", Market.SPOT, price_usd_per_hour=0.03, boot_s=2.0, max_count=9)
-STANDBY = Offering("standby", Market.BURSTABLE, price_usd_per_hour=0.05, boot_s=0.5, max_count=9)
-LATER = replace(STANDBY, name="later", boot_s=1.0, price_usd_per_hour=0.04)
-OFFERINGS = (PLAIN, SPOT, STANDBY, LATER)
-
-
-class World:
-    """Rules, a controller and a cloud in virtual time; a second passes between two plans."""
-
-    def __init__(self) -> None:
-        self.clock, self.recorder, self.rows = ManualClock(), MemoryRecorder(), 0
-        self.cloud = FakeCloud(OFFERINGS, self.clock)
-        params = ControllerParams(
-            step_s=1.0, window_s=1.0, horizon_steps=5, cooldown_s=2.0, standbys=frozenset({"standby", "later"}),
-            monitor=SloMonitorParams(sl_min=0.98, requests=100),
-        )  # fmt: skip
-        capacities = {each.name: 10.0 for each in OFFERINGS}
-        controller = Controller(("c", ARTIFACT.signature.name), OFFERINGS, capacities, MovingMaximum(3, 1.0), params)
-        names = (ARTIFACT.signature.name, "run")
-        chronicle = Chronicle(names, self.recorder, OFFERINGS, lambda at_ns: 1000.0 + at_ns / 1e9)
-        self.rules = FleetRules(names[0], controller, FleetRuleParams(drain_lead_s=0.2, unavailable_s=30.0), chronicle)
-        self.sold_out: set[str] = set()
-
-    def records(self, *kinds: RecordKind) -> list[Record]:
-        return [each for each in self.recorder.records(ARTIFACT.signature.name) if not kinds or each.kind in kinds]
-
-    def carry_out(self, actions: Any) -> None:
-        for action in actions:
-            if isinstance(action, Retire):
-                self.rules.retired(action.instance)
-                self.cloud.terminate(action.instance)
-                continue
-            try:
-                if action.offering in self.sold_out:
-                    raise CloudError(f"{action.offering} is sold out")
-                self.rules.launched(self.cloud.launch(action.offering, ARTIFACT, action.token))
-            except CloudError as error:
-                self.rules.refused(action.offering, self.clock.now_ns(), str(error))
-
-    def see(self) -> None:
-        self.carry_out(self.rules.see(self.cloud.list_instances(), self.clock.now_ns()).launches)
-
-    def step(self, rate: int = 60) -> None:
-        self.clock.advance_s(1.0)
-        self.rows += rate
-        self.rules.observe(self.clock.now_ns(), self.rows)
-        self.see()
-        self.carry_out(self.rules.tick(self.clock.now_ns(), {}).actions)
-
-    def interrupted(self, count: int = 4) -> None:
-        spot = [each.id for each in self.cloud.list_instances() if each.offering == "spot" and not each.ended_at_ns]
-        self.cloud.interrupt_spot(count / len(spot), notice_s=5.0)
-        self.see()
-
-
-def settled() -> World:
-    world = World()
-    world.rules.begin(world.clock.now_ns(), {"slo": {"rt_max_ms": 100.0}})
-    for _ in range(8):
-        world.step()
-    return world
+from mark.domain.record import RecordKind
 
 
 def test_a_plan_says_what_it_saw_what_it_did_and_what_else_there_was() -> None:
@@ -166,13 +94,15 @@ def test_what_the_cloud_took_is_a_loss_of_that_interruption_and_what_stood_in_go
 
 
 def test_a_refusal_says_the_clouds_words_and_how_long_it_is_left_alone() -> None:
-    world = World()
+    world = RecordedWorld()
     world.sold_out.add("spot")
     world.step()
 
     (refusal,) = world.records(RecordKind.REFUSAL)
     assert refusal.reason == "no spot to be had: spot is sold out; left alone for 30 s"
-    assert refusal.details == {"offering": "spot", "error": "spot is sold out", "pause_s": 30.0}
+    assert refusal.details == {
+        "offering": "spot", "error": "CloudError", "words": "spot is sold out", "pause_s": 30.0,
+    }  # fmt: skip
     assert refusal.snapshot.unavailable_s == {"spot": 30.0}
 
 
@@ -228,7 +158,7 @@ def test_start_and_stop_frame_it_and_the_stop_has_the_totals() -> None:
 
 def test_without_a_recorder_nothing_is_kept_and_all_else_goes_on() -> None:
     chronicle = Chronicle(("m", "run"))
-    world = World()
+    world = RecordedWorld()
     world.rules = FleetRules("m", world.rules._controller, FleetRuleParams(drain_lead_s=1.0), chronicle)
 
     world.rules.begin(0, {})

@@ -8,6 +8,7 @@ from mark.cli.aws import aws
 from mark.cli.chaos import chaos
 from mark.cli.compare import compare
 from mark.cli.demo import demo
+from mark.cli.explain import explain
 from mark.cli.forecast import forecast
 from mark.cli.load import load
 from mark.cli.plan import plan
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, tune, profile, plan, simulate, compare, demo, version):
+for command in (serve, worker, load, status, explain, tune, profile, plan, simulate, compare, demo, version):
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -169,7 +169,8 @@ class Controller:
         self._forecast = forecast
         unavailable = self._unavailable(now_ns) | params.standbys
         occupied = Counter(instance.offering for instance in snapshot.draining)
-        unavailable |= {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
+        full = {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
+        unavailable |= full
         offerings = [
             offering
             if offering.name in unavailable
@@ -194,7 +195,7 @@ class Controller:
             load_per_s=load_per_s,
             capacity_per_s=self._capacity_after(actions, snapshot.instances),
             reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
-            alternatives=(*proposal.alternatives, *self._left_alone(actions, now_ns)),
+            alternatives=(*proposal.alternatives, *self._left_out(actions, full, now_ns)),
         )
 
     def bridge(self, snapshot: Snapshot) -> Decision:
@@ -278,12 +279,16 @@ class Controller:
     def _unavailable(self, now_ns: int) -> set[str]:
         return {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
 
-    def _left_alone(self, actions: Sequence[Action], now_ns: int) -> Iterator[Alternative]:
-        """What was not launched because it had been refused, where something else was."""
-        if any(isinstance(action, Launch) for action in actions):
-            for name in sorted(self._unavailable(now_ns)):
-                left_s = (self._unavailable_until_ns[name] - now_ns) / 1e9
-                yield Alternative(f"a new {name}", None, f"it was refused; it is tried again in {left_s:.0f} s")
+    def _left_out(self, actions: Sequence[Action], full: Collection[str], now_ns: int) -> Iterator[Alternative]:
+        """What could not be planned with, where something was launched: refused, or all there until others are gone."""
+        if not any(isinstance(action, Launch) for action in actions):
+            return
+        refused = self._unavailable(now_ns)
+        for name in sorted(refused):
+            left_s = (self._unavailable_until_ns[name] - now_ns) / 1e9
+            yield Alternative(f"a new {name}", None, f"it was refused; it is tried again in {left_s:.0f} s")
+        for name in sorted(set(full) - refused):
+            yield Alternative(f"a new {name}", None, "all that may exist do, until those that leave are gone")
 
     def _last_forecast(self, load_per_s: float) -> Forecast:
         return self._forecast or Forecast(self._params.step_s, (load_per_s,), "nothing")

@@ -12,6 +12,7 @@ from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId
 from mark.domain.offering import Market
 from mark.domain.plan import Decision, Launch, Retire
 from mark.domain.record import RecordKind
+from mark.errors import CloudError
 from mark.policies.alternatives import HURRY_HORIZON_S
 
 __all__ = ["FleetEvents"]
@@ -100,12 +101,14 @@ class FleetEvents:
         self._leaving.discard(instance.id)
         self._standing_in.pop(instance.id, None)
 
-    def refused(self, offering: str, why: str, until_ns: int, scene: Scene) -> None:
+    def refused(self, offering: str, why: CloudError | None, until_ns: int, scene: Scene) -> None:
         """The cloud did not sell an offering; it is left alone until then."""
         self.left_alone(offering, until_ns)
         pause_s = (until_ns - scene.snapshot.now_ns) / 1e9
         reason = f"no {offering} to be had: {why or 'the cloud refused it'}; left alone for {pause_s:.0f} s"
-        details = {"offering": offering, "error": why, "pause_s": round(pause_s, 3), **self._link(during=True)}
+        kind, words = ("", "") if why is None else (type(why).__name__, str(why))
+        details = {"offering": offering, "error": kind, "words": words, "pause_s": round(pause_s, 3)}
+        details |= self._link(during=True)
         self._chronicle.write(Entry(RecordKind.REFUSAL, reason, details=details), scene)
 
     def left_alone(self, offering: str, until_ns: int) -> None:

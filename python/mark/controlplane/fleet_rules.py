@@ -15,6 +15,7 @@ from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision, Launch
 from mark.domain.record import RecordKind
+from mark.errors import CloudError
 
 __all__ = ["FleetController", "FleetNews", "FleetRuleParams", "FleetRules"]
 
@@ -227,8 +228,8 @@ class FleetRules:
         """An instance is being given back: it is never planned with again."""
         self._view.drain(instance)
 
-    def refused(self, offering: str, now_ns: int, why: str = "") -> None:
-        """An offering was not to be had, in the cloud's words: it is left alone for a while.
+    def refused(self, offering: str, now_ns: int, why: CloudError | None = None) -> None:
+        """An offering was not to be had, for the reason that the cloud gave: it is left alone for a while.
 
         However many of it were wanted at that instant, that is one failure.
         """

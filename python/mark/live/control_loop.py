@@ -221,7 +221,7 @@ class ControlLoop:
                 _log.warning("%s: no %s to be had: %s", self._model, offering, error)
             else:
                 _log.error("%s: launching %s failed: %s", self._model, offering, error)
-            self._fleet.refused(offering, clock.now_ns(), str(error))
+            self._fleet.refused(offering, clock.now_ns(), error)
 
     def _retire(self, instance: InstanceId) -> None:
         self._fleet.retired(instance)

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2
 __all__ = [
     "CONTROL_SERVICE",
     "GET_STATUS",
+    "GET_STORY",
     "HEALTH_SERVICE",
     "INFERENCE_SERVICE",
     "INTERRUPT",
@@ -49,6 +50,8 @@ __all__ = [
     "SloStatus",
     "StatusRequest",
     "StatusResponse",
+    "StoryRequest",
+    "StoryResponse",
     "TuneRequest",
     "TuneResponse",
     "WorkerStatus",
@@ -66,6 +69,7 @@ MODEL_METADATA = f"/{INFERENCE_SERVICE}/ModelMetadata"
 MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
 INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
+GET_STORY = f"/{CONTROL_SERVICE}/GetStory"
 TUNE = f"/{CONTROL_SERVICE}/Tune"
 
 
@@ -112,5 +116,7 @@ InterruptRequest = _message("mark.v1.InterruptRequest")
 InterruptResponse = _message("mark.v1.InterruptResponse")
 InterruptedInstance = _message("mark.v1.InterruptedInstance")
 WorkerStatus = _message("mark.v1.WorkerStatus")
+StoryRequest = _message("mark.v1.StoryRequest")
+StoryResponse = _message("mark.v1.StoryResponse")
 TuneRequest = _message("mark.v1.TuneRequest")
 TuneResponse = _message("mark.v1.TuneResponse")

@@ -222,7 +222,7 @@ class World:
         try:
             self._fleet.launched(self._cloud.launch(action.offering, _MODEL, action.token))
         except CloudError as error:
-            self._fleet.refused(action.offering, self._clock.now_ns(), str(error))
+            self._fleet.refused(action.offering, self._clock.now_ns(), error)
 
     def _retire(self, instance: InstanceId) -> None:
         self._fleet.retired(instance)
