@@ -12,6 +12,8 @@ from mark.live.record_file import RecordFile
 __all__ = ["record_file_of", "served_on"]
 
 _REPLAYED = {"cluster", "spot", "offerings"}
+_ON_AWS_ALONE = {"types", "zones"}
+_NOT_REPLAYED: Any = {"workers": True, "serverless": {"package", "image", "include"}}
 
 
 def record_file_of(config: Config) -> RecordFile | None:
@@ -27,11 +29,13 @@ def served_on(config: Config, model: ModelConfig) -> dict[str, Any]:
 
     `config` is a configuration in itself, with this one model and measured profiles, on processes of one machine.
     """
-    replayed = config.model_dump(mode="json", include=_REPLAYED)
+    replayed = config.model_dump(mode="json", include=_REPLAYED, exclude={"offerings": {"__all__": _ON_AWS_ALONE}})
+    for offering, dumped in zip(config.offerings, replayed["offerings"], strict=True):
+        dumped["price_usd_per_hour"] = offering.as_offering().price_usd_per_hour
     return {
         "version": __version__,
         "slo": {"rt_max_ms": model.slo.rt_max_ms, "sl_min": model.slo.sl_min},
         "step_s": model.controller.step_s,
         "policy": model.controller.policy,
-        "config": {**replayed, "models": [model.model_dump(mode="json", exclude={"workers"})]},
+        "config": {**replayed, "models": [model.model_dump(mode="json", exclude=_NOT_REPLAYED)]},
     }

@@ -9,15 +9,57 @@ import threading
 from pathlib import Path
 
 from mark.domain.record import Record
+from mark.errors import ConfigError
 from mark.live.rotated_lines import RotatedLines
 
-__all__ = ["RecordFile", "line_of"]
+__all__ = ["RecordFile", "RecordLines", "line_of"]
 
 _log = logging.getLogger(__name__)
 
 _WAITING_MAX = 10_000
 _CLOSE_S = 5.0
 _TELL_EVERY = 1_000  # after the first one that could not be written
+
+
+class RecordLines:
+    """Writes records to a new file as they come, for a run that has an end. Implements `mark.ports.Recorder`.
+
+    Thread safety: none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin the file anew.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        self._path = path
+        self._failed: OSError | None = None
+        try:
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def record(self, record: Record) -> None:
+        """Write one; what keeps it from that is told by `close`."""
+        try:
+            if self._failed is None:
+                self._file.write(line_of(record) + "\n")
+        except OSError as error:
+            self._failed = error
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            ConfigError: not all is in it.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            self._failed = self._failed or error
+        if self._failed is not None:
+            raise ConfigError(f"{self._path}: cannot be written: {self._failed.strerror}") from self._failed
 
 
 def line_of(record: Record) -> str:
