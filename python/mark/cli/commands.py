@@ -13,6 +13,7 @@ from mark.cli.forecast import forecast
 from mark.cli.load import load
 from mark.cli.plan import plan
 from mark.cli.profile import profile
+from mark.cli.replay import replay
 from mark.cli.serve import serve
 from mark.cli.simulate import simulate
 from mark.cli.status import status
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, explain, tune, profile, plan, simulate, compare, demo, version):
+for command in (serve, worker, load, status, explain, tune, profile, plan, simulate, compare, replay, demo, version):
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)
