@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mark._core import LatencyProfile, WorkerSpec
+from mark._core import LatencyProfile, Outcome, WorkerSpec
 from mark.cloud.aws.cloud import AwsCloud, AwsParts
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
@@ -87,6 +87,7 @@ class Load:
 
     hung_workers: frozenset[int] = frozenset()
     workers: tuple[object, ...] = ()
+    bursts = None
 
     def __init__(self, load_per_s: float) -> None:
         self._began_s = time.monotonic()
@@ -98,6 +99,9 @@ class Load:
 
     def statistics(self) -> Load:
         return self
+
+    def ended(self, outcome: Outcome) -> int:
+        return 0
 
     def attained(self) -> tuple[int, int]:
         return 0, 0

@@ -152,7 +152,7 @@ def test_it_bridges_nothing_and_tries_again_what_was_refused(until_ns: int) -> N
     world = World(FixedCounts({"small": 1}))
     taken = Instance(InstanceId("x"), "small", "m", InstanceState.READY, launched_at_ns=0, taken_at_ns=10**12)
 
-    assert world.controller.bridge(Snapshot(0, (), (taken,))) == ()
+    assert world.controller.bridge(Snapshot(0, (), (taken,))) is None
     world.controller.offering_unavailable("small", until_ns)
 
     assert [type(action) for action in world.tick().actions] == [Launch]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from mark._core import LatencyProfile, WorkerSpec
+from mark._core import LatencyProfile, Outcome, WorkerSpec
 from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller, ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
@@ -43,6 +43,9 @@ class Statistics:
     submitted_rows = 0
     workers: tuple[object, ...] = ()
 
+    def ended(self, outcome: Outcome) -> int:
+        return 0
+
 
 class Dispatch:
     """A dispatch loop that notes what it is told."""
@@ -54,6 +57,7 @@ class Dispatch:
         self.drained: list[int] = []
         self.ended = (0, 0)
         self.hung_workers: frozenset[int] = frozenset()
+        self.bursts = None
 
     def statistics(self) -> Statistics:
         return self.rows

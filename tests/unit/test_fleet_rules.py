@@ -48,9 +48,9 @@ class Scripted:
     def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
         return Decision(snapshot.now_ns, (), Forecast(1.0, (), "script"), ended, in_time, "watched")
 
-    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
+    def bridge(self, snapshot: Snapshot) -> Decision | None:
         self.bridged.append(snapshot)
-        return (STANDBY,)
+        return Decision(snapshot.now_ns, (STANDBY,), Forecast(1.0, (), "script"), 0.0, 0.0, "bridged")
 
 
 def rules_of(controller: Scripted) -> FleetRules:

@@ -46,7 +46,7 @@ def bought(
     load_per_s: float,
     standbys: tuple[Offering, ...] = (FAST,),
 ) -> list[str]:
-    return [purchase.offering for purchase in bridge(standbys, CAPACITIES, staying, leaving, load_per_s)]
+    return [purchase.offering for purchase in bridge(standbys, CAPACITIES, staying, leaving, load_per_s).purchases]
 
 
 def test_standbys_cover_what_was_lost() -> None:
@@ -81,7 +81,7 @@ def test_the_fastest_come_first_and_then_the_cheapest_for_what_they_serve() -> N
     strong = replace(SLOW, name="strong", price_usd_per_hour=0.015, max_count=1)
     capacities = CAPACITIES | {"dear": 5.0, "strong": 10.0}
 
-    purchases = bridge((dear, SLOW, strong, few), capacities, (), taken(3), load_per_s=40.0)
+    purchases = bridge((dear, SLOW, strong, few), capacities, (), taken(3), load_per_s=40.0).purchases
 
     assert [purchase.offering for purchase in purchases] == ["fast", "fast", "strong", "slow", "slow"]
 
@@ -100,7 +100,7 @@ def test_as_many_stand_in_as_were_taken_when_they_are_as_strong_in_spite_of_roun
     capacities = {"spot": 3100 / 60, "fast": 3100 / 60}
     many = replace(FAST, max_count=100)
 
-    counts = [len(bridge((many,), capacities, (), taken(count), load_per_s=1e6)) for count in range(60)]
+    counts = [len(bridge((many,), capacities, (), taken(count), load_per_s=1e6).purchases) for count in range(60)]
 
     assert counts == list(range(60))
 
@@ -108,13 +108,13 @@ def test_as_many_stand_in_as_were_taken_when_they_are_as_strong_in_spite_of_roun
 def test_a_standby_that_cannot_be_launched_now_counts_as_far_as_it_was() -> None:
     booting = fleet(1, "fast", PENDING)
 
-    purchases = bridge((FAST, SLOW), CAPACITIES, booting, taken(2), 20.0, unavailable={"fast"})
+    purchases = bridge((FAST, SLOW), CAPACITIES, booting, taken(2), 20.0, unavailable={"fast"}).purchases
 
     assert [purchase.offering for purchase in purchases] == ["slow"] * 3
 
 
 def test_a_purchase_says_for_how_many_it_stands_in() -> None:
-    (first, *_) = bridge((FAST,), CAPACITIES, (), taken(3), load_per_s=30.0)
+    (first, *_) = bridge((FAST,), CAPACITIES, (), taken(3), load_per_s=30.0).purchases
 
     assert first.reason == "stands in for 3 that the cloud takes away"
 
@@ -133,7 +133,7 @@ def test_with_enough_standbys_the_load_is_carried_as_far_as_it_was(
     standbys = (replace(FAST, max_count=10), replace(SLOW, max_count=10_000))
     staying, leaving = fleet(ready) + fleet(standing_by, "fast", PENDING), taken(lost)
 
-    names = [purchase.offering for purchase in bridge(standbys, by_name, staying, leaving, load_per_s)]
+    names = [purchase.offering for purchase in bridge(standbys, by_name, staying, leaving, load_per_s).purchases]
 
     kept_per_s = sum(by_name[each.offering] for each in staying)
     carried_per_s = kept_per_s + sum(by_name[name] for name in names)
@@ -208,7 +208,7 @@ class World:
         """Give notice to so many spot instances; what stands in for them."""
         spot = [instance.id for instance in self.snapshot().instances if instance.offering == "spot"]
         self.cloud.interrupt(spot[:count])
-        return self.carry_out(self.controller.bridge(self.snapshot()))
+        return self.carry_out(self.controller.bridge(self.snapshot()).actions)
 
 
 def test_the_controller_bridges_what_is_taken_replaces_it_and_gives_the_standbys_back() -> None:
@@ -300,7 +300,7 @@ def test_before_the_first_plan_the_load_of_now_is_bridged() -> None:
     world.observe(15)
     world.fleet.see(fleet(1) + taken(4))
 
-    assert world.carry_out(world.controller.bridge(world.snapshot())) == ["standby"]
+    assert world.carry_out(world.controller.bridge(world.snapshot()).actions) == ["standby"]
 
 
 def test_a_standby_that_is_not_to_be_had_is_left_alone_for_the_next() -> None:
@@ -328,7 +328,7 @@ def test_a_bridge_and_a_plan_share_no_token() -> None:
     world.observe(30)
     first = world.controller.tick(world.snapshot()).actions
     world.fleet.see(taken(2))
-    second = world.controller.bridge(world.snapshot())
+    second = world.controller.bridge(world.snapshot()).actions
     third = world.controller.tick(world.snapshot()).actions
 
     tokens = [action.token for action in (*first, *second, *third) if isinstance(action, Launch)]

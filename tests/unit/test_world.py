@@ -72,8 +72,8 @@ class Scripted:
         self.watched.append((snapshot.now_ns, ended, in_time))
         return None
 
-    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
-        return ()
+    def bridge(self, snapshot: Snapshot) -> Decision | None:
+        return None
 
     def tick(self, snapshot: Snapshot) -> Decision:
         self.ticks.append(snapshot)

@@ -24,6 +24,7 @@ from mark.app.parts import (
     worker_spec,
 )
 from mark.app.profiles import log_profiling
+from mark.app.records import record_file_of, served_on
 from mark.app.serverless import (
     burst_latency_ns,
     burst_loop,
@@ -76,7 +77,8 @@ class Router:
         self._config = config
         self._clock = SteadyClock()
         self._cloud = make_cloud(config)
-        self._recorder = MemoryRecorder()
+        self._record_file = record_file_of(config)
+        self._recorder = MemoryRecorder(then=self._record_file)
         self._run = secrets.token_hex(4)  # in launch tokens: what another router bought is not what this one buys
         self._refits = ProcessBackground()
         self._worker_ids = itertools.count(1).__next__
@@ -225,6 +227,8 @@ class Router:
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         await asyncio.to_thread(self._cloud.close, grace_s)
+        if self._record_file is not None:
+            await asyncio.to_thread(self._record_file.close)
 
     def _ingress_counts(self) -> dict[str, int]:
         counts = {} if self._native is None else self._native.counts()
@@ -304,7 +308,7 @@ class Router:
             served.dispatch.connect_worker(self._worker_ids(), at, worker_spec(model, worker.as_profile()))
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
-            work = served.control.run(self._clock, params)
+            work = served.control.run(self._clock, params, served_on(self._config, model))
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _make_functions_ready(self) -> None:

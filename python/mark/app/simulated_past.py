@@ -27,11 +27,15 @@ class Past:
         maxima_per_s: highest rate of each step, as a controller would have seen it; empty when nothing is known.
         duration_s: how much of the load that is.
         forecast_model: file of an LSTM that was trained before, for the champion of a built-in scenario.
+        scene_s: how long the load's first rate goes before the load; None for what is usual.
+        first_step: number of the step at the clock's zero, counted from a midnight; None for what is usual.
     """
 
     maxima_per_s: FloatArray
     duration_s: float = 0.0
     forecast_model: Path | None = None
+    scene_s: float | None = None
+    first_step: int | None = None
 
     def rest_of(self, load: Load) -> Load:
         """What is left to simulate of the load that this was the beginning of."""
@@ -78,9 +82,13 @@ def maxima_of(counts: npt.NDArray[np.uint64], simulated: SimulatedScenario) -> F
 
 def scene_s_of(simulated: SimulatedScenario, past: Past) -> float:
     """How long the load's first rate goes before it, where no past says what did."""
+    if past.scene_s is not None:
+        return past.scene_s
     return 0.0 if past.duration_s else simulated.warmup_s
 
 
 def first_step_of(simulated: SimulatedScenario, past: Past) -> int:
-    """Number of the step at the clock's zero, if the load began at a midnight."""
+    """Number of the step at the clock's zero; the load begins at a midnight where nobody says when it did."""
+    if past.first_step is not None:
+        return past.first_step
     return round((past.duration_s - scene_s_of(simulated, past)) / simulated.scenario.step_s)

@@ -6,20 +6,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mark import _core
 from mark.app.parts import capacities, core_profile
+from mark.app.records import served_on
 from mark.app.serverless import planned_serverless
 from mark.cloud.catalog import SCENARIO_NAMES, Catalog, catalog, paper_service, scenario
 from mark.cloud.simulated import CloudBehaviour
-from mark.config import BatchingConfig, ModelConfig, load_config, model_of
+from mark.config import BatchingConfig, Config, ModelConfig, load_config, model_of
 from mark.domain.budget import BudgetCaps
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
 from mark.domain.scenario import Scenario
 from mark.errors import ConfigError
 
-__all__ = ["P99_OVER_MEAN", "SERVICE_VARIATION", "SimulatedScenario", "simulated_scenario"]
+__all__ = ["P99_OVER_MEAN", "SERVICE_VARIATION", "SimulatedScenario", "scenario_of_config", "simulated_scenario"]
 
 # Assumed: BATCH (SC 2020) measured less than 0.1 for image models.
 SERVICE_VARIATION = 0.05
@@ -53,6 +55,7 @@ class SimulatedScenario:
         warmup_s_min: simulated before what is counted, at least.
         behaviour: of the cloud; None for what is usual.
         caps: what may be spent; None for whatever it takes. Policies to compare with keep to none.
+        served: what a decision log says of it when it begins: all that a replay needs.
     """
 
     scenario: Scenario
@@ -67,6 +70,7 @@ class SimulatedScenario:
     warmup_s_min: float = _WARMUP_S
     behaviour: CloudBehaviour | None = None
     caps: BudgetCaps | None = None
+    served: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def warmup_s(self) -> float:
@@ -163,6 +167,7 @@ def _of_paper(name: str, prices: Catalog) -> SimulatedScenario:
         standbys=standbys,
         spare_capacities={each.name: rates[each.name] for each in (*spot, *standbys)},
         trace_mean_per_s=PAPER_REQUESTS_PER_MINUTE / 60 * service.twitter_scale,
+        served={"scenario": name, "catalog": prices.name},
     )
 
 
@@ -197,7 +202,15 @@ def _spot_of(offering: Offering, prices: Catalog) -> list[Offering]:
 
 
 def _of_file(path: str, name: str | None) -> SimulatedScenario:
-    config = load_config(Path(path))
+    return scenario_of_config(load_config(Path(path)), path, name)
+
+
+def scenario_of_config(config: Config, path: str, name: str | None = None) -> SimulatedScenario:
+    """A model of a configuration that was read from `path`.
+
+    Raises:
+        ConfigError: it does not say enough to simulate.
+    """
     model = model_of(path, config, name)
     missing = [offering.name for offering in config.offerings if offering.name not in model.profiles]
     if model.source is None or missing:
@@ -234,4 +247,5 @@ def _of_file(path: str, name: str | None) -> SimulatedScenario:
             taken_share=config.spot.taken_share,
             sold_out_after_s=config.spot.sold_out_after_s,
         ),
+        served=served_on(config, model),
     )

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mark import _core
+from mark import __version__, _core
 from mark.app.budgeting import spending_of
 from mark.app.parts import dispatcher_params
 from mark.app.serverless import burst_limits, function_pool_params
@@ -22,6 +24,7 @@ from mark.cloud.catalog import burstable_of
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
 from mark.config import ModelConfig
 from mark.controlplane.budget import Budget
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
 from mark.controlplane.spending import Spending
 from mark.domain.budget import BudgetCaps
@@ -29,6 +32,8 @@ from mark.domain.load import Load, RecordedLoad
 from mark.domain.offering import Market, Offering, Serverless
 from mark.domain.simulation_report import SimulationReport
 from mark.errors import ConfigError
+from mark.live.record_file import RecordLines
+from mark.ports import Recorder
 from mark.sim import World, WorldParams
 from mark.sim.load_feed import feed_of, offered_counts
 from mark.sim.report import report_of
@@ -62,6 +67,7 @@ class SimulationQuestion:
         catalog: name of the price catalogue of a built-in scenario; None for the paper's.
         history_hours: so much of the trace, from its beginning, is known when the simulation begins, and not simulated.
         forecast_model: an LSTM of `mark forecast train`; None for none but what is trained on the way.
+        decision_log: a file that the records of the run are written to; None for none.
     """
 
     scenario: str
@@ -73,6 +79,7 @@ class SimulationQuestion:
     catalog: str | None = None
     history_hours: float = 0.0
     forecast_model: Path | None = None
+    decision_log: Path | None = None
 
 
 def run(
@@ -92,8 +99,14 @@ def run(
     hours = None if question.hours is None else question.history_hours + question.hours
     load = TraceLoad(question.trace, scale=scale_of(question), hours=hours)
     past = past_of(load, simulated, question.history_hours * 3600, question.seed, question.forecast_model)
-    later = past.rest_of(load)
-    return simulate(simulated, later, policy, seed=question.seed, on_progress=on_progress, past=past)
+    run_of = partial(simulate, simulated, past.rest_of(load), policy, seed=question.seed, on_progress=on_progress)
+    if question.decision_log is None:
+        return run_of(past=past)
+    log = RecordLines(question.decision_log)
+    try:
+        return run_of(past=past, recorder=log)
+    finally:
+        log.close()
 
 
 def scale_of(question: SimulationQuestion) -> float:
@@ -126,6 +139,7 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     behaviour: CloudBehaviour | None = None,
     on_progress: Callable[[float], None] | None = None,
     past: Past = NO_PAST,
+    recorder: Recorder | None = None,
 ) -> SimulationReport:
     """Simulate one policy on any load.
 
@@ -137,6 +151,7 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
         behaviour: of the cloud; None for the scenario's usual one.
         on_progress: called now and then with the simulated seconds that are done.
         past: the load before; without one, the load's first rate goes before it.
+        recorder: keeps what is decided; None for nobody.
 
     Raises:
         ConfigError: the scenario has not what the policy needs, or the load cannot be read.
@@ -146,17 +161,35 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     made = policy_of(policy, _inputs(simulated, load, seed, clock, past))
     cloud = SimulatedCloud(made.offerings, clock, behaviour or simulated.behaviour, seed)
     feed = feed_of(load, scene_s_of(simulated, past))
-    params = _world_params(simulated, made, seed)
+    name = policy if isinstance(policy, str) else policy.name
+    params = replace(_world_params(simulated, made, seed), served=_served(simulated, name, seed))
     if simulated.caps is not None and simulated.model is not None and isinstance(made.controller, Controller):
         spending = _spending(simulated.caps, simulated.model, made)
         made.controller.keep_to(spending)
         params = replace(params, spending=spending)
-    world = World(params, feed, cloud, clock, made.controller)
+    chronicle = None if recorder is None else Chronicle((_model_name(simulated), name), recorder, made.offerings)
+    world = World(params, feed, cloud, clock, made.controller, chronicle)
     duration_s = world.run(on_progress=on_progress)
     world.settle()
-    name = policy if isinstance(policy, str) else policy.name
     report = report_of(world, (simulated.scenario.name, name), duration_s, time.perf_counter() - began_s)
     return replace(report, notes=(*simulated.scenario.notes, *made.notes))
+
+
+def _model_name(simulated: SimulatedScenario) -> str:
+    return simulated.scenario.name if simulated.model is None else simulated.model.name
+
+
+def _served(simulated: SimulatedScenario, policy: str, seed: int) -> dict[str, Any]:
+    slo = simulated.scenario.slo
+    return {
+        **simulated.served,
+        "version": __version__,
+        "slo": {"rt_max_ms": slo.rt_max_ms, "sl_min": slo.sl_min},
+        "step_s": simulated.scenario.step_s,
+        "policy": policy,
+        "seed": seed,
+        "counted_from_s": simulated.warmup_s,
+    }
 
 
 def _inputs(

@@ -9,11 +9,13 @@ from mark.cli.chaos import chaos
 from mark.cli.compare import compare
 from mark.cli.cost import cost
 from mark.cli.demo import demo
+from mark.cli.explain import explain
 from mark.cli.forecast import forecast
 from mark.cli.load import load
 from mark.cli.metrics import metrics
 from mark.cli.plan import plan
 from mark.cli.profile import profile
+from mark.cli.replay import replay
 from mark.cli.serve import serve
 from mark.cli.simulate import simulate
 from mark.cli.status import status
@@ -32,7 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, cost, tune, profile, plan, simulate, compare, demo, version):
+COMMANDS = (
+    serve, worker, load, status, explain, cost, tune, profile, plan, simulate, compare, replay, demo, version
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)

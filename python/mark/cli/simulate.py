@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - every parameter is an option of the co
     catalog: CatalogName = None,
     history: History = 0.0,
     forecast_model: ForecastModel = None,
+    decision_log: Annotated[
+        Path | None, typer.Option(help="Write a record of each decision to this file; mark explain tells it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a policy would have cost on a recorded load, and whether it would have kept the promise.
@@ -49,7 +53,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - every parameter is an option of the co
 
     Example: mark simulate paper/inception-v3 --trace day.csv --policy mark
     """
-    question = SimulationQuestion(scenario, model, trace, seed, hours, scale, catalog, history, forecast_model)
+    question = SimulationQuestion(
+        scenario, model, trace, seed, hours, scale, catalog, history, forecast_model, decision_log
+    )
     policies = (check_policy("--policy", policy),)
     slo = check_question(question)
     reports = simulate_all(question, policies)

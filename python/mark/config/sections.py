@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from mark.config.aws import AwsConfig, InstanceType, check_provider, listed_usd_per_hour
 from mark.config.aws_functions import check_functions
 from mark.config.budget import BudgetConfig, check_budget
+from mark.config.decision_log import DecisionLogConfig
 from mark.config.forecasting import ForecastConfig
 from mark.config.http import HttpConfig
 from mark.config.monitor import MonitorConfig
@@ -296,6 +297,7 @@ class Config(Section):
     aws: AwsConfig | None = None
     server: ServerConfig = ServerConfig()
     http: HttpConfig = HttpConfig()
+    decision_log: DecisionLogConfig = DecisionLogConfig()
     spot: SpotConfig = SpotConfig()
     budget: BudgetConfig | None = None
     tracing: TracingConfig = TracingConfig()

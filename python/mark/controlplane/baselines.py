@@ -79,9 +79,9 @@ class CountController:
     def offering_unavailable(self, offering: str, until_ns: int) -> None:
         """It tries again at every tick all the same."""
 
-    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:  # noqa: ARG002 - it rents nothing that is taken away
+    def bridge(self, snapshot: Snapshot) -> Decision | None:  # noqa: ARG002 - it rents nothing that is taken away
         """Nothing: the next tick replaces what is gone."""
-        return ()
+        return None
 
     def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:  # noqa: ARG002 - nor hurries
         """Nothing: it looks at the load alone."""

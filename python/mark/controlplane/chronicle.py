@@ -15,7 +15,7 @@ from mark.domain.plan import Action, Alternative, Decision, Launch, Retire
 from mark.domain.record import Record, RecordedInstance, RecordKind, RecordSnapshot
 from mark.ports import Recorder
 
-__all__ = ["Chronicle", "Entry"]
+__all__ = ["Chronicle", "Entry", "Scene"]
 
 _DIGITS = 3  # a thousandth of a row, or of a second, is as near as anybody wants to know
 
@@ -31,6 +31,19 @@ class Entry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is seen when something happens.
+
+    Attributes:
+        snapshot: the fleet.
+        capacities: rows per second that one instance of each offering serves under the SLO.
+    """
+
+    snapshot: Snapshot
+    capacities: Mapping[str, float] = field(default_factory=dict)
+
+
 class Chronicle:
     """Gives a recorder one record for each entry. Knows no clock, cloud or thread.
 
@@ -42,7 +55,7 @@ class Chronicle:
     def __init__(
         self,
         names: tuple[str, str],
-        recorder: Recorder,
+        recorder: Recorder | None = None,
         offerings: Sequence[Offering] = (),
         unix_s: Callable[[int], float] = lambda at_ns: at_ns / 1e9,
     ) -> None:
@@ -50,7 +63,7 @@ class Chronicle:
 
         Args:
             names: of the model and of this run of the router; they make ids unique.
-            recorder: keeps what is written.
+            recorder: keeps what is written; None for nobody.
             offerings: what can be rented; `priced` says it anew.
             unix_s: seconds since 1970 of an instant; without it the records count from the clock's zero.
         """
@@ -70,23 +83,26 @@ class Chronicle:
         """An offering was not to be had, and is not tried again until then."""
         self._left_alone_until_ns[offering] = until_ns
 
-    def decided(self, kind: RecordKind, decision: Decision, seen: Snapshot, capacities: Mapping[str, float]) -> None:
+    @property
+    def offerings(self) -> Mapping[str, Offering]:
+        """What can be rented, by name, at the prices that were told last."""
+        return self._offerings
+
+    def decided(self, kind: RecordKind, decision: Decision, scene: Scene, details: Mapping[str, Any]) -> str:
         """Write down a decision of the controller; what is written next was seen under its forecast."""
         self._decision = decision
-        self.write(Entry(kind, decision.reason, decision.actions, decision.alternatives), seen, capacities)
+        return self.write(Entry(kind, decision.reason, decision.actions, decision.alternatives, details), scene)
 
-    def write(self, entry: Entry, seen: Snapshot, capacities: Mapping[str, float]) -> None:
-        """Write an entry down.
-
-        Args:
-            entry: what happened.
-            seen: the fleet before it.
-            capacities: rows per second of one instance, by offering.
-        """
+    def write(self, entry: Entry, scene: Scene) -> str:
+        """Write down what happened to the fleet that is seen; returns the id of the record."""
+        identity = f"{self._model}-{self._run}-{next(self._numbers)}"
+        if self._recorder is None:
+            return identity
+        seen, capacities = scene.snapshot, scene.capacities
         staying = self._after(entry.actions, seen.instances)
         self._recorder.record(
             Record(
-                id=f"{self._model}-{self._run}-{next(self._numbers)}",
+                id=identity,
                 at_ns=seen.now_ns,
                 unix_s=self._unix_s(seen.now_ns),
                 model=self._model,
@@ -99,12 +115,13 @@ class Chronicle:
                 details=entry.details,
             )
         )
+        return identity
 
     def _after(self, actions: Iterable[Action], instances: Iterable[Instance]) -> list[tuple[str, float]]:
         """Offering and dollars per hour of each instance once the actions are carried out."""
         actions = tuple(actions)
         retired = {action.instance for action in actions if isinstance(action, Retire)}
-        staying = [(each.offering, self._usd_per_hour(each)) for each in instances if each.id not in retired]
+        staying = [(each.offering, self.usd_per_hour(each)) for each in instances if each.id not in retired]
         launched = [action.offering for action in actions if isinstance(action, Launch)]
         return staying + [(name, self._listed_usd_per_hour(name)) for name in launched]
 
@@ -133,11 +150,12 @@ class Chronicle:
             market="unknown" if offering is None else offering.market.value,
             state=state,
             age_s=round((now_ns - instance.launched_at_ns) / 1e9, _DIGITS),
-            usd_per_hour=self._usd_per_hour(instance),
+            usd_per_hour=self.usd_per_hour(instance),
             taken_in_s=None if taken_at_ns is None else round((taken_at_ns - now_ns) / 1e9, _DIGITS),
         )
 
-    def _usd_per_hour(self, instance: Instance) -> float:
+    def usd_per_hour(self, instance: Instance) -> float:
+        """What an instance is billed at: its own price, or that of its offering."""
         billed = instance.price_usd_per_hour
         return self._listed_usd_per_hour(instance.offering) if billed is None else billed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,8 @@ from mark.domain.fleet import Instance, InstanceState
 from mark.domain.fleet_plan import FleetPlan
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering, Serverless
-from mark.domain.plan import Action, Decision, Launch, Retire
+from mark.domain.plan import Action, Alternative, Decision, Launch, Retire
+from mark.policies.alternatives import Considered
 from mark.policies.interruption import bridge
 from mark.policies.least_fleet import at_least
 from mark.policies.planning import PlanningOptions
@@ -191,7 +192,8 @@ class Controller:
         self._forecast = forecast
         unavailable = self._unavailable(now_ns) | params.standbys
         occupied = Counter(instance.offering for instance in snapshot.draining)
-        unavailable |= {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
+        full = {offering.name for offering in self._offerings if offering.max_count <= occupied[offering.name]}
+        unavailable |= full
         offerings = [
             offering
             if offering.name in unavailable
@@ -217,17 +219,28 @@ class Controller:
             load_per_s=load_per_s,
             capacity_per_s=self._capacity_after(actions, snapshot.instances),
             reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
+            alternatives=(*proposal.alternatives, *self._left_out(actions, full, now_ns)),
         )
 
-    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
+    def bridge(self, snapshot: Snapshot) -> Decision:
         """What to launch at once because the cloud will take instances away; the next tick plans for good."""
         names = self._params.standbys
         standbys = [offering for offering in self._offerings if offering.name in names]
-        unavailable = self._unavailable(snapshot.now_ns)
-        purchases = bridge(
-            standbys, self._capacities, snapshot.instances, snapshot.draining, self._load_soon(), unavailable
+        unavailable, load_per_s = self._unavailable(snapshot.now_ns), self._load_soon()
+        found = bridge(standbys, self._capacities, snapshot.instances, snapshot.draining, load_per_s, unavailable)
+        found = replace(found, purchases=self._afforded(found.purchases, snapshot))
+        launches = self._reconciler.launches(found.purchases)
+        alive = Counter(each.offering for each in (*snapshot.instances, *snapshot.draining))
+        considered = Considered(self._offerings, self._capacities, alive, unavailable)
+        return Decision(
+            at_ns=snapshot.now_ns,
+            actions=launches,
+            forecast=self._last_forecast(load_per_s),
+            load_per_s=self._arrivals.last_per_s(),
+            capacity_per_s=self._capacity_after(launches, snapshot.instances),
+            reason=f"launched at once: {_counted(found.purchases)} ({found.reason})",
+            alternatives=found.alternatives(considered, names),
         )
-        return self._reconciler.launches(self._afforded(purchases, snapshot))
 
     def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
         """What to launch at once because the last requests broke the promise; None when they kept it.
@@ -261,14 +274,14 @@ class Controller:
         counts = Counter(purchase.offering for purchase in more.purchases)
         if counts:
             monitor.added(now_ns, {each.name: each.boot_s for each in self._offerings if counts[each.name]})
-        what = ", ".join(f"{count} x {name}" for name, count in counts.items()) or "nothing"
         return Decision(
             at_ns=now_ns,
             actions=launches,
-            forecast=self._forecast or Forecast(self._params.step_s, (load_per_s,), "nothing"),
+            forecast=self._last_forecast(load_per_s),
             load_per_s=load_per_s,
             capacity_per_s=self._capacity_after(launches, snapshot.instances),
-            reason=f"{broken}; added at once: {what} ({more.reason})",
+            reason=f"{broken}; added at once: {_counted(more.purchases)} ({more.reason})",
+            alternatives=more.alternatives,
         )
 
     def _standing_in(self, proposal: Proposal, instances: Sequence[Instance]) -> tuple[Keep, ...]:
@@ -291,6 +304,20 @@ class Controller:
 
     def _unavailable(self, now_ns: int) -> set[str]:
         return {name for name, until_ns in self._unavailable_until_ns.items() if now_ns < until_ns}
+
+    def _left_out(self, actions: Sequence[Action], full: Collection[str], now_ns: int) -> Iterator[Alternative]:
+        """What could not be planned with, where something was launched: refused, or all there until others are gone."""
+        if not any(isinstance(action, Launch) for action in actions):
+            return
+        refused = self._unavailable(now_ns)
+        for name in sorted(refused):
+            left_s = (self._unavailable_until_ns[name] - now_ns) / 1e9
+            yield Alternative(f"a new {name}", None, f"it was refused; it is tried again in {left_s:.0f} s")
+        for name in sorted(set(full) - refused):
+            yield Alternative(f"a new {name}", None, "all that may exist do, until those that leave are gone")
+
+    def _last_forecast(self, load_per_s: float) -> Forecast:
+        return self._forecast or Forecast(self._params.step_s, (load_per_s,), "nothing")
 
     def _load_soon(self) -> float:
         """The highest load until what is planned now serves."""
@@ -399,6 +426,11 @@ def _peak_usd_per_hour(plan: FleetPlan | None, prices: Mapping[str, float]) -> f
         return 0.0
     steps = zip(*([prices[name] * count for count in counts] for name, counts in plan.counts.items()), strict=True)
     return max((sum(step) for step in steps), default=0.0)
+
+
+def _counted(purchases: Sequence[Purchase]) -> str:
+    counts = Counter(purchase.offering for purchase in purchases)
+    return ", ".join(f"{count} x {name}" for name, count in counts.items()) or "nothing"
 
 
 def _reason(actions: Sequence[Action], forecast: Forecast, load_per_s: float, uncovered_per_s: float) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from mark.controlplane.chronicle import Chronicle, Entry
+from mark.controlplane.accounts import Accounts, Tally
+from mark.controlplane.chronicle import Chronicle, Entry, Scene
 from mark.controlplane.controller import Snapshot
+from mark.controlplane.fleet_events import FleetEvents
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.controlplane.spending import Spending
 from mark.domain.budget import SpendingLimits, Spent
@@ -15,8 +17,12 @@ from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision, Launch
 from mark.domain.record import RecordKind
+from mark.errors import CloudError
 
 __all__ = ["FleetController", "FleetNews", "FleetRuleParams", "FleetRules"]
+
+
+_QUIET_S_MIN = 5.0
 
 
 class FleetController(Protocol):
@@ -47,8 +53,8 @@ class FleetController(Protocol):
         """Decide what to launch and what to retire now."""
         ...
 
-    def bridge(self, snapshot: Snapshot) -> tuple[Launch, ...]:
-        """What to launch at once because the cloud will take instances away."""
+    def bridge(self, snapshot: Snapshot) -> Decision | None:
+        """What to launch at once because the cloud will take instances away; None for nothing."""
         ...
 
     def watch(self, snapshot: Snapshot, ended: int, in_time: int) -> Decision | None:
@@ -65,15 +71,21 @@ class FleetRuleParams:
             notice, so that a short one is still used.
         unavailable_s: an offering that was refused, or whose instances die while they boot, is left alone this long;
             longer after each further failure (`FleetView.refused`, `FleetView.died_booting`).
+        quiet_s: refusals of requests are one burst as long as no more than this lies between them.
     """
 
     drain_lead_s: float
     unavailable_s: float = 30.0
+    quiet_s: float = 5.0
 
     @classmethod
     def for_loop(cls, rt_max_ms: float, observe_s: float, unavailable_s: float = 30.0) -> FleetRuleParams:
         """Of a loop that looks once in `observe_s`: what a drained instance has is answered before it goes."""
-        return cls(drain_lead_s=rt_max_ms / 1e3 + 2 * observe_s, unavailable_s=unavailable_s)
+        return cls(
+            drain_lead_s=rt_max_ms / 1e3 + 2 * observe_s,
+            unavailable_s=unavailable_s,
+            quiet_s=max(_QUIET_S_MIN, 2 * observe_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,9 @@ class FleetRules:
         self._controller = controller
         self._spending = spending
         self._offerings: dict[str, Offering] = {}  # at their prices of now
-        self._chronicle = chronicle
+        self._chronicle = chronicle or Chronicle((model, ""))
+        self._events = FleetEvents(self._chronicle)
+        self._accounts = Accounts(self._chronicle, params.quiet_s)
         self._params = params
         self._view = FleetView(model)
         self._drain_at_ns: dict[InstanceId, int] = {}
@@ -146,21 +160,39 @@ class FleetRules:
         """What the controller looks at."""
         return self._view.snapshot(now_ns)
 
+    def begin(self, now_ns: int, details: Mapping[str, Any]) -> None:
+        """The model is served from now on; `details` say what it is and on what."""
+        self._chronicle.write(Entry(RecordKind.START, "the model is served", details=details), self._scene(now_ns))
+
+    def end(self, now_ns: int) -> None:
+        """The model is not served any more."""
+        scene = self._scene(now_ns)
+        self._accounts.end(scene)
+        entry = Entry(RecordKind.STOP, "the model is not served any more", details=self._accounts.details())
+        self._chronicle.write(entry, scene)
+
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._controller.observe(now_ns, submitted_rows)
+        self._accounts.observe(now_ns, submitted_rows)
 
-    def see(self, instances: Iterable[Instance], now_ns: int) -> FleetNews:
+    def account(self, now_ns: int, tally: Tally) -> None:
+        """Take note of what became of the requests until now, and what it cost."""
+        self._accounts.look(tally, self._scene(now_ns))
+
+    def see(self, instances: Iterable[Instance], now_ns: int, *, leads: bool = True) -> FleetNews:
         """Take note of instances as the cloud sees them now.
 
         Standbys are launched as soon as the cloud says that it will take something away: the next plan, which replaces
-        it for good, may be far off.
+        it for good, may be far off. Where another router `leads`, that is for it to do.
         """
         changes = self._view.see(instances)
         for change in changes:
             self._take_note(change, now_ns)
-        noticed = any(change.is_noticed for change in changes)
-        return FleetNews(tuple(changes), self._controller.bridge(self._view.snapshot(now_ns)) if noticed else ())
+        noticed = [change.instance for change in changes if change.is_noticed]
+        decision = self._bridge(noticed, now_ns, leads=leads) if noticed else None
+        launches = () if decision is None else decision.actions
+        return FleetNews(tuple(changes), tuple(each for each in launches if isinstance(each, Launch)))
 
     def drain_now(self, now_ns: int) -> list[InstanceId]:
         """Instances to send nothing more to, for the cloud takes them away soon; each is named once."""
@@ -179,11 +211,11 @@ class FleetRules:
         """
         for offering, factor in corrections.items():
             self._controller.correct(offering, factor)
-        seen = self._view.snapshot(now_ns)
-        decision = self._controller.tick(seen)
-        self._note_stage(seen)
-        if self._chronicle is not None:
-            self._chronicle.decided(RecordKind.PLAN, decision, seen, self.capacities)
+        scene = self._scene(now_ns)
+        decision = self._controller.tick(scene.snapshot)
+        self._note_stage(scene)
+        self._events.planned(decision, scene, self._accounts.details())
+        self._accounts.planned_for(decision.forecast, scene)
         return decision
 
     def limits(self, now_ns: int, spent: Spent) -> SpendingLimits | None:
@@ -201,8 +233,7 @@ class FleetRules:
         """Plan at the prices that the cloud's offerings have now; tell it before each tick."""
         self._controller.priced(offerings)
         self._offerings = {offering.name: offering for offering in offerings}
-        if self._chronicle is not None:
-            self._chronicle.priced(offerings)
+        self._chronicle.priced(offerings)
 
     def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:
         """What to launch at once because the last requests broke the promise; None for nothing.
@@ -212,34 +243,47 @@ class FleetRules:
             attained: requests that ended until now and that more capacity could have answered, and how many of them
                 were answered in time.
         """
-        seen = self._view.snapshot(now_ns)
-        decision = self._controller.watch(seen, *attained)
-        if decision is not None and self._chronicle is not None:
-            self._chronicle.decided(RecordKind.ADDITION, decision, seen, self.capacities)
+        scene = self._scene(now_ns)
+        decision = self._controller.watch(scene.snapshot, *attained)
+        if decision is not None:
+            self._events.added(decision, scene)
         return decision
 
     def launched(self, instance: Instance) -> None:
         """An instance was rented."""
         self._view.launched(instance)
+        self._events.launched(instance)
 
     def retired(self, instance: InstanceId) -> None:
         """An instance is being given back: it is never planned with again."""
         self._view.drain(instance)
 
-    def refused(self, offering: str, now_ns: int) -> None:
-        """An offering was not to be had: it is left alone for a while.
+    def refused(self, offering: str, now_ns: int, why: CloudError | None = None) -> None:
+        """An offering was not to be had, for the reason that the cloud gave: it is left alone for a while.
 
         However many of it were wanted at that instant, that is one failure.
         """
         if self._refused_at_ns.get(offering) == now_ns:
             return
         self._refused_at_ns[offering] = now_ns
-        pause_s = self._view.refused(offering, self._params.unavailable_s)
-        self._controller.offering_unavailable(offering, now_ns + round(pause_s * 1e9))
+        until_ns = now_ns + round(self._view.refused(offering, self._params.unavailable_s) * 1e9)
+        self._controller.offering_unavailable(offering, until_ns)
+        self._events.refused(offering, why, until_ns, self._scene(now_ns))
 
-    def _note_stage(self, seen: Snapshot) -> None:
+    def _bridge(self, noticed: Sequence[Instance], now_ns: int, *, leads: bool) -> Decision | None:
+        scene = self._scene(now_ns)
+        self._events.noticed(noticed, scene)
+        decision = self._controller.bridge(scene.snapshot) if leads else None
+        if decision is not None:
+            self._events.bridged(decision, scene)
+        return decision
+
+    def _scene(self, now_ns: int) -> Scene:
+        return Scene(self._view.snapshot(now_ns), self.capacities)
+
+    def _note_stage(self, scene: Scene) -> None:
         change = None if self._spending is None else self._spending.take_change()
-        if change is None or self._chronicle is None:
+        if change is None:
             return
         details = {
             "before": change.before.name.lower(),
@@ -247,7 +291,7 @@ class FleetRules:
             "needed_usd_per_hour": change.needed_usd_per_hour,
             "allowed_usd_per_hour": change.allowed_usd_per_hour,
         }
-        self._chronicle.write(Entry(RecordKind.BUDGET, change.reason, details=details), seen, self.capacities)
+        self._chronicle.write(Entry(RecordKind.BUDGET, change.reason, details=details), scene)
 
     def _take_note(self, change: FleetChange, now_ns: int) -> None:
         after = change.instance
@@ -257,6 +301,9 @@ class FleetRules:
         if after.ended_at_ns is not None:
             self._drain_at_ns.pop(after.id, None)
             self._let_go.discard(after.id)
+            self._events.ended(change, self._scene(now_ns))
         if change.failed_to_boot:
             pause_s = self._view.died_booting(after.offering, self._params.unavailable_s)
-            self._controller.offering_unavailable(after.offering, now_ns + round(pause_s * 1e9))
+            until_ns = now_ns + round(pause_s * 1e9)
+            self._controller.offering_unavailable(after.offering, until_ns)
+            self._events.left_alone(after.offering, until_ns)

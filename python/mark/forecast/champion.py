@@ -176,7 +176,16 @@ class Champion:
         leader = self._options.leader or self._ranking.champion
         serving = leader if leader in bounds else self._fallback.name
         self._fan = fans[serving]
-        return Forecast(step_s, self._rates(bounds[serving], horizon_steps), self._words(serving, leader))
+        rates, fan = self._rates(bounds[serving], horizon_steps), fans[serving]
+        words, fallback = f"{serving} at {100 * self._options.level:g} %", self._fallback_words(serving, leader)
+        return Forecast(
+            step_s,
+            rates,
+            f"{words} {fallback}" if fallback else words + self._waiting_words(serving, leader),
+            fan.levels,
+            tuple(tuple(quantiles) for quantiles in fan.per_step[:, :horizon_steps].tolist()),
+            fallback,
+        )
 
     def _candidate(self, predictor: QuantilePredictor) -> _Candidate:
         prior = self._options.prior if predictor is self._fallback else 1.0
@@ -269,16 +278,15 @@ class Champion:
         held_on = np.minimum(np.arange(horizon_steps), HORIZON_STEPS - 1)
         return tuple(rates[held_on].tolist())
 
-    def _words(self, serving: str, leader: str) -> str:
-        words = f"{serving} at {100 * self._options.level:g} %"
-        if serving == leader:
-            return words
+    def _waiting_words(self, serving: str, leader: str) -> str:
+        return "" if serving == leader else f" until {leader} has enough history"
+
+    def _fallback_words(self, serving: str, leader: str) -> str:
+        """Why another serves than the one that leads; empty when it does, or has nothing to go by yet."""
         candidate = self._candidates.get(leader)
-        if candidate is None or not candidate.failures:
-            return f"{words} until {leader} has enough history"
-        return (
-            f"{words} in place of {leader}, which failed {candidate.failures.total()} times: {candidate.last_failure}"
-        )
+        if serving == leader or candidate is None or not candidate.failures:
+            return ""
+        return f"in place of {leader}, which failed {candidate.failures.total()} times: {candidate.last_failure}"
 
     def _standing(self, name: str, candidate: _Candidate) -> Standing:
         return Standing(

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from mark._core import Distribution, LatencyHistogram, WorkerSpec
 from mark.controlplane.corrections import corrections_of
@@ -13,11 +15,13 @@ from mark.controlplane.fleet_rules import FleetRules
 from mark.controlplane.fleet_view import FleetChange
 from mark.controlplane.spending import Spending
 from mark.domain.artifact import ModelArtifact
+from mark.domain.cost import cost_usd
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.plan import Decision, Launch, Retire
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.launching import launch_all
 from mark.live.request_path import RequestPath, WorkerAddress
+from mark.live.tally import tally_of
 from mark.ports import Clock, Cloud, Led, SecuresLinks
 
 __all__ = ["ControlLoop", "ControlLoopParams"]
@@ -61,6 +65,7 @@ class ControlLoop:
         specs: Mapping[str, WorkerSpec],
         worker_ids: Callable[[], int],
     ) -> None:
+        """Make the loop of one model, which is linked to workers under the numbers that `worker_ids` gives."""
         self._artifact = artifact
         self._model = artifact.signature.name
         self._cloud = cloud
@@ -100,8 +105,15 @@ class ControlLoop:
         """What the fleet is kept to; None without a budget."""
         return self._fleet.spending
 
-    async def run(self, clock: Clock, params: ControlLoopParams) -> None:
+    async def run(
+        self, clock: Clock, params: ControlLoopParams, served: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """Observe until cancelled, and tick while this router leads.
+
+        Args:
+            clock: the time.
+            params: rhythm.
+            served: what the decision log is to say of the model and what it is served on.
 
         Raises:
             CloudError: another router has taken the lead over.
@@ -109,6 +121,7 @@ class ControlLoop:
                 ran already does not count: another router may have known it well.
         """
         next_tick_ns, changes = clock.now_ns(), 0
+        self._fleet.begin(next_tick_ns, served)
         try:
             while True:
                 leads = self._leads()
@@ -126,6 +139,8 @@ class ControlLoop:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._account(clock.now_ns())
+            self._fleet.end(clock.now_ns())
 
     async def _observe(self, clock: Clock, leads: bool) -> None:
         self._fleet.observe(clock.now_ns(), self._dispatch.statistics().submitted_rows)
@@ -137,13 +152,13 @@ class ControlLoop:
         except CloudError as error:
             _log.warning("%s: the cloud does not say what runs, so what was seen last holds: %s", self._model, error)
             return
-        news = self._fleet.see(seen, clock.now_ns())
+        news = self._fleet.see(seen, clock.now_ns(), leads=leads)
+        self._account(clock.now_ns())
         for change in news.changes:
             await self._moved(change, clock)
-        launches = news.launches if leads else ()
-        for launch in launches:
+        for launch in news.launches:
             _log.info("%s: launch %s at once: %s", self._model, launch.offering, launch.reason)
-        await self._launch(launches, clock)
+        await self._launch(news.launches, clock)
         self._keep_to_budget(clock)
 
     def _keep_to_budget(self, clock: Clock) -> None:
@@ -153,6 +168,11 @@ class ControlLoop:
         limits = self._fleet.limits(clock.now_ns(), self._dispatch.spent())
         if limits is not None:
             self._dispatch.keep_to(limits)
+
+    def _account(self, now_ns: int) -> None:
+        offerings = {each.name: each for each in self._cloud.offerings()}
+        instances_usd = cost_usd(self._fleet.instances, offerings, now_ns)
+        self._fleet.account(now_ns, tally_of(self._dispatch, instances_usd))
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
@@ -226,7 +246,7 @@ class ControlLoop:
                 _log.warning("%s: no %s to be had: %s", self._model, offering, error)
             else:
                 _log.error("%s: launching %s failed: %s", self._model, offering, error)
-            self._fleet.refused(offering, clock.now_ns())
+            self._fleet.refused(offering, clock.now_ns(), error)
 
     def _retire(self, instance: InstanceId) -> None:
         self._fleet.retired(instance)

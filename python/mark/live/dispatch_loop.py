@@ -78,7 +78,7 @@ class DispatchLoop:
     def __init__(self, endpoint: Endpoint, clock: Clock, rt_max_ns: int, bursts: BurstLoop | None = None) -> None:
         """Make a request path without workers; `bursts` takes what they cannot answer, None: nothing does."""
         self._endpoint = endpoint
-        self._bursts = bursts
+        self.bursts = bursts
         self._clock = clock
         self._rt_max_ns = rt_max_ns
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
@@ -123,9 +123,9 @@ class DispatchLoop:
         return await self._burst(given_up)
 
     async def _burst(self, given_up: GivenUp) -> bytes:
-        if self._bursts is None:
+        if self.bursts is None:
             raise given_up.error
-        return await self._bursts.answer(given_up)
+        return await self.bursts.answer(given_up)
 
     def connect_worker(self, worker: int, at: WorkerAddress, spec: WorkerSpec) -> None:
         """Send to the worker at an address; see `add_worker`."""
@@ -200,7 +200,7 @@ class DispatchLoop:
     def statistics(self) -> Statistics:
         """What the request path counted so far, bursts included."""
         statistics = self._endpoint.statistics()
-        return statistics if self._bursts is None else self._bursts.together_with(statistics)
+        return statistics if self.bursts is None else self.bursts.together_with(statistics)
 
     def attained(self) -> tuple[int, int]:
         """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
@@ -208,13 +208,13 @@ class DispatchLoop:
 
     def spent(self) -> Spent:
         """What its functions have cost so far, and what was offered."""
-        return spent(self._endpoint.statistics(), self._bursts)
+        return spent(self._endpoint.statistics(), self.bursts)
 
     def keep_to(self, limits: SpendingLimits) -> None:
         """Shed, and limit functions, as a budget wants it from now on."""
         self._endpoint.shed(limits.shed_share)
-        if self._bursts is not None:
-            self._bursts.limit(limits.functions_usd_per_hour)
+        if self.bursts is not None:
+            self.bursts.limit(limits.functions_usd_per_hour)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""

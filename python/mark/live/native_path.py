@@ -61,7 +61,7 @@ class NativeRequestPath:
         """Make the driver of a path without workers; `bursts` takes what they cannot answer, None: nothing does."""
         self._server = server
         self._path = path
-        self._bursts = bursts
+        self.bursts = bursts
         self._addresses: dict[int, str] = {}
         self._gone: dict[int, asyncio.Event] = {}
         self._trusting: dict[int, asyncio.Task[None]] = {}
@@ -130,7 +130,7 @@ class NativeRequestPath:
     def statistics(self) -> Statistics:
         """What the request path counted so far, bursts included."""
         statistics = self._path.statistics()
-        return statistics if self._bursts is None else self._bursts.together_with(statistics)
+        return statistics if self.bursts is None else self.bursts.together_with(statistics)
 
     def attained(self) -> tuple[int, int]:
         """Requests that ended so far and that more capacity could have answered; how many of them were in time."""
@@ -138,13 +138,13 @@ class NativeRequestPath:
 
     def spent(self) -> Spent:
         """What its functions have cost so far, and what was offered."""
-        return spent(self._path.statistics(), self._bursts)
+        return spent(self._path.statistics(), self.bursts)
 
     def keep_to(self, limits: SpendingLimits) -> None:
         """Shed, and limit functions, as a budget wants it from now on."""
         self._path.shed(limits.shed_share)
-        if self._bursts is not None:
-            self._bursts.limit(limits.functions_usd_per_hour)
+        if self.bursts is not None:
+            self.bursts.limit(limits.functions_usd_per_hour)
 
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""
@@ -192,9 +192,9 @@ class NativeRequestPath:
             self._closed.set()
 
     def _answer_soon(self, request: GivenUpRequest) -> None:
-        if self._bursts is None:
+        if self.bursts is None:
             return  # the native path gives nothing up then
-        task = asyncio.get_running_loop().create_task(self._answer(request, self._bursts))
+        task = asyncio.get_running_loop().create_task(self._answer(request, self.bursts))
         self._given_up[request.ticket] = task
         task.add_done_callback(lambda _: self._given_up.pop(request.ticket, None))
 

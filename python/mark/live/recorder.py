@@ -9,6 +9,7 @@ from collections.abc import Collection
 from itertools import takewhile
 
 from mark.domain.record import Record, RecordKind
+from mark.ports import Recorder
 
 __all__ = ["MemoryRecorder"]
 
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class MemoryRecorder:
-    """The last records of every model. Implements `mark.ports.Recorder`.
+    """The last records of every model, passed on to another recorder, too. Implements `mark.ports.Recorder`.
 
     Thread safety: all of it.
 
@@ -25,8 +26,9 @@ class MemoryRecorder:
         - each deque of `_kept` holds the newest of one model with their numbers, newest last.
     """
 
-    def __init__(self, records_max: int = 4096) -> None:
-        """Make one that keeps so many of each model."""
+    def __init__(self, records_max: int = 4096, then: Recorder | None = None) -> None:
+        """Make one that keeps so many of each model, and gives each to `then`."""
+        self._then = then
         self._records_max = records_max
         self._lock = threading.Lock()
         self._kept: dict[str, deque[tuple[int, Record]]] = {}
@@ -38,6 +40,8 @@ class MemoryRecorder:
             self._seen += 1
             kept = self._kept.setdefault(record.model, deque(maxlen=self._records_max))
             kept.append((self._seen, record))
+        if self._then is not None:
+            self._then.record(record)
         if record.actions:
             _log.info("%s: %s", record.model, record.reason)
 

@@ -98,6 +98,11 @@ class RequestPath(Protocol):
         """Shed, and limit functions, as a budget wants it from now on."""
         ...
 
+    @property
+    def bursts(self) -> BurstLoop | None:
+        """The way to the functions of the model; None without serverless."""
+        ...
+
     async def close(self) -> None:
         """Forget all workers; requests that still wait end as Unavailable."""
         ...

@@ -15,10 +15,12 @@ from mark.domain.cost import instance_cost_usd, usd_per_hour_by_market
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
 from mark.domain.record import RecordKind, RecordSnapshot
-from mark.errors import CloudError, ModelNotFound
+from mark.domain.story import story_of
+from mark.errors import CloudError, InvalidRequest, ModelNotFound
 from mark.live.accounts import Accounts
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
+from mark.live.record_file import line_of
 from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
 from mark.ports import Clock, Led
@@ -100,6 +102,18 @@ class ControlService:
         if request.settings:
             model.tuner.change(dict(request.settings))
         return messages.TuneResponse(settings=model.tuner.settings())
+
+    async def get_story(self, request: Any) -> Any:
+        """The records that the StoryRequest asks for.
+
+        Raises:
+            InvalidRequest: there is no such record, or it is kept no more.
+        """
+        _, records = self._recorder.since(0)
+        story = story_of([each for each in records if request.model in {"", each.model}], request.id)
+        if not story:
+            raise InvalidRequest(f"id: no record {request.id!r} is kept; the decision log may have it: --log")
+        return messages.StoryResponse(records=[line_of(record) for record in story])
 
     @staticmethod
     def _leads(cloud: Led) -> bool:

@@ -9,13 +9,48 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.domain.plan import Alternative
+from mark.policies.alternatives import HURRY_HORIZON_S, Considered, rejected
 from mark.policies.fastest import buy_fastest, fastest_first
 from mark.policies.provisioning import Purchase
 
-__all__ = ["bridge"]
+__all__ = ["Bridge", "bridge"]
+
+_NO_STANDBY = "it is no standby: the next plan may buy it"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What to launch at once.
+
+    Attributes:
+        purchases: the standbys.
+        missing_per_s: rows per second that they are for; 0 or less when what stays carries the load.
+        reason: why so much, in words.
+    """
+
+    purchases: tuple[Purchase, ...]
+    missing_per_s: float
+    reason: str
+
+    def alternatives(self, offerings: Considered, standbys: Collection[str]) -> tuple[Alternative, ...]:
+        """What could have been launched instead, among all offerings; to launch nothing is the last of them."""
+        if not self.purchases:
+            return ()
+        able = [each for each in offerings.offerings if each.name in standbys]
+        chosen = {purchase.offering for purchase in self.purchases}
+        others = [each for each in offerings.offerings if each.name not in standbys or each.name in chosen]
+        prices = {each.name: each.price_usd_per_hour for each in offerings.offerings}
+        usd = sum(prices[purchase.offering] for purchase in self.purchases) * HURRY_HORIZON_S / 3600
+        return (
+            *rejected(self.purchases, self.missing_per_s, replace(offerings, offerings=able)),
+            *rejected(self.purchases, self.missing_per_s, replace(offerings, offerings=others), _NO_STANDBY),
+            Alternative("nothing", -usd, f"{self.missing_per_s:.0f} rows/s would find no instance until others serve"),
+        )
 
 
 def bridge(
@@ -25,7 +60,7 @@ def bridge(
     leaving: Sequence[Instance],
     load_per_s: float,
     unavailable: Collection[str] = (),
-) -> tuple[Purchase, ...]:
+) -> Bridge:
     """Standbys for the load that the instances which stay do not carry, and that those which leave did.
 
     The fastest to be ready come first, and of equally fast ones the cheapest for what they serve.
@@ -49,4 +84,7 @@ def bridge(
     missing_per_s = min(lost_per_s, load_per_s - kept_per_s)
     alive = Counter(instance.offering for instance in (*staying, *leaving))
     able = fastest_first(standbys, capacities, unavailable)
-    return buy_fastest(able, capacities, alive, missing_per_s, f"stands in for {len(taken)} that the cloud takes away")
+    why = f"stands in for {len(taken)} that the cloud takes away"
+    purchases = buy_fastest(able, capacities, alive, missing_per_s, why)
+    words = f"load {load_per_s:.0f}, what stays serves {kept_per_s:.0f}, what goes served {lost_per_s:.0f} rows/s"
+    return Bridge(purchases, missing_per_s, words)

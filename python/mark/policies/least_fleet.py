@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from mark.domain.fleet import Instance
 from mark.domain.offering import Offering
@@ -50,8 +51,4 @@ def at_least(
             continue
         room = max(0, offering.max_count - alive[offering.name])
         purchases += [Purchase(offering.name, reason)] * min(room, missing - len(purchases))
-    return Proposal(
-        keeps=proposal.keeps + keeps,
-        purchases=proposal.purchases + tuple(purchases),
-        uncovered_per_s=proposal.uncovered_per_s,
-    )
+    return replace(proposal, keeps=proposal.keeps + keeps, purchases=proposal.purchases + tuple(purchases))

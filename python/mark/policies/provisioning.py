@@ -17,6 +17,7 @@ from mark import _core
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
+from mark.domain.plan import Alternative
 
 __all__ = ["Keep", "Proposal", "Purchase", "lead_steps_of", "peak_sized_fleet", "propose", "ready_in_s"]
 
@@ -45,11 +46,13 @@ class Proposal:
         keeps: instances that it needs.
         purchases: what to launch beside them.
         uncovered_per_s: rows per second that no instance can be had for; 0 when all is covered.
+        alternatives: what was rejected, instead of launches first.
     """
 
     keeps: tuple[Keep, ...]
     purchases: tuple[Purchase, ...]
     uncovered_per_s: float
+    alternatives: tuple[Alternative, ...] = ()
 
 
 def lead_steps_of(offerings: Sequence[Offering], step_s: float) -> int:
@@ -105,13 +108,17 @@ def propose(
         lead_steps=lead_steps_of(offerings, forecast.step_s),
     )
     keeps, purchases = [], []
-    for choice in plan.choices:
+    alternatives: dict[str, Alternative] = {}
+    for choice in sorted(plan.choices, key=lambda choice: choice.instance > 0):
         reason = _explain(choice, offerings)
         if choice.instance:
             keeps.append(Keep(instances[choice.instance - 1].id, reason))
         else:
             purchases.append(Purchase(offerings[choice.offering].name, reason))
-    return Proposal(tuple(keeps), tuple(purchases), plan.uncovered_rows_per_s)
+        if choice.rejected_offering >= 0:
+            other = _rejected(choice, offerings, capacities, forecast)
+            alternatives.setdefault(other.what, other)
+    return Proposal(tuple(keeps), tuple(purchases), plan.uncovered_rows_per_s, tuple(alternatives.values()))
 
 
 def peak_sized_fleet(
@@ -151,6 +158,20 @@ def ready_in_s(instance: Instance, boot_s: float, now_ns: int) -> float:
     if instance.state is InstanceState.READY:
         return 0.0
     return max(0.0, boot_s - (now_ns - instance.launched_at_ns) / 1e9)
+
+
+def _rejected(
+    choice: _core.Choice, offerings: Sequence[Offering], capacities: Mapping[str, float], forecast: Forecast
+) -> Alternative:
+    """The next best of a choice; what it costs more if it serves as many rows as the chosen one can."""
+    chosen, other = offerings[choice.offering].name, offerings[choice.rejected_offering].name
+    kind, other_kind = ("running" if runs else "new" for runs in (choice.instance > 0, choice.rejected_running))
+    rows = capacities[chosen] * forecast.step_s * len(forecast.rates_per_s)
+    return Alternative(
+        f"a {other_kind} {other} instead of a {kind} {chosen}",
+        (choice.rejected_usd_per_million_rows - choice.usd_per_million_rows) * rows / 1e6,
+        f"${choice.rejected_usd_per_million_rows:.3f} per million rows, not ${choice.usd_per_million_rows:.3f}",
+    )
 
 
 def _explain(choice: _core.Choice, offerings: Sequence[Offering]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mark.domain.fleet import Instance
-from mark.domain.fleet_plan import FleetPlan, RunningGroup
+from mark.domain.fleet_plan import FleetPlan, PlannedChange, RunningGroup
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering
+from mark.domain.plan import Alternative
 from mark.errors import PlanningError
 from mark.policies.planning import plan_fleet
 from mark.policies.planning_inputs import PlanningOptions
@@ -67,7 +68,31 @@ def propose_refined(
     uncovered_per_s = _uncovered_per_s(plan, offerings, capacities, forecast)
     if options.serverless is not None:
         uncovered_per_s = max(0.0, uncovered_per_s - options.serverless.requests_per_s_max)
-    return RefinedProposal(Proposal(tuple(keeps), tuple(purchases), uncovered_per_s), plan)
+    return RefinedProposal(Proposal(tuple(keeps), tuple(purchases), uncovered_per_s, _rejected(plan)), plan)
+
+
+def _rejected(plan: FleetPlan) -> tuple[Alternative, ...]:
+    """The best that was rejected for each change of a plan: for launches first, and the dearest last."""
+
+    def of(changes: Iterable[PlannedChange], words: str) -> list[Alternative]:
+        found = [
+            Alternative(
+                change.alternative + words.format(change=change),
+                change.alternative_extra_usd,
+                f"the schedule with it costs more: needed most at step {change.binding_step}"
+                if change.binding_step >= 0
+                else "no step needs it",
+            )
+            for change in changes
+            if change.alternative
+        ]
+        return sorted(found, key=lambda each: each.extra_usd or 0.0)
+
+    return (
+        *of(plan.launch, " instead of {change.count} new {change.offering}"),
+        *of(plan.retire, " ({change.count} x {change.offering})"),
+        *of(plan.keep, " instead of {change.count} running {change.offering}"),
+    )
 
 
 def _uncovered_per_s(

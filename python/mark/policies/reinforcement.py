@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.domain.plan import Alternative
+from mark.policies.alternatives import Considered, rejected
 from mark.policies.fastest import buy_fastest, fastest_first
 from mark.policies.provisioning import Purchase, ready_in_s
 
@@ -47,10 +49,17 @@ class ReinforcementInputs:
 
 @dataclass(frozen=True, slots=True)
 class Reinforcement:
-    """What to add, and why so much; with nothing to add, why not."""
+    """What to add, and why so much; with nothing to add, why not.
+
+    Attributes:
+        purchases: what to add.
+        reason: in words.
+        alternatives: what could have been added instead.
+    """
 
     purchases: tuple[Purchase, ...]
     reason: str
+    alternatives: tuple[Alternative, ...] = ()
 
 
 def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
@@ -84,7 +93,9 @@ def reinforce(inputs: ReinforcementInputs, now_ns: int) -> Reinforcement:
             return Reinforcement((), f"{words}: it is not capacity that is missing")
         missing_per_s = inputs.capacities[fastest.name]
         words += ", which should do: one more"
-    return Reinforcement(buy_fastest(able, inputs.capacities, alive, missing_per_s, words), words)
+    purchases = buy_fastest(able, inputs.capacities, alive, missing_per_s, words)
+    considered = Considered(inputs.offerings, inputs.capacities, alive, inputs.unavailable)
+    return Reinforcement(purchases, words, rejected(purchases, missing_per_s, considered))
 
 
 def _is_overdue(instance: Instance, boot_s: float, another_boot_s: float, now_ns: int) -> bool:

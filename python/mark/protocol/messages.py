@@ -17,6 +17,7 @@ __all__ = [
     "CONTROL_SERVICE",
     "GET_BILL",
     "GET_STATUS",
+    "GET_STORY",
     "HEALTH_SERVICE",
     "INFERENCE_SERVICE",
     "INTERRUPT",
@@ -54,6 +55,8 @@ __all__ = [
     "SloStatus",
     "StatusRequest",
     "StatusResponse",
+    "StoryRequest",
+    "StoryResponse",
     "TuneRequest",
     "TuneResponse",
     "UsdPerHour",
@@ -73,6 +76,7 @@ MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
 GET_BILL = f"/{CONTROL_SERVICE}/GetBill"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
 INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
+GET_STORY = f"/{CONTROL_SERVICE}/GetStory"
 TUNE = f"/{CONTROL_SERVICE}/Tune"
 
 
@@ -124,5 +128,7 @@ InterruptRequest = _message("mark.v1.InterruptRequest")
 InterruptResponse = _message("mark.v1.InterruptResponse")
 InterruptedInstance = _message("mark.v1.InterruptedInstance")
 WorkerStatus = _message("mark.v1.WorkerStatus")
+StoryRequest = _message("mark.v1.StoryRequest")
+StoryResponse = _message("mark.v1.StoryResponse")
 TuneRequest = _message("mark.v1.TuneRequest")
 TuneResponse = _message("mark.v1.TuneResponse")

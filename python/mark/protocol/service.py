@@ -76,6 +76,10 @@ class ControlService(Protocol):
         """Set what a TuneRequest says; a TuneResponse. May raise a RequestError."""
         ...
 
+    async def get_story(self, request: Any) -> Any:
+        """A StoryResponse to a StoryRequest. May raise a RequestError."""
+        ...
+
 
 async def make_server(
     address: str,
@@ -146,6 +150,7 @@ def _methods(
         )
         methods[messages.GET_BILL] = _unary(lambda _: control.get_bill(), messages.BillRequest, messages.BillResponse)
         methods[messages.INTERRUPT] = _unary(control.interrupt, messages.InterruptRequest, messages.InterruptResponse)
+        methods[messages.GET_STORY] = _unary(control.get_story, messages.StoryRequest, messages.StoryResponse)
         methods[messages.TUNE] = _unary(control.tune, messages.TuneRequest, messages.TuneResponse)
     methods.update(_reflection_methods(services))
     return methods

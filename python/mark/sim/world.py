@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mark import _core
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.corrections import corrections_of
 from mark.controlplane.fleet_rules import FleetController, FleetRuleParams, FleetRules
 from mark.controlplane.fleet_view import FleetChange
@@ -24,6 +26,7 @@ from mark.domain.signature import ModelSignature
 from mark.errors import CloudError
 from mark.sim.history import History
 from mark.sim.roles import Feed, MovableClock, VirtualCloud
+from mark.sim.tally import tally_of
 
 __all__ = ["World", "WorldParams"]
 
@@ -55,6 +58,7 @@ class WorldParams:
         spending: the budget, which the controller keeps to; None for none.
         lowest_share: of the requests, that are of the lowest priority; all others are of the highest.
         seed: of arrivals and service times.
+        served: what a decision log is to say of the model and what it is served on.
     """
 
     dispatcher: _core.DispatcherParams
@@ -74,6 +78,7 @@ class WorldParams:
     spending: Spending | None = None
     lowest_share: float = 0.0
     seed: int = 0
+    served: Mapping[str, Any] = field(default_factory=dict)
 
 
 class World:
@@ -87,13 +92,21 @@ class World:
     """
 
     def __init__(
-        self, params: WorldParams, feed: Feed, cloud: VirtualCloud, clock: MovableClock, controller: FleetController
+        self,
+        params: WorldParams,
+        feed: Feed,
+        cloud: VirtualCloud,
+        clock: MovableClock,
+        controller: FleetController,
+        chronicle: Chronicle | None = None,
     ) -> None:
+        """Make a world; what happens in it is written down in the chronicle, if there is one."""
         self._params = params
+        self._is_written = chronicle is not None
         self._cloud = cloud
         self._clock = clock
         rules = FleetRuleParams.for_loop(params.rt_max_ms, params.window_s, params.unavailable_s)
-        self._fleet = FleetRules(_MODEL.signature.name, controller, rules, spending=params.spending)
+        self._fleet = FleetRules(_MODEL.signature.name, controller, rules, chronicle, params.spending)
         self._engine = _core.Simulation(
             params.dispatcher,
             seed=params.seed,
@@ -128,6 +141,7 @@ class World:
         warmup_ns = round(self._params.warmup_s * 1e9)
         end_ns = math.inf if duration_s is None else warmup_ns + round(duration_s * 1e9)
         told_s = time.monotonic()
+        self._fleet.begin(self._clock.now_ns(), self._params.served)
         while True:
             now_ns = self._clock.now_ns()
             self._feed.feed(self._engine, (now_ns + window_ns) / 1e9)
@@ -137,6 +151,7 @@ class World:
             if now_ns >= warmup_ns and (now_ns % step_ns == 0 or now_ns >= end_ns):
                 self._note()
             if now_ns >= end_ns:
+                self._fleet.end(now_ns)
                 return max(0, now_ns - warmup_ns) / 1e9
             if now_ns % step_ns == 0:
                 self._tick()
@@ -181,6 +196,9 @@ class World:
         now_ns = self._clock.now_ns()
         self._fleet.observe(now_ns, self._engine.arrived)
         self._see()
+        if self._is_written:  # it is not cheap
+            functions = self._params.functions is not None
+            self._fleet.account(now_ns, tally_of(self._engine, self._cloud, functions=functions))
         for instance in self._fleet.drain_now(now_ns):
             if instance in self._workers:
                 self._engine.worker_drain(self._workers[instance])
@@ -256,8 +274,8 @@ class World:
     def _launch(self, action: Launch) -> None:
         try:
             self._fleet.launched(self._cloud.launch(action.offering, _MODEL, action.token))
-        except CloudError:
-            self._fleet.refused(action.offering, self._clock.now_ns())
+        except CloudError as error:
+            self._fleet.refused(action.offering, self._clock.now_ns(), error)
 
     def _retire(self, instance: InstanceId) -> None:
         self._fleet.retired(instance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mark.cloud.simulated.behaviour import CloudBehaviour, Interruption, SoldOut
+from mark.cloud.simulated.behaviour import CloudBehaviour, Interruption, PriceChange, SoldOut
 from mark.cloud.simulated.cloud import SimulatedCloud
 
-__all__ = ["CloudBehaviour", "Interruption", "SimulatedCloud", "SoldOut"]
+__all__ = ["CloudBehaviour", "Interruption", "PriceChange", "SimulatedCloud", "SoldOut"]

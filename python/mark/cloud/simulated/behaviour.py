@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mark.cloud.spot_market import SpotMarketParams
 
-__all__ = ["CloudBehaviour", "Interruption", "SoldOut"]
+__all__ = ["CloudBehaviour", "Interruption", "PriceChange", "SoldOut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,27 @@ class Interruption:
     Attributes:
         at_s: when the notices are given.
         share: of all spot instances that run then, the oldest first, rounded up.
+        notice_s: from the notices to the end; None for as long as the cloud gives.
     """
 
     at_s: float
     share: float
+    notice_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """A new price of an offering, for what is launched from then on.
+
+    Attributes:
+        at_s: from when on.
+        offering: its name.
+        usd_per_hour: the price.
+    """
+
+    at_s: float
+    offering: str
+    usd_per_hour: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,8 @@ class CloudBehaviour:
         sold_out: times in which something is not to be had in any case.
         interruptions: those that happen in any case, in order of time; the pools that they hit are sold out after them
             as after any.
+        prices: changes of prices, in order of time.
+        draws: whether pools are interrupted by chance, too, as often as their offerings say.
     """
 
     boot_variation: float = 0.1
@@ -62,12 +81,17 @@ class CloudBehaviour:
     sold_out_after_s: float = 240.0
     sold_out: tuple[SoldOut, ...] = field(default=())
     interruptions: tuple[Interruption, ...] = field(default=())
+    prices: tuple[PriceChange, ...] = field(default=())
+    draws: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.boot_variation < 1 or not 0 < self.taken_share <= 1:
             raise ValueError("needs 0 <= boot_variation < 1 and 0 < taken_share <= 1")
         if min(self.billed_s_min, self.notice_s, self.sold_out_after_s) < 0:
             raise ValueError("billed_s_min, notice_s and sold_out_after_s must not be negative")
+        changed_s = [each.at_s for each in self.prices]
+        if changed_s != sorted(changed_s) or any(not each.usd_per_hour >= 0 for each in self.prices):
+            raise ValueError("prices must be in order of time, and none negative")
         instants_s = [each.at_s for each in self.interruptions]
         if instants_s != sorted(instants_s) or any(not 0 < each.share <= 1 for each in self.interruptions):
             raise ValueError("interruptions must be in order of time, each with 0 < share <= 1")

@@ -45,9 +45,13 @@ class SimulatedCloud:
         self._behaviour = behaviour or CloudBehaviour()
         self._random = random.Random(f"cloud {seed}")
         spot = self._behaviour.spot
-        interruptions = Interruptions(offerings, spot.taken_share, random.Random(f"interruptions {seed}"))
+        drawn = (
+            offerings if self._behaviour.draws else [replace(each, interruptions_per_hour=0.0) for each in offerings]
+        )
+        interruptions = Interruptions(drawn, spot.taken_share, random.Random(f"interruptions {seed}"))
         self._spot = SpotMarket(offerings, spot, self._random, interruptions)
         self._forced = deque(self._behaviour.interruptions)
+        self._prices = deque(self._behaviour.prices)
         self._billing = Billing(self._behaviour.billed_s_min)
         self._instances: dict[InstanceId, Instance] = {}
         self._alive: dict[InstanceId, Instance] = {}
@@ -66,7 +70,11 @@ class SimulatedCloud:
         return self._interrupted
 
     def offerings(self) -> Sequence[Offering]:
-        """What can be rented."""
+        """What can be rented, at the present prices."""
+        while self._prices and self._prices[0].at_s <= self._clock.now_ns() / 1e9:
+            change = self._prices.popleft()
+            offering = self._offerings[change.offering]
+            self._offerings[change.offering] = replace(offering, price_usd_per_hour=change.usd_per_hour)
         return tuple(self._offerings.values())
 
     def open(self) -> None:
@@ -179,12 +187,15 @@ class SimulatedCloud:
             if self._due and self._due[0][0] == at_ns:
                 self._happen(heapq.heappop(self._due)[2], at_ns)
                 continue
+            notice_s = None
             if self._forced and round(self._forced[0].at_s * 1e9) == at_ns:
-                hit = self._spot.interrupt_share(self._alive.values(), self._forced.popleft().share, at_ns)
+                forced = self._forced.popleft()
+                notice_s = forced.notice_s
+                hit = self._spot.interrupt_share(self._alive.values(), forced.share, at_ns)
             else:
                 hit = self._spot.interrupt_next(self._alive.values(), at_ns)
             for instance in hit:
-                self._give_notice(instance.id, at_ns)
+                self._give_notice(instance.id, at_ns, notice_s)
 
     def _happen(self, identity: InstanceId, at_ns: int) -> None:
         instance = self._alive[identity]
@@ -204,7 +215,7 @@ class SimulatedCloud:
     def _check(self, name: str) -> Offering:
         if self._closed:
             raise CloudError("the cloud is closed")
-        wanted = self._offerings.get(name)
+        wanted = {each.name: each for each in self.offerings()}.get(name)
         if wanted is None:
             raise CloudError(f"no offering {name!r}; there are {', '.join(self._offerings)}")
         alive = Counter(instance.offering for instance in self._alive.values())
