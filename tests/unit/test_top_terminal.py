@@ -1,0 +1,94 @@
+"""A terminal is given back as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from mark.cli.top.terminal import Terminal
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[int, int]]:
+    """Both ends of a pseudo-terminal: what a person sees and types, and what a program has."""
+    person, program = os.openpty()
+    yield person, program
+    os.close(person)
+    os.close(program)
+
+
+def seen(person: int) -> str:
+    return os.read(person, 65_536).decode()
+
+
+def test_screen_and_modes_are_those_of_before(pair: tuple[int, int]) -> None:
+    person, program = pair
+    before = termios.tcgetattr(program)
+
+    with Terminal(program, program):
+        within = termios.tcgetattr(program)
+        entered = seen(person)
+
+    assert not within[3] & (termios.ICANON | termios.ECHO)
+    assert within[3] & termios.ISIG  # Ctrl-C still interrupts
+    assert entered.startswith("\x1b[?1049h\x1b[?25l")
+    assert seen(person).endswith("\x1b[?25h\x1b[?1049l")
+    assert termios.tcgetattr(program) == before
+
+
+def test_they_are_after_an_error_too(pair: tuple[int, int]) -> None:
+    person, program = pair
+    before = termios.tcgetattr(program)
+
+    with pytest.raises(KeyboardInterrupt), Terminal(program, program):
+        raise KeyboardInterrupt
+
+    assert termios.tcgetattr(program) == before
+    assert seen(person).endswith("\x1b[?1049l")
+
+
+def test_what_a_shell_set_meanwhile_is_not_what_is_given_back(pair: tuple[int, int]) -> None:
+    """A program that was stopped finds other modes when it goes on; its own are those of when it began."""
+    person, program = pair
+    before = termios.tcgetattr(program)
+    terminal = Terminal(program, program)
+
+    terminal.enter()
+    terminal.leave()
+    terminal.enter()
+    terminal.enter()
+    terminal.leave()
+    terminal.leave()
+
+    assert termios.tcgetattr(program) == before
+    assert seen(person).count("\x1b[?1049l") == 2
+
+
+def test_a_terminal_without_a_size_has_the_usual_one(pair: tuple[int, int]) -> None:
+    _, program = pair
+    fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    assert Terminal(program, None).size() == (80, 24)
+
+    fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 132, 0, 0))
+    assert Terminal(program, None).size() == (132, 40)
+
+
+def test_a_frame_is_drawn_row_by_row_and_all_is_cleared_when_the_size_changed(pair: tuple[int, int]) -> None:
+    person, program = pair
+    terminal = Terminal(program, None)
+
+    terminal.draw(["one", "two"])
+    first = seen(person)
+    terminal.draw(["one", "two"])
+    second = seen(person)
+    fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 132, 0, 0))
+    terminal.draw(["one", "two"])
+    third = seen(person)
+
+    assert first == third == "\x1b[?2026h\x1b[2J\x1b[1;1Hone\x1b[2;1Htwo\x1b[?2026l"
+    assert second == first.replace("\x1b[2J", "")
