@@ -13,7 +13,7 @@ from mark.domain.fleet import Instance, InstanceId
 from mark.domain.forecast import Forecast
 from mark.domain.functions import FunctionAnswer, FunctionUse
 from mark.domain.offering import Offering
-from mark.domain.plan import Decision
+from mark.domain.record import Record
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError
 
@@ -221,8 +221,11 @@ class Functions(Protocol):
 
 
 class Recorder(Protocol):
-    """Keeps what was decided, for people and for replay."""
+    """Keeps what was decided and why, for people and for replay.
 
-    def record(self, decision: Decision, model: str) -> None:
-        """Keep one decision of the controller of `model`."""
+    Safe to call from any thread; it never waits, and never fails.
+    """
+
+    def record(self, record: Record) -> None:
+        """Keep one record."""
         ...

@@ -32,7 +32,6 @@ from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import MarkError
 from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
-from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import WorkerAddress
 
 __all__ = ["CLUSTER", "OFFERINGS", "PER_INSTANCE", "STANDBYS", "Order", "settings_of"]
@@ -149,7 +148,7 @@ def control(settings: AwsSettings, order: Order) -> None:
 
 async def _drive(loop: ControlLoop, cloud: AwsCloud, clock: SteadyClock, order: Order) -> None:
     running = asyncio.ensure_future(
-        loop.run(clock, MemoryRecorder(), ControlLoopParams(step_s=0.2, observe_s=0.05))
+        loop.run(clock, ControlLoopParams(step_s=0.2, observe_s=0.05))
     )  # fmt: skip
     wanted = max(1, -(-order.load_per_s // PER_INSTANCE))
     settled = False

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from mark._core import LatencyProfile, WorkerSpec
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller, ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.controlplane.slo_monitor import SloMonitorParams
@@ -131,13 +132,14 @@ class World:
                 standbys=frozenset({"standby"}), monitor=SloMonitorParams(sl_min=0.98, requests=100),
             ),
         )  # fmt: skip
-        self.fleet = FleetRules("m", controller, FleetRuleParams(drain_lead_s=1.0, unavailable_s=3.0))
+        chronicle = Chronicle(("m", "test"), self.recorder, self.cloud.offerings())
+        self.fleet = FleetRules("m", controller, FleetRuleParams(drain_lead_s=1.0, unavailable_s=3.0), chronicle)
         numbers = iter(range(1, 1000))
         self.loop = ControlLoop(
             ARTIFACT, self.fleet, self.cloud, self.dispatch, SPECS, lambda: next(numbers)  # type: ignore[arg-type]
         )  # fmt: skip
         params = ControlLoopParams(step_s=step_s, observe_s=0.5)
-        self.run = asyncio.ensure_future(self.loop.run(self.clock, self.recorder, params))
+        self.run = asyncio.ensure_future(self.loop.run(self.clock, params))
 
     def offer(self, rows_per_s: float) -> None:
         """Let so many rows have been submitted in each second until now."""
@@ -252,10 +254,7 @@ async def test_load_grows_the_fleet_and_its_end_drains_it(world: World) -> None:
 
     assert len(world.dispatch.drained) >= 2
     retired = [
-        action
-        for decision in world.recorder.decisions("m")
-        for action in decision.actions
-        if isinstance(action, Retire)
+        action for record in world.recorder.records("m") for action in record.actions if isinstance(action, Retire)
     ]
     assert len(retired) == len({action.instance for action in retired}) == len(world.dispatch.drained)
     gone = [instance for instance in world.cloud.list_instances() if instance.state is InstanceState.GONE]
@@ -439,7 +438,7 @@ async def test_a_broken_promise_adds_the_fastest_kind_between_two_plans_and_the_
 
     await world.until(missed)
 
-    broken = [each for each in world.recorder.decisions("m") if "missed the promise" in each.reason]
+    broken = [each for each in world.recorder.records("m") if "missed the promise" in each.reason]
     assert world.clock.now_ns() < 10e9  # the next plan is yet to come
     assert "added at once: 1 x standby" in broken[0].reason
     await world.end()

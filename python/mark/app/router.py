@@ -30,6 +30,7 @@ from mark.app.serverless import (
 )
 from mark.app.tuning import BatchingTuner
 from mark.config import Config, ModelConfig
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.errors import WorkerError
@@ -222,7 +223,8 @@ class Router:
             serverless=serverless,
         )
         rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
-        fleet = FleetRules(model.name, controller, rules)
+        chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
+        fleet = FleetRules(model.name, controller, rules, chronicle)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
@@ -233,7 +235,7 @@ class Router:
             served.dispatch.connect_worker(self._worker_ids(), at, worker_spec(model, worker.as_profile()))
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
-            work = served.control.run(self._clock, self._recorder, params)
+            work = served.control.run(self._clock, params)
             self._control_tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _make_functions_ready(self) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.plan import Decision, Launch
+from mark.domain.record import RecordKind
 
 __all__ = ["FleetController", "FleetNews", "FleetRuleParams", "FleetRules"]
 
@@ -91,8 +93,12 @@ class FleetRules:
     away: those that still serve, and those that are drained.
     """
 
-    def __init__(self, model: str, controller: FleetController, params: FleetRuleParams) -> None:
+    def __init__(
+        self, model: str, controller: FleetController, params: FleetRuleParams, chronicle: Chronicle | None = None
+    ) -> None:
+        """Make the rules of one model; what happens is written down in the chronicle, if there is one."""
         self._controller = controller
+        self._chronicle = chronicle
         self._params = params
         self._view = FleetView(model)
         self._drain_at_ns: dict[InstanceId, int] = {}
@@ -156,11 +162,17 @@ class FleetRules:
         """
         for offering, factor in corrections.items():
             self._controller.correct(offering, factor)
-        return self._controller.tick(self._view.snapshot(now_ns))
+        seen = self._view.snapshot(now_ns)
+        decision = self._controller.tick(seen)
+        if self._chronicle is not None:
+            self._chronicle.decided(RecordKind.PLAN, decision, seen, self.capacities)
+        return decision
 
     def priced(self, offerings: Sequence[Offering]) -> None:
         """Plan at the prices that the cloud's offerings have now; tell it before each tick."""
         self._controller.priced(offerings)
+        if self._chronicle is not None:
+            self._chronicle.priced(offerings)
 
     def watch(self, now_ns: int, attained: tuple[int, int]) -> Decision | None:
         """What to launch at once because the last requests broke the promise; None for nothing.
@@ -170,7 +182,11 @@ class FleetRules:
             attained: requests that ended until now and that more capacity could have answered, and how many of them
                 were answered in time.
         """
-        return self._controller.watch(self._view.snapshot(now_ns), *attained)
+        seen = self._view.snapshot(now_ns)
+        decision = self._controller.watch(seen, *attained)
+        if decision is not None and self._chronicle is not None:
+            self._chronicle.decided(RecordKind.ADDITION, decision, seen, self.capacities)
+        return decision
 
     def launched(self, instance: Instance) -> None:
         """An instance was rented."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mark.domain.fleet import InstanceId
 from mark.domain.forecast import Forecast
 
-__all__ = ["Action", "Decision", "Launch", "Retire"]
+__all__ = ["Action", "Alternative", "Decision", "Launch", "Retire"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,21 @@ Action = Launch | Retire
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """What was not chosen.
+
+    Attributes:
+        what: in words.
+        extra_usd: what it would have cost more over the horizon; None where no price is known, or it was not to be had.
+        reason: why it was not chosen, in words.
+    """
+
+    what: str
+    extra_usd: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One tick of the controller.
 
@@ -45,6 +60,7 @@ class Decision:
             rows per second, 0 before anything was seen.
         capacity_per_s: rows per second that the instances kept and launched serve under the SLO.
         reason: one line that a person understands.
+        alternatives: what was not done, the best first.
     """
 
     at_ns: int
@@ -53,3 +69,4 @@ class Decision:
     load_per_s: float
     capacity_per_s: float
     reason: str
+    alternatives: tuple[Alternative, ...] = ()

@@ -17,7 +17,7 @@ from mark.domain.plan import Decision, Launch, Retire
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
 from mark.live.launching import launch_all
 from mark.live.request_path import RequestPath, WorkerAddress
-from mark.ports import Clock, Cloud, Led, Recorder, SecuresLinks
+from mark.ports import Clock, Cloud, Led, SecuresLinks
 
 __all__ = ["ControlLoop", "ControlLoopParams"]
 
@@ -88,7 +88,7 @@ class ControlLoop:
         """Instances that take no more batches: about to be given back, or to be taken away."""
         return self._fleet.draining
 
-    async def run(self, clock: Clock, recorder: Recorder, params: ControlLoopParams) -> None:
+    async def run(self, clock: Clock, params: ControlLoopParams) -> None:
         """Observe until cancelled, and tick while this router leads.
 
         Raises:
@@ -102,9 +102,9 @@ class ControlLoop:
                 leads = self._leads()
                 await self._observe(clock, leads)
                 if leads:
-                    await self._watch(clock, recorder)
+                    await self._watch(clock)
                     if clock.now_ns() >= next_tick_ns:
-                        await self._tick(clock, recorder)
+                        await self._tick(clock)
                         next_tick_ns += round(params.step_s * 1e9)
                 else:
                     next_tick_ns = clock.now_ns() + round(params.observe_s * 1e9)
@@ -160,19 +160,17 @@ class ControlLoop:
             await self._dispatch.remove_worker(worker)
             self._retire(instance)
 
-    async def _watch(self, clock: Clock, recorder: Recorder) -> None:
+    async def _watch(self, clock: Clock) -> None:
         decision = self._fleet.watch(clock.now_ns(), self._dispatch.attained())
         if decision is not None:
-            recorder.record(decision, self._model)
             if not decision.actions:
                 _log.warning("%s: %s", self._model, decision.reason)
             await self._apply(decision, clock)
 
-    async def _tick(self, clock: Clock, recorder: Recorder) -> None:
+    async def _tick(self, clock: Clock) -> None:
         self._fleet.priced(self._cloud.offerings())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         decision = await asyncio.to_thread(self._fleet.tick, clock.now_ns(), self._corrections())
-        recorder.record(decision, self._model)
         await self._apply(decision, clock)
 
     def _corrections(self) -> dict[str, float]:

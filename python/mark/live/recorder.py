@@ -1,11 +1,14 @@
-"""Keeps decisions in memory, and tells the log about those that act."""
+"""Keeps records in memory, and tells the log about those that act."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
+from collections.abc import Collection
+from itertools import takewhile
 
-from mark.domain.plan import Decision
+from mark.domain.record import Record, RecordKind
 
 __all__ = ["MemoryRecorder"]
 
@@ -13,24 +16,52 @@ _log = logging.getLogger(__name__)
 
 
 class MemoryRecorder:
-    """The last decisions of every model, newest last."""
+    """The last records of every model. Implements `mark.ports.Recorder`.
 
-    def __init__(self, decisions_max: int = 4096) -> None:
-        self._decisions_max = decisions_max
-        self._decisions: dict[str, deque[Decision]] = {}
+    Thread safety: all of it.
 
-    def record(self, decision: Decision, model: str) -> None:
-        """Keep one decision; the oldest makes room."""
-        kept = self._decisions.setdefault(model, deque(maxlen=self._decisions_max))
-        kept.append(decision)
-        if decision.actions:
-            _log.info("%s: %s", model, decision.reason)
+    Invariants:
+        - records are numbered from 1 on in the order in which they came, over all models;
+        - each deque of `_kept` holds the newest of one model with their numbers, newest last.
+    """
 
-    def decisions(self, model: str) -> list[Decision]:
+    def __init__(self, records_max: int = 4096) -> None:
+        """Make one that keeps so many of each model."""
+        self._records_max = records_max
+        self._lock = threading.Lock()
+        self._kept: dict[str, deque[tuple[int, Record]]] = {}
+        self._seen = 0
+
+    def record(self, record: Record) -> None:
+        """Keep one; the oldest of its model makes room."""
+        with self._lock:
+            self._seen += 1
+            kept = self._kept.setdefault(record.model, deque(maxlen=self._records_max))
+            kept.append((self._seen, record))
+        if record.actions:
+            _log.info("%s: %s", record.model, record.reason)
+
+    def records(self, model: str) -> list[Record]:
         """What was kept for a model, oldest first."""
-        return list(self._decisions.get(model, ()))
+        with self._lock:
+            return [record for _, record in self._kept.get(model, ())]
 
-    def last(self, model: str) -> Decision | None:
-        """The newest decision for a model."""
-        kept = self._decisions.get(model)
-        return kept[-1] if kept else None
+    def last(self, model: str, kinds: Collection[RecordKind] = tuple(RecordKind)) -> Record | None:
+        """The newest record of a model that is of one of these kinds; None when none was kept."""
+        with self._lock:
+            newest_first = (record for _, record in reversed(self._kept.get(model, ())))
+            return next((record for record in newest_first if record.kind in kinds), None)
+
+    def since(self, seen: int) -> tuple[int, list[Record]]:
+        """What came after the first `seen` records, over all models and in order, as far as it was kept.
+
+        Returns:
+            How many there were in all, to be passed the next time; and those that are new.
+        """
+        with self._lock:
+            new = [
+                numbered
+                for kept in self._kept.values()
+                for numbered in takewhile(lambda numbered: numbered[0] > seen, reversed(kept))
+            ]
+            return self._seen, [record for _, record in sorted(new, key=lambda numbered: numbered[0])]

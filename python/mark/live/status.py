@@ -10,6 +10,7 @@ from mark._core import BurstVerdict, Outcome
 from mark.domain.cost import cost_usd, instance_cost_usd
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
+from mark.domain.record import RecordKind, RecordSnapshot
 from mark.errors import CloudError, ModelNotFound
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
@@ -20,6 +21,7 @@ from mark.protocol import messages
 
 __all__ = ["ControlService"]
 
+_DECISIONS = (RecordKind.PLAN, RecordKind.ADDITION)
 _VIOLATIONS = tuple(outcome for outcome in Outcome if outcome not in {Outcome.ANSWERED, Outcome.CANCELLED})
 
 
@@ -86,7 +88,8 @@ class ControlService:
 
     def _model(self, model: ServedModel, now_ns: int) -> Any:
         statistics = model.dispatch.statistics()
-        decision = self._recorder.last(model.signature.name)
+        decision = self._recorder.last(model.signature.name, _DECISIONS)
+        seen = RecordSnapshot() if decision is None else decision.snapshot
         instances = [] if model.control is None else model.control.instances
         draining = frozenset() if model.control is None else model.control.draining
         capacities = {} if model.control is None else model.control.capacities
@@ -109,9 +112,9 @@ class ControlService:
             padded_rows=statistics.padded_rows,
             queued=statistics.queued_requests,
             in_flight=statistics.in_flight_requests,
-            load_per_s=0.0 if decision is None else decision.load_per_s,
-            forecast_per_s=0.0 if decision is None else max(decision.forecast.rates_per_s, default=0.0),
-            capacity_per_s=0.0 if decision is None else decision.capacity_per_s,
+            load_per_s=seen.load_per_s,
+            forecast_per_s=0.0 if seen.forecast is None else max(seen.forecast.rates_per_s, default=0.0),
+            capacity_per_s=seen.capacity_per_s,
             capacity_ready_per_s=sum(
                 capacities.get(instance.offering, 0.0)
                 for instance in alive
