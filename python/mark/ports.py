@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mark.domain.artifact import ModelArtifact
+from mark.domain.bill import Bill
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.forecast import Forecast
 from mark.domain.functions import FunctionAnswer, FunctionUse
@@ -87,8 +88,12 @@ class Cloud(Protocol):
         """What can be rented, in the order of the configuration."""
         ...
 
+    def bill(self) -> Bill:
+        """What it has cost so far, by hour, model, market and offering; of what is kept stopped where it is billed."""
+        ...
+
     def spent_usd(self) -> float:
-        """Dollars that it has cost so far, on every offering; what is kept stopped, too, where that is billed."""
+        """Dollars that it has cost so far: the total of the bill."""
         ...
 
     def close(self, grace_s: float | None = None) -> None:

@@ -13,6 +13,7 @@ from contract.cloud_world import ARTIFACT, OFFERINGS, WORKER, World
 
 from mark.cloud.local import LocalCloud
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
+from mark.domain.bill import Bill
 from mark.domain.cost import instance_cost_usd
 from mark.domain.fleet import InstanceId, InstanceState
 from mark.errors import CloudError, QuotaExceeded
@@ -137,6 +138,20 @@ def test_what_was_spent_is_known_when_all_is_given_back(world: World) -> None:
     spent_usd = world.cloud.spent_usd()
     world.pass_time()
     assert world.cloud.spent_usd() == spent_usd > 0.0
+
+
+def test_the_bill_says_what_was_spent_on_which_model_in_which_market(world: World) -> None:
+    assert world.cloud.bill() == Bill()
+    launched = world.cloud.launch("small", ARTIFACT, "a")
+    world.wait_for(launched, InstanceState.READY)
+    world.pass_time()
+
+    world.cloud.close()
+
+    made = world.cloud.bill()
+    assert {(line.model, line.market, line.offering) for line in made.lines} == {("m", "on_demand", "small")}
+    assert all(line.hour_unix_s % 3600 == 0 for line in made.lines)
+    assert made.usd == world.cloud.spent_usd() > 0.0
 
 
 def test_instances_are_listed_oldest_first_the_gone_ones_included(world: World) -> None:

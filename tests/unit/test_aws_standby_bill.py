@@ -56,3 +56,16 @@ def test_what_ended_before_this_router_and_what_is_no_standby_is_not_on_the_bill
     made.see([machine("i-2")], 510.0)
 
     assert made.usd(9999.0) == 0.0
+
+
+def test_lines_say_the_model_the_offering_and_the_hours() -> None:
+    made = bill()
+    made.see([machine(role=tags.STANDBY, launched_at_s=3000.0)], 3010.0)
+
+    lines = list(made.lines(4200.0))
+
+    assert [(line.hour_unix_s, line.market, line.model, line.offering) for line in lines] == [
+        (0, "burstable", "m", "o"),
+        (3600, "burstable", "m", "o"),
+    ]
+    assert [line.usd for line in lines] == pytest.approx([600.0, 600.0])

@@ -90,12 +90,16 @@ def test_an_instance_that_was_taken_is_billed_until_then_though_nobody_looked() 
     assert world.cloud.usd(Market.SPOT) == pytest.approx(120.0)
 
 
-def test_other_costs_are_on_the_bill_of_their_market() -> None:
+def test_other_costs_are_on_the_bill_of_their_instances_market() -> None:
     world = World()
-    world.cloud.bill(Market.BURSTABLE, 1.5)
-    world.cloud.bill(Market.BURSTABLE, 0.25)
+    launched = world.launch()
+    world.clock.advance_s(3600.0)
+    world.cloud.terminate(launched.id)
+    world.cloud.charge(launched.id, 1.5)
+    world.cloud.charge(launched.id, 0.25)
 
-    assert [world.cloud.usd(market) for market in Market] == [0.0, 0.0, 1.75]
+    assert [world.cloud.usd(market) for market in Market] == pytest.approx([3601.75, 0.0, 0.0])
+    assert world.cloud.bill().by_hour() == pytest.approx({0: 3600.0, 3600: 1.75})
 
 
 # Boots

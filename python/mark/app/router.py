@@ -13,6 +13,7 @@ from mark._core import Endpoint
 from mark.app.clouds import make_cloud
 from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
+from mark.app.http import start_http
 from mark.app.ingress import make_ingress
 from mark.app.parts import (
     capacities,
@@ -47,6 +48,7 @@ from mark.live.status import ControlService
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
+    from mark.live.http_server import HttpServer
     from mark.live.native_server import NativeIngress
 
 __all__ = ["Router"]
@@ -74,6 +76,7 @@ class Router:
         self._inference: InferenceServer | None = None
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
+        self._http: HttpServer | None = None
         self._hurrying: asyncio.Future[None] | None = None
         self._measuring_usd = 0.0
         self._deploying: Deploying | None = None
@@ -82,7 +85,7 @@ class Router:
         """Bind the address, start the fleet, and return the address once every model answers.
 
         Raises:
-            ConfigError: the port is in use, or no offering meets a model's SLO.
+            ConfigError: a port is in use, the page needs a token, or no offering meets a model's SLO.
             ModelLoadError: a model does not load.
             CloudError: the cloud cannot be had, or the functions of a model cannot.
             WorkerError: a model has no worker `_READY_TIMEOUT_S` after the slowest offering's boot time. A router that
@@ -110,6 +113,7 @@ class Router:
         )
         if self._native is not None:
             self._native.hide_beside()
+        self._http = await start_http(self._config.http, self._mount)
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
@@ -121,6 +125,11 @@ class Router:
         for artifact in filter(None, (model.artifact() for model in self._config.models)):
             await asyncio.to_thread(self._cloud.prepare, artifact)
         return address
+
+    @property
+    def http_address(self) -> str:
+        """Where the page is, "http://host:port/"; empty where it is off, and until it is bound."""
+        return "" if self._http is None else self._http.address
 
     async def failed(self) -> None:
         """Return when a control loop has ended, by raising its error; otherwise never."""
@@ -172,6 +181,8 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
+        if self._http is not None:
+            await self._http.stop()
         for task in self._control_tasks:
             task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
@@ -191,6 +202,10 @@ class Router:
         await asyncio.gather(
             *(model.bursts.close(grace_s) for model in self._models.values() if model.bursts is not None)
         )
+
+    def _mount(self, server: HttpServer) -> None:
+        if self._inference is not None:
+            server.mount_health(self._inference.server_ready)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from mark.app.http import check_http
 from mark.app.profiles import log_profiling, measure_missing_profiles
 from mark.app.router import Router
 from mark.config import Config
@@ -34,6 +35,7 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[str], N
         MarkError: something that a person can mend; the message says what.
     """
     check_listenable(config.server.address)  # measuring takes a while, and should not be for nothing
+    check_http(config.http)
     profiled = await _unless(stop, measure_missing_profiles(config, log_profiling))
     if profiled is None:
         return 0.0

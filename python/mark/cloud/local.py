@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from mark.cloud.spot_market import SpotMarket, SpotMarketParams
 from mark.cloud.stopped_machines import StoppedMachine, StoppedMachines
 from mark.cloud.worker_process import WorkerProcess
 from mark.domain.artifact import ModelArtifact
-from mark.domain.cost import cost_usd
+from mark.domain.bill import Bill, instance_lines
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -64,6 +65,7 @@ class LocalCloud:
     ) -> None:
         self._offerings = {offering.name: offering for offering in offerings}
         self._clock = clock
+        self._epoch_ns = clock.now_ns() - time.time_ns()  # fixed once: no hour of the bill is ever another
         self._command = command
         self._grace_s = grace_s
         self._boot_max_s = boot_max_s
@@ -142,9 +144,14 @@ class LocalCloud:
         with self._lock:
             return tuple(self._instances.values())
 
+    def bill(self) -> Bill:
+        """What every instance has cost so far; see `mark.ports.Cloud.bill`."""
+        instances = self.list_instances()
+        return Bill.of(instance_lines(instances, self._offerings, self._clock.now_ns(), self._epoch_ns))
+
     def spent_usd(self) -> float:
         """What every instance has cost so far."""
-        return cost_usd(self.list_instances(), self._offerings, self._clock.now_ns())
+        return self.bill().usd
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""

@@ -24,7 +24,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, read_profiles: boo
     """Read and check a configuration file.
 
     Args:
-        path: the YAML file. Relative files in it, of `source`, `profiles` and `package`, are taken relative to it.
+        path: the YAML file. Relative files in it, of `source`, `profiles`, `package` and `token_file`, are taken
+            relative to it.
         overrides: "dotted.path=value" settings that replace what the file says; values are YAML.
         read_profiles: whether to read the files that it names for profiles; they count as not measured otherwise.
 
@@ -122,7 +123,10 @@ def _resolve_sources(config: Config, folder: Path) -> Config:
             changed["serverless"] = model.serverless.model_copy(update={"package": package})
         return model.model_copy(update=changed)
 
-    return config.model_copy(update={"models": [resolved(model) for model in config.models]})
+    http = config.http
+    if http.token_file is not None:
+        http = http.model_copy(update={"token_file": str(folder / http.token_file)})
+    return config.model_copy(update={"http": http, "models": [resolved(model) for model in config.models]})
 
 
 def _apply_override(data: dict[str, Any], override: str) -> None:

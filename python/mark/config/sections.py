@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from mark.config.aws import AwsConfig, InstanceType, check_provider, listed_usd_per_hour
 from mark.config.aws_functions import check_functions
 from mark.config.forecasting import ForecastConfig
+from mark.config.http import HttpConfig
 from mark.config.monitor import MonitorConfig
 from mark.config.padding import Sizes, check_largest, with_rows_max
 from mark.config.server import ServerConfig
@@ -292,6 +293,7 @@ class Config(Section):
     provider: Literal["local", "aws"] = "local"
     aws: AwsConfig | None = None
     server: ServerConfig = ServerConfig()
+    http: HttpConfig = HttpConfig()
     spot: SpotConfig = SpotConfig()
     offerings: list[OfferingConfig] = Field(default_factory=list)
     models: Annotated[list[ModelConfig], Field(min_length=1)]

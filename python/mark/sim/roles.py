@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from mark._core import Simulation
-from mark.domain.fleet import Instance
+from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Market
 from mark.ports import Clock, Cloud
 
@@ -49,8 +49,8 @@ class VirtualCloud(Cloud, Protocol):
         """The instances that changed since the last call, as they are now."""
         ...
 
-    def bill(self, market: Market, usd: float) -> None:
-        """Add something to the bill that is no instance's time."""
+    def charge(self, instance: InstanceId, usd: float) -> None:
+        """Add something to the bill that is no time of an instance."""
         ...
 
     def usd(self, market: Market) -> float:

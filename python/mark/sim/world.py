@@ -255,7 +255,7 @@ class World:
         usd_per_s = self._params.surplus_usd_per_s.get(self._offerings[instance], 0.0)
         if usd_per_s > 0:
             surplus_s = self._engine.surplus_s(worker)
-            self._cloud.bill(Market.BURSTABLE, (surplus_s - self._surplus_s.get(instance, 0.0)) * usd_per_s)
+            self._cloud.charge(instance, (surplus_s - self._surplus_s.get(instance, 0.0)) * usd_per_s)
             self._surplus_s[instance] = surplus_s
 
     def _note(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mark.domain.artifact import ModelArtifact
-from mark.domain.cost import cost_usd
+from mark.domain.bill import Bill, instance_lines
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -119,9 +119,13 @@ class FakeCloud:
         """Every instance ever rented, oldest first."""
         return tuple(self._seen(identity) for identity in self._instances)
 
+    def bill(self) -> Bill:
+        """What every instance has cost so far, by hours of the clock."""
+        return Bill.of(instance_lines(self.list_instances(), self._offerings, self._clock.now_ns(), epoch_ns=0))
+
     def spent_usd(self) -> float:
         """What every instance has cost so far."""
-        return cost_usd(self.list_instances(), self._offerings, self._clock.now_ns())
+        return self.bill().usd
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:  # noqa: ARG002 - virtual time does not block
         """The number of changes so far, at once."""

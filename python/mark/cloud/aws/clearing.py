@@ -63,5 +63,5 @@ class Clearing:
         self._giving_back.terminate(each.id for each in listed if not each.is_ended)
         self._buying.listed(each.id for each in listed)
         with self._state.lock:
-            self._state.bill.see(listed, time.time())
-            self._state.bill.end_all(time.time())
+            self._state.standby_bill.see(listed, time.time())
+            self._state.standby_bill.end_all(time.time())

@@ -28,6 +28,7 @@ from mark.cloud.aws.settings import AwsSettings
 from mark.cloud.aws.standby_keeper import StandbyKeeper
 from mark.cloud.aws.watching import Watching
 from mark.domain.artifact import ModelArtifact
+from mark.domain.bill import Bill
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
 from mark.domain.tls import TlsIdentity
@@ -200,10 +201,14 @@ class AwsCloud:
         with self._state.lock:
             return self._state.fleet.instances
 
-    def spent_usd(self) -> float:
+    def bill(self) -> Bill:
         """What instances and standbys have cost so far, each at its own price where that is known."""
         with self._state.lock:
-            return self._state.spent_usd()
+            return self._state.bill_now()
+
+    def spent_usd(self) -> float:
+        """The total of the bill."""
+        return self.bill().usd
 
     def wait_for_change(self, since: int, timeout_s: float) -> int:
         """Block until an instance has changed; see `mark.ports.Cloud.wait_for_change`."""

@@ -16,7 +16,7 @@ from mark.cloud.aws.settings import AwsSettings
 from mark.cloud.aws.standby_bill import StandbyBill
 from mark.cloud.aws.standbys import Standbys
 from mark.domain.artifact import ModelArtifact
-from mark.domain.cost import cost_usd
+from mark.domain.bill import Bill, instance_lines
 from mark.domain.fleet import Instance
 from mark.domain.offering import Market
 from mark.ports import Clock
@@ -48,7 +48,7 @@ class ClusterState:
         # EC2 tells times of day, the router's clock is steady: what is between them is fixed once.
         self._epoch_ns = clock.now_ns() - time.time_ns()
         self._prices = prices
-        self.bill = StandbyBill(self._usd_per_hour, time.time())
+        self.standby_bill = StandbyBill(self._usd_per_hour, time.time())
         self._models = None if models is None else frozenset(models)
 
     def present_ns(self) -> int:
@@ -67,7 +67,7 @@ class ClusterState:
         """Whether the configuration has an offering and a model."""
         return offering in self.offerings and (self._models is None or model in self._models)
 
-    def spent_usd(self) -> float:
+    def bill_now(self) -> Bill:
         """What all instances and standbys have cost so far, by EC2's terms."""
         offerings = {
             name: billed_by_ec2(replace(each.offering, price_usd_per_hour=self._prices.price(each)))
@@ -75,7 +75,8 @@ class ClusterState:
         }
         # Standbys are billed as machines.
         rented = [self._as_billed(each) for each in self.fleet.instances if "@" not in each.id]
-        return cost_usd(rented, offerings, self.present_ns()) + self.bill.usd(time.time())
+        lines = instance_lines(rented, offerings, self.present_ns(), self._epoch_ns)
+        return Bill.of((*lines, *self.standby_bill.lines(time.time())))
 
     def announce(self) -> None:
         """Something changed."""
@@ -85,7 +86,7 @@ class ClusterState:
     def price(self, instance: Instance, pool: Pool) -> Instance:
         """Bill an instance at the price of its pool, where that is known."""
         usd = self._pool_price(pool)
-        # What it begins at, for whoever looks; `spent_usd` knows how spot changes.
+        # What it begins at, for whoever looks; `bill_now` knows how spot changes.
         return instance if usd is None or instance.ended_at_ns is not None else self.fleet.priced(instance.id, usd)
 
     def _as_billed(self, instance: Instance) -> Instance:

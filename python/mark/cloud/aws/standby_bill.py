@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mark.cloud.aws.machines import Machine
+from mark.domain.bill import BillLine, spread
+from mark.domain.offering import Market
 
 __all__ = ["StandbyBill"]
 
@@ -15,6 +17,8 @@ _BILLED_S_MIN = 60.0
 @dataclass(slots=True)
 class _Run:
     usd_per_hour: float
+    model: str
+    offering: str
     ended_at_s: float | None = None
 
 
@@ -62,15 +66,20 @@ class StandbyBill:
 
     def usd(self, now_s: float) -> float:
         """Dollars until now."""
-        total = 0.0
+        return sum(line.usd for line in self.lines(now_s))
+
+    def lines(self, now_s: float) -> Iterator[BillLine]:
+        """What every run has cost until now, by the hours that it lasted."""
         for (_, launched_at_s), run in self._runs.items():
             ended_at_s = now_s if run.ended_at_s is None else run.ended_at_s
-            total += max(_BILLED_S_MIN, ended_at_s - launched_at_s) / 3600 * run.usd_per_hour
-        return total
+            billed_s = max(_BILLED_S_MIN, ended_at_s - launched_at_s)
+            began_ns, ended_ns = round(launched_at_s * 1e9), round((launched_at_s + billed_s) * 1e9)
+            for hour_unix_s, usd in spread(began_ns, ended_ns, billed_s / 3600 * run.usd_per_hour):
+                yield BillLine(hour_unix_s, run.model, Market.BURSTABLE.value, run.offering, usd)
 
     def _begin(self, machine: Machine, run: tuple[str, float]) -> None:
         if run not in self._runs:
-            self._runs[run] = _Run(self._usd_per_hour(machine))
+            self._runs[run] = _Run(self._usd_per_hour(machine), machine.model, machine.offering)
             self._open[machine.id] = run
 
     def _end(self, machine: str, at_s: float) -> None:

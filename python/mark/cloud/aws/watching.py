@@ -63,7 +63,7 @@ class Watching:
             now_ns = state.present_ns()
             self._leave_pools(machines)
             seen = state.fleet.see(machines, now_ns)
-            state.bill.see(machines, time.time())
+            state.standby_bill.see(machines, time.time())
             orphans = [*seen.orphans, *state.standbys.see(machines, now_ns, state.is_adoptable)]
             state.pool_of.update((each.id, each.pool) for each in machines)
             for instance in seen.adopted:

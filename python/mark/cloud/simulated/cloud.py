@@ -14,6 +14,7 @@ from mark.cloud.simulated.behaviour import CloudBehaviour
 from mark.cloud.simulated.billing import Billing
 from mark.cloud.spot_market import SpotMarket
 from mark.domain.artifact import ModelArtifact
+from mark.domain.bill import Bill
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -152,13 +153,19 @@ class SimulatedCloud:
         """Sell nothing of an offering or a pool until then."""
         self._spot.sell_out(name, until_ns)
 
-    def spent_usd(self) -> float:
-        """What every instance has cost so far, and what else was billed."""
-        return sum(self.usd(market) for market in Market)
+    def bill(self) -> Bill:
+        """What every instance has cost so far, and what else was billed, by hours of the clock."""
+        self.catch_up()
+        return self._billing.bill(self._clock.now_ns())
 
-    def bill(self, market: Market, usd: float) -> None:
-        """Add something to the bill that is no instance's time."""
-        self._billing.add(market, usd)
+    def spent_usd(self) -> float:
+        """The total of the bill."""
+        return self.bill().usd
+
+    def charge(self, instance: InstanceId, usd: float) -> None:
+        """Add something to the bill that is no time of an instance, such as surplus credits."""
+        rented = self._instances[instance]
+        self._billing.add(rented, self._offerings[rented.offering], usd, self._clock.now_ns())
 
     def usd(self, market: Market) -> float:
         """Dollars spent on a market until now."""
