@@ -18,6 +18,7 @@ SAMPLE = ModelSample(
     requests_per_s={"answered": 117.0, "late": 3.0},
     forecast=Forecast(1.0, (150.0, 160.0), "linear", (0.5, 0.9), ((120.0, 125.0), (140.0, 150.0))),
     forecast_unix_s=1_700_000_000.0,
+    foreseen_per_s={"bound": 140.0, "0.5": 115.0, "0.9": 130.0},
     capacity_planned_per_s=200.0,
     capacity_ready_per_s=180.0,
     instances={"spot": {"ready": 3, "pending": 1}, "on_demand": {"ready": 1}},

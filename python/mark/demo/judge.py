@@ -9,8 +9,7 @@ from mark.config import Config
 from mark.demo.picture import draw_picture
 from mark.demo.report import DemoReport
 from mark.demo.series import Series
-from mark.domain.offering import Market
-from mark.policies.provisioning import peak_sized_fleet
+from mark.policies.peak_sized import on_demand_for_peak
 from mark.workload.report import LoadReport
 
 __all__ = ["judge"]
@@ -22,7 +21,8 @@ def judge(load: LoadReport, series: Series, config: Config, picture: Path) -> De
     slo, last = model.as_slo(), series.last
     # Sized as the controller sizes: for the highest rate of one window, with the same head-room.
     peak_per_s = load.peak_rate_per_s(model.controller.window_s) * model.controller.headroom
-    fleet, usd_per_hour = _peak_fleet(config, peak_per_s)
+    offerings = [offering.as_offering() for offering in config.offerings]
+    fleet = on_demand_for_peak(offerings, app.capacities(model, model.as_profiles()), peak_per_s)
     duration_s = last.at_s if last is not None else load.duration_s
     draw_picture(series, slo, picture)
     figures = load.as_dict(slo.rt_max_ms)
@@ -37,25 +37,10 @@ def judge(load: LoadReport, series: Series, config: Config, picture: Path) -> De
         p99_ms=figures["latency_ms"]["p99"],
         cost_usd=last.cost_usd if last is not None else 0.0,
         peak_per_s=peak_per_s,
-        peak_fleet=fleet,
-        cost_usd_peak_sized=None if usd_per_hour is None else usd_per_hour * duration_s / 3600,
+        peak_fleet=None if fleet is None else dict(fleet.counts),
+        cost_usd_peak_sized=None if fleet is None else fleet.usd(duration_s),
         duration_s=duration_s,
         by_status=figures["by_status"],
         workers_taken=0 if series.interruption is None else series.interruption.workers,
         picture=picture,
     )
-
-
-def _peak_fleet(config: Config, peak_per_s: float) -> tuple[dict[str, int] | None, float | None]:
-    """The cheapest fleet for the peak and what it costs in an hour; None when the offerings do not carry it.
-
-    On demand: one that is rented once and never replaced would not outlive the interruption on spot.
-    """
-    model = config.models[0]
-    rented = [offering.as_offering() for offering in config.offerings]
-    offerings = [offering for offering in rented if offering.market is Market.ON_DEMAND]
-    try:
-        fleet = peak_sized_fleet(offerings, app.capacities(model, model.as_profiles()), peak_per_s)
-    except ValueError:
-        return None, None
-    return fleet, sum(offering.price_usd_per_hour * fleet.get(offering.name, 0) for offering in offerings)

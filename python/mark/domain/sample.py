@@ -16,8 +16,8 @@ __all__ = ["ModelSample"]
 class ModelSample:
     """One look at one model, once a second. Rates are over the second before it.
 
-    As JSON (`as_dict`) it is an object with these very names: `forecast` has those of `Forecast` or is null, windows are
-    strings, and a burn rate or a budget that is not finite is null.
+    As JSON (`as_dict`) it is an object with these very names: `forecast` has those of `Forecast` or is null, windows
+    are strings, and what is not finite is null.
 
     Attributes:
         unix_s: when, in seconds since 1970.
@@ -26,6 +26,8 @@ class ModelSample:
         requests_per_s: requests per second that ended, by outcome ("answered", "late", ...).
         forecast: what the last plan was made for; None before the first plan.
         forecast_unix_s: when that plan was made: about when step 0 of the forecast began; 0 before the first.
+        foreseen_per_s: what the plan before the last expected of now, in rows per second: "bound", that it planned for,
+            and the quantiles of its forecast by level, such as "0.9"; empty while there is none.
         capacity_planned_per_s: rows per second that the fleet serves under the SLO once the last plan is carried out.
         capacity_ready_per_s: rows per second that the instances which answer now serve under the SLO.
         instances: those that live, by market and then by state ("ready", "pending", "draining").
@@ -49,6 +51,7 @@ class ModelSample:
     requests_per_s: Mapping[str, float]
     forecast: Forecast | None
     forecast_unix_s: float
+    foreseen_per_s: Mapping[str, float]
     capacity_planned_per_s: float
     capacity_ready_per_s: float
     instances: Mapping[str, Mapping[str, int]]
