@@ -8,27 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mark.cli.top.chart import BAD, LoadPlot, bars_line, gauge, load_plot_lines, nice_top
+from mark.cli.top.chart import BAD, Plot, bars_line, gauge, nice_top, plot_lines
 from mark.cli.top.glyphs import ASCII, BLOCKS, glyphs_for
 
 NOTHING = math.nan
 RATES = st.one_of(st.just(math.nan), st.floats(0, 1e9))
 
 
-def plot_of(load: list[float], **others: object) -> LoadPlot:
+def plot_of(load: list[float], **others: object) -> Plot:
     fields = {
-        "forecast_per_s": [NOTHING] * len(load),
-        "capacity_per_s": [NOTHING] * len(load),
+        "dots": [NOTHING] * len(load),
+        "line": [NOTHING] * len(load),
         "coming": [],
-        "coming_capacity_per_s": 0.0,
+        "coming_line": 0.0,
         "step_columns": 1,
         **others,
     }
-    return LoadPlot(load_per_s=load, **fields)  # type: ignore[arg-type]
+    return Plot(bars=load, **fields)  # type: ignore[arg-type]
 
 
-def drawn(plot: LoadPlot, height: int) -> list[str]:
-    return [line.plain for line in load_plot_lines(plot, height, BLOCKS)]
+def drawn(plot: Plot, height: int) -> list[str]:
+    return [line.plain for line in plot_lines(plot, height, BLOCKS)]
 
 
 @pytest.mark.parametrize(("highest", "top"), [(0, 1), (0.3, 1), (1.5, 2), (21, 25), (100, 100), (101, 200), (640, 800)])
@@ -50,17 +50,17 @@ def test_a_little_load_beside_much_is_seen() -> None:
 
 
 def test_capacity_is_a_line_and_stands_out_where_the_load_is_beyond_it() -> None:
-    plot = plot_of([25, 100], capacity_per_s=[75, 25])
+    plot = plot_of([25, 100], line=[75, 25])
 
-    lines = load_plot_lines(plot, 4, BLOCKS)
+    lines = plot_lines(plot, 4, BLOCKS)
 
-    assert [line.plain for line in lines] == ["─█", " █", " ─", "██"]
+    assert [line.plain for line in lines] == ["─█", " █", " ━", "██"]
     assert any(span.style == BAD for span in lines[2].spans)
     assert not any(span.style == BAD for span in lines[0].spans)
 
 
 def test_what_was_expected_shows_where_the_load_stayed_below() -> None:
-    assert drawn(plot_of([100, 25], forecast_per_s=[25, 75]), 4) == ["█∙", "█ ", "█ ", "██"]
+    assert drawn(plot_of([100, 25], dots=[25, 75]), 4) == ["█∙", "█ ", "█ ", "██"]
 
 
 def test_steps_to_come_are_a_fan_right_of_now() -> None:
@@ -74,16 +74,16 @@ def test_a_forecast_without_quantiles_is_one_shade() -> None:
 
 
 def test_planned_capacity_goes_on_into_the_steps_to_come() -> None:
-    assert drawn(plot_of([100], coming=[(10,)], coming_capacity_per_s=60), 2) == ["█│─", "█│▒"]
+    assert drawn(plot_of([100], coming=[(10,)], coming_line=60), 2) == ["█│─", "█│▒"]
 
 
 @given(st.lists(st.tuples(RATES, RATES, RATES), min_size=1, max_size=8), st.integers(1, 6))
 def test_every_line_is_as_wide_as_there_are_columns(columns: list[tuple[float, float, float]], height: int) -> None:
     load, expected, capacity = (list(series) for series in zip(*columns, strict=True))
-    plot = plot_of(load, forecast_per_s=expected, capacity_per_s=capacity, coming=[(1, 2)], step_columns=3)
+    plot = plot_of(load, dots=expected, line=capacity, coming=[(1, 2)], step_columns=3)
 
     for glyphs in (BLOCKS, ASCII):
-        lines = load_plot_lines(plot, height, glyphs)
+        lines = plot_lines(plot, height, glyphs)
         assert [line.cell_len for line in lines] == [len(load) + 1 + 3] * height
 
 

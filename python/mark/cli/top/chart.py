@@ -1,7 +1,8 @@
-"""Plots of characters: load, forecast and capacity over time, and rows of small bars."""
+"""Plots of characters: bars with a limit and a fan of what is to come, stacks, rows of small bars, gauges."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,47 +11,42 @@ from rich.text import Text
 
 from mark.cli.top.glyphs import Glyphs
 
-__all__ = ["BAD", "CAPACITY", "FORECAST", "LOAD", "LoadPlot", "bars_line", "gauge", "load_plot_lines", "nice_top"]
+__all__ = ["BAD", "FORECAST", "LIMIT", "LOAD", "Plot", "bars_line", "gauge", "nice_top", "plot_lines", "stack_lines"]
 
 # Names of the terminal's own palette: whoever chose a light or a dark one sees all of them. Yellow and blue are left
 # out, for each is lost on one of the two.
 LOAD = "cyan"
-CAPACITY = "bold"
+LIMIT = "bold"
 FORECAST = "magenta"
 BAD = "bold red"
 
 
 @dataclass(frozen=True, slots=True)
-class LoadPlot:
-    """What to plot; rates in rows per second, NaN where nothing is known.
+class Plot:
+    """What to plot, in one unit; NaN where nothing is known.
 
     Attributes:
-        load_per_s: one for each column until now.
-        forecast_per_s: what was expected, for the same columns.
-        capacity_per_s: what the fleet served, for the same columns.
-        coming: quantiles of the load of each step to come, ascending.
-        coming_capacity_per_s: what is planned for them.
+        bars: one for each column until now.
+        dots: a second value for the same columns, which shows where it is above its bar.
+        line: a limit for the same columns.
+        coming: for each step to come quantiles of what the bars will be, ascending.
+        coming_line: the limit for them.
         step_columns: columns of one step to come.
     """
 
-    load_per_s: Sequence[float]
-    forecast_per_s: Sequence[float]
-    capacity_per_s: Sequence[float]
-    coming: Sequence[Sequence[float]]
-    coming_capacity_per_s: float
-    step_columns: int
+    bars: Sequence[float]
+    dots: Sequence[float]
+    line: Sequence[float]
+    coming: Sequence[Sequence[float]] = ()
+    coming_line: float = 0.0
+    step_columns: int = 1
 
     @property
-    def highest_per_s(self) -> float:
+    def highest(self) -> float:
         """The greatest of all."""
-        rates = (
-            *self.load_per_s,
-            *self.forecast_per_s,
-            *self.capacity_per_s,
-            *(rate for step in self.coming for rate in step),
-            self.coming_capacity_per_s if self.coming else 0.0,
-        )
-        return max((rate for rate in rates if math.isfinite(rate)), default=0.0)
+        coming = (value for step in self.coming for value in step)
+        values = (*self.bars, *self.dots, *self.line, *coming, self.coming_line if self.coming else 0.0)
+        return max((value for value in values if math.isfinite(value)), default=0.0)
 
 
 def nice_top(highest: float) -> float:
@@ -61,39 +57,63 @@ def nice_top(highest: float) -> float:
     return float(next(power * step for step in (1, 2, 2.5, 4, 5, 8, 10) if power * step >= highest * (1 - 1e-9)))
 
 
-def load_plot_lines(plot: LoadPlot, height: int, glyphs: Glyphs) -> list[Text]:
+def plot_lines(plot: Plot, height: int, glyphs: Glyphs) -> list[Text]:
     """Rows from the top to the bottom, without labels; each is as wide as the columns, a line for now, and the fan."""
-    top = nice_top(plot.highest_per_s)
+    top = nice_top(plot.highest)
     lines = []
     for row in reversed(range(height)):
         line = Text(no_wrap=True)
-        for load, expected, capacity in zip(plot.load_per_s, plot.forecast_per_s, plot.capacity_per_s, strict=True):
-            line.append(*_past_cell(row, height, (load / top, expected / top, capacity / top), glyphs))
+        for bar, dot, limit in zip(plot.bars, plot.dots, plot.line, strict=True):
+            line.append(*_past_cell(row, height, (bar / top, dot / top, limit / top), glyphs))
         if plot.coming:
             line.append(glyphs.now, style="dim")
         for step in plot.coming:
-            shares = tuple(rate / top for rate in step)
-            cell = _coming_cell(row, height, shares, plot.coming_capacity_per_s / top, glyphs)
+            cell = _coming_cell(row, height, tuple(value / top for value in step), plot.coming_line / top, glyphs)
             for _ in range(plot.step_columns):
                 line.append(*cell)
         lines.append(line)
     return lines
 
 
+def stack_lines(parts: Sequence[tuple[Sequence[float], str]], height: int, glyphs: Glyphs) -> list[Text]:
+    """Rows of columns of several parts, the first one lowest.
+
+    Args:
+        parts: the values of a part, one for each column, NaN where nothing is known, and its style.
+        height: how many rows.
+        glyphs: what to draw with.
+    """
+    top = max(1.0, *(sum(_known(values)) for values in zip(*(values for values, _ in parts), strict=True)))
+    lines = []
+    for row in reversed(range(height)):
+        level = (row + 0.5) / height * top
+        line = Text(no_wrap=True)
+        for column in zip(*(values for values, _ in parts), strict=True):
+            reaches = list(itertools.accumulate(_known(column)))
+            part = next((number for number, reach in enumerate(reaches) if level < reach), None)
+            line.append(*(" ", "") if part is None else (glyphs.stack[part % len(glyphs.stack)], parts[part][1]))
+        lines.append(line)
+    return lines
+
+
+def _known(values: Sequence[float]) -> list[float]:
+    return [0.0 if math.isnan(value) else value for value in values]
+
+
 def _past_cell(row: int, height: int, shares: tuple[float, float, float], glyphs: Glyphs) -> tuple[str, str]:
-    load, expected, capacity = shares
-    filled = _filled(load, row, height, len(glyphs.bars) - 1)
-    if _crosses(capacity, row, height):
-        # Through the bar where there is more load than capacity: that is where the promise is at risk.
-        return glyphs.capacity, BAD if filled and load > capacity else CAPACITY
+    bar, dot, limit = shares
+    filled = _filled(bar, row, height, len(glyphs.bars) - 1)
+    if _crosses(limit, row, height):
+        # Another line where the bar is beyond it: that is where the promise is at risk, and colours may be missing.
+        return (glyphs.over_line, BAD) if bar > limit else (glyphs.line, LIMIT)
     if filled:
         return glyphs.bars[filled], LOAD
-    return (glyphs.forecast, FORECAST) if _crosses(expected, row, height) else (" ", "")
+    return (glyphs.dots, FORECAST) if _crosses(dot, row, height) else (" ", "")
 
 
-def _coming_cell(row: int, height: int, shares: tuple[float, ...], capacity: float, glyphs: Glyphs) -> tuple[str, str]:
-    if _crosses(capacity, row, height):
-        return glyphs.capacity, CAPACITY
+def _coming_cell(row: int, height: int, shares: tuple[float, ...], limit: float, glyphs: Glyphs) -> tuple[str, str]:
+    if _crosses(limit, row, height):
+        return glyphs.line, LIMIT
     # A column is never empty below a load that is expected, however little it is.
     middle = (row + 0.5) / height if row else 1e-9
     above = [number for number, share in enumerate(shares) if middle <= share]

@@ -14,8 +14,10 @@ class Glyphs:
     Attributes:
         bars: from empty to full, for heights between two rows.
         fan: between quantiles of a forecast, from the surest load up to the highest.
-        capacity: a line of what the fleet serves.
-        forecast: where the load was expected.
+        line: a limit: what the fleet serves, or what was promised.
+        over_line: the same where a bar is beyond it.
+        dots: a second value above a bar.
+        stack: parts of a stack, from the lowest one up.
         over: in a row of small bars, a value beyond the scale.
         gauge: full and empty part of a gauge.
         rule: a line between two parts of a frame.
@@ -27,8 +29,10 @@ class Glyphs:
 
     bars: str
     fan: str
-    capacity: str
-    forecast: str
+    line: str
+    over_line: str
+    dots: str
+    stack: str
     over: str
     gauge: str
     rule: str
@@ -41,8 +45,10 @@ class Glyphs:
 BLOCKS = Glyphs(
     bars=" ▁▂▃▄▅▆▇█",
     fan="▓▒░",
-    capacity="─",
-    forecast="∙",
+    line="─",
+    over_line="━",
+    dots="∙",
+    stack="█▓▒░",
     over="█",
     gauge="█░",
     rule="─",
@@ -54,8 +60,10 @@ BLOCKS = Glyphs(
 ASCII = Glyphs(
     bars=" ..::++##",
     fan="%*.",
-    capacity="=",
-    forecast="'",
+    line="=",
+    over_line="!",
+    dots="'",
+    stack="#%*.",
     over="!",
     gauge="#-",
     rule="-",
@@ -69,7 +77,7 @@ ASCII = Glyphs(
 def glyphs_for(encoding: str) -> Glyphs:
     """Blocks where an encoding has them."""
     try:
-        "".join((BLOCKS.bars, BLOCKS.fan, BLOCKS.forecast, BLOCKS.chosen, BLOCKS.cut)).encode(encoding)
+        "".join((BLOCKS.bars, BLOCKS.fan, BLOCKS.line, BLOCKS.dots, BLOCKS.chosen, BLOCKS.cut)).encode(encoding)
     except (LookupError, UnicodeEncodeError):
         return ASCII
     return BLOCKS

@@ -22,6 +22,7 @@ class Key(enum.Enum):
     PREVIOUS = enum.auto()
     LONGER = enum.auto()
     SHORTER = enum.auto()
+    ALL = enum.auto()
     QUIT = enum.auto()
 
 
@@ -35,6 +36,7 @@ _PLAIN = {
     b"j": Key.DOWN,
     b"g": Key.HOME,
     b"G": Key.END,
+    b"a": Key.ALL,
     b"-": Key.LONGER,
     b"+": Key.SHORTER,
     b"=": Key.SHORTER,  # the key of + without shift
