@@ -244,7 +244,7 @@ async def test_what_measuring_cost_before_it_failed_is_told(aws: FakeAws, alone:
 
     aws.fail("lambda:Invoke", "ServiceException", times=None)
     with pytest.raises(CloudError):
-        await measure_missing_latencies(alone, bill=billed.append)
+        await measure_missing_latencies(alone, bill=lambda _, usd: billed.append(usd))
 
     assert billed == [0.0]
 

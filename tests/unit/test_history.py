@@ -21,7 +21,7 @@ def history_of(loads_per_s: list[float], points_max: int) -> History:
 
 
 def all_of(history: History) -> Columns:
-    return history.columns(0, len(history))
+    return history.past().columns(0, len(history))
 
 
 class TestPoints:
@@ -40,9 +40,9 @@ class TestPoints:
     def test_parts_of_it_are_what_is_between(self) -> None:
         history = history_of([1.0, 2.0, 3.0, 4.0], 10)
 
-        assert history.columns(1, 3)["load_per_s"] == [2, 3]
-        assert history.columns(3, 10)["load_per_s"] == [4]
-        assert history.columns(4, 10) == {}
+        assert history.past().columns(1, 3)["load_per_s"] == [2, 3]
+        assert history.past().columns(3, 10)["load_per_s"] == [4]
+        assert history.past().columns(4, 10) == {}
 
     @given(st.integers(1, 150), st.sampled_from([2, 4, 10, 64]))
     def test_they_stay_few_and_evenly_spread_and_end_with_now(self, seconds: int, points_max: int) -> None:
@@ -125,3 +125,11 @@ class TestColumns:
 
         assert all_of(history)["usd_total"] == [1234.56789012]
         assert all_of(history)["load_per_s"] == [1234.57]
+
+
+def test_the_past_that_was_asked_for_stays_as_it_was() -> None:
+    history = history_of([1.0, 2.0], 2)
+    past = history.past()
+    history.add(replace(SAMPLE, load_per_s=3.0))
+
+    assert past.columns(0, past.points)["load_per_s"] == [1, 2]

@@ -30,11 +30,14 @@ from mark.app.serverless import (
     serverless_of,
 )
 from mark.app.tuning import BatchingTuner
+from mark.app.watching import make_watch
 from mark.config import Config, ModelConfig
 from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
+from mark.domain.bill import Bill
 from mark.errors import WorkerError
+from mark.live.accounts import Accounts
 from mark.live.background import ThreadBackground
 from mark.live.background_process import ProcessBackground
 from mark.live.clock import SteadyClock
@@ -45,6 +48,7 @@ from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
+from mark.live.watch import Watch
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
@@ -77,8 +81,10 @@ class Router:
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
         self._http: HttpServer | None = None
+        self._watch: Watch | None = None
+        self._beside: list[asyncio.Task[None]] = []  # that keep accounts and watch
         self._hurrying: asyncio.Future[None] | None = None
-        self._measuring_usd = 0.0
+        self._accounts = Accounts(self._cloud, self._models, self._clock)
         self._deploying: Deploying | None = None
 
     async def start(self) -> str:
@@ -97,6 +103,7 @@ class Router:
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
+        self._watch = make_watch(self._config, self._models, self._recorder, self._clock, self._accounts)
         settings = self._config.server
         self._server, address = await make_server(
             settings.address if self._native is None else self._native.beside,
@@ -106,7 +113,7 @@ class Router:
                 self._inference,
                 self._recorder,
                 self._clock,
-                self._cloud,
+                self._accounts,
                 dict if self._native is None else self._native.counts,
             ),
             message_bytes_max=settings.message_bytes_max,
@@ -117,6 +124,7 @@ class Router:
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
+        self._beside = [asyncio.ensure_future(work) for work in (self._accounts.keep(), self._watch.run())]
         await self._server.start()
         if self._native is not None:
             self._native.start()
@@ -156,10 +164,13 @@ class Router:
         servers = [server for server in (self._inference, self._native) if server is not None]
         return all(await asyncio.gather(*(server.drain(self._config.server.drain_s) for server in servers)))
 
+    def bill(self) -> Bill:
+        """What instances, functions and measuring have cost so far; the whole bill once it has stopped."""
+        return self._accounts.bill()
+
     def spent_usd(self) -> float:
-        """Dollars that instances and functions have cost; the whole bill once it has stopped."""
-        bursts = [model.bursts for model in self._models.values() if model.bursts is not None]
-        return self._cloud.spent_usd() + self._measuring_usd + sum(each.use().usd for each in bursts)
+        """The total of the bill, in dollars."""
+        return self.bill().usd
 
     async def abandon(self) -> None:
         """Stop without waiting for any request: the workers are killed in the middle of a batch."""
@@ -183,9 +194,10 @@ class Router:
     async def _release(self, grace_s: float | None) -> None:
         if self._http is not None:
             await self._http.stop()
-        for task in self._control_tasks:
+        tasks = [*self._control_tasks, *self._beside]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._control_tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._deploying is not None:
             await self._deploying.close()
         await asyncio.to_thread(self._refits.close)
@@ -255,13 +267,9 @@ class Router:
 
     async def _make_functions_ready(self) -> None:
         """Functions that can be called, and how long they take."""
-
-        def bill(usd: float) -> None:
-            self._measuring_usd += usd
-
         self._deploying = Deploying(self._config, self._cloud)
         await self._deploying.start()
-        self._config = await measure_missing_latencies(self._config, log_profiling, bill)
+        self._config = await measure_missing_latencies(self._config, log_profiling, self._accounts.measured)
 
     async def _start_functions(self, model: ModelConfig) -> None:
         bursts = self._models[model.name].bursts

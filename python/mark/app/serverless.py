@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from mark._core import BurstLimits, BurstPolicy, FunctionPoolParams, FunctionPrice
 from mark.app.clouds import worker_command
@@ -195,14 +196,14 @@ def function_pool_params(settings: ServerlessConfig, latency_ms: float) -> Funct
 async def measure_missing_latencies(
     config: Config,
     on_progress: Callable[[str, str, int], None] | None = None,
-    bill: Callable[[float], None] = lambda _: None,
+    bill: Callable[[str, float], None] = lambda _model, _usd: None,
 ) -> Config:
     """Measure the latency of functions for one row where the configuration does not say it.
 
     Args:
         config: what is served.
         on_progress: told model, "function" and rows before it is measured.
-        bill: told the dollars that the calls have cost, of each model and of those that fail, too.
+        bill: told model and dollars that its calls have cost, those that fail included.
 
     Raises:
         ModelLoadError: the model does not start.
@@ -215,7 +216,7 @@ async def measure_missing_latencies(
         if settings is not None and artifact is not None and settings.latency_ms is None:
             if on_progress is not None:
                 on_progress(artifact.signature.name, _OFFERING, (*artifact.signature.sizes, 1)[0])
-            latency_ms = await _measure(config, settings, artifact, bill)
+            latency_ms = await _measure(config, settings, artifact, partial(bill, model.name))
             if latency_ms >= model.slo.rt_max_ms:
                 raise ConfigError(
                     f"model {model.name!r}: a function takes {latency_ms:.1f} ms for one row, and rt_max_ms is "

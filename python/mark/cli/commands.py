@@ -7,6 +7,7 @@ import typer
 from mark.cli.aws import aws
 from mark.cli.chaos import chaos
 from mark.cli.compare import compare
+from mark.cli.cost import cost
 from mark.cli.demo import demo
 from mark.cli.forecast import forecast
 from mark.cli.load import load
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, tune, profile, plan, simulate, compare, demo, version):
+for command in (serve, worker, load, status, cost, tune, profile, plan, simulate, compare, demo, version):
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from mark.domain.sample import ModelSample
 
-__all__ = ["Columns", "History"]
+__all__ = ["Columns", "History", "Past"]
 
 Columns = dict[str, list[float | None]]
 
@@ -24,7 +25,25 @@ _EXACT: Final = (_TIME, "usd_total", "usd_peak_sized")
 _HIGHEST: Final = ("load_per_s", "latency_ms", "queued", "in_flight", "burn_rate")
 _LOWEST: Final = ("attainment",)
 _MEAN: Final = ("requests_per_s",)
-_NOT_NUMBERS: Final = ("model", "forecast", "forecast_unix_s")
+_LEFT_OUT: Final = ("model", "forecast", "forecast_unix_s", "rt_max_ms", "sl_min")  # no numbers, or always the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """The points of a history at a moment. Safe to read from any thread."""
+
+    arrays: Mapping[str, _Floats]
+    points: int
+
+    def columns(self, begin: int, end: int) -> Columns:
+        """The points from `begin` up to `end`, oldest first, without the columns that say nothing there, or only 0."""
+        kept = {}
+        for name, array in self.arrays.items():
+            part = array[begin:end]
+            if len(part) and (name == _TIME or np.any(np.nan_to_num(part))):
+                values = part if name in _EXACT else _rounded(part)
+                kept[name] = [None if math.isnan(value) else value for value in values.tolist()]
+        return kept
 
 
 class History:
@@ -75,15 +94,9 @@ class History:
         self._points += 1
         self._in_last = 1
 
-    def columns(self, begin: int, end: int) -> Columns:
-        """The points from `begin` up to `end`, oldest first, without the columns that say nothing there, or only 0."""
-        kept = {}
-        for name, column in self._columns.items():
-            part = column[begin : min(end, self._points)]
-            if len(part) and (name == _TIME or np.any(np.nan_to_num(part))):
-                digits = None if name in _EXACT else _DIGITS
-                kept[name] = [None if math.isnan(value) else _rounded(value, digits) for value in part.tolist()]
-        return kept
+    def past(self) -> Past:
+        """What it is now, for whoever reads it bit by bit while it goes on."""
+        return Past({name: column[: self._points].copy() for name, column in self._columns.items()}, self._points)
 
     def _merge_into_last(self, numbers: Mapping[str, float]) -> None:
         last, count = self._points - 1, self._in_last
@@ -104,9 +117,9 @@ class History:
 
 def _numbers(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
     for name, value in data.items():
-        if isinstance(value, Mapping) and name not in _NOT_NUMBERS:
+        if isinstance(value, Mapping) and name not in _LEFT_OUT:
             yield from _numbers(value, f"{path}{name}.")
-        elif isinstance(value, (int, float)) and name not in _NOT_NUMBERS:
+        elif isinstance(value, (int, float)) and name not in _LEFT_OUT:
             yield path + name, float(value)
 
 
@@ -122,5 +135,9 @@ def _merge_of(name: str) -> Callable[[_Floats, _Floats, int], _Floats]:
     return lambda first, second, _: np.where(np.isnan(second), first, second)
 
 
-def _rounded(value: float, digits: int | None) -> float:
-    return value if digits is None else float(f"{value:.{digits}g}")
+def _rounded(values: _Floats) -> _Floats:
+    """To so many digits in all, whatever the size of the numbers."""
+    exponents = np.floor(np.log10(np.abs(values), out=np.zeros_like(values), where=np.nan_to_num(values) != 0))
+    factors = 10.0 ** (_DIGITS - 1 - exponents)
+    rounded: _Floats = np.round(values * factors) / factors
+    return rounded

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mark import __version__
 from mark._core import BurstVerdict, Outcome
-from mark.domain.cost import cost_usd, instance_cost_usd
+from mark.domain.bill import Bill
+from mark.domain.cost import instance_cost_usd, usd_per_hour_by_market
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
 from mark.domain.record import RecordKind, RecordSnapshot
 from mark.errors import CloudError, ModelNotFound
+from mark.live.accounts import Accounts
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
 from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
-from mark.ports import Clock, Cloud, Led
+from mark.ports import Clock, Led
 from mark.protocol import messages
 
 __all__ = ["ControlService"]
@@ -37,28 +40,41 @@ class ControlService:
         inference: InferenceServer,
         recorder: MemoryRecorder,
         clock: Clock,
-        cloud: Cloud,
+        accounts: Accounts,
         ingress_counts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._models = models
         self._inference = inference
         self._recorder = recorder
         self._clock = clock
-        self._cloud = cloud
+        self._accounts = accounts
+        self._cloud = accounts.cloud
         self._ingress_counts = ingress_counts
-        self._offerings = {offering.name: offering for offering in cloud.offerings()}
+        self._offerings = {offering.name: offering for offering in self._cloud.offerings()}
         self._began_ns = clock.now_ns()
 
     async def get_status(self) -> Any:
         """The StatusResponse of this moment."""
-        now_ns = self._clock.now_ns()
+        now_ns, bill = self._clock.now_ns(), self._accounts.bill()
         return messages.StatusResponse(
             version=__version__,
             uptime_s=(now_ns - self._began_ns) / 1e9,
             draining=self._inference.draining,
             following=isinstance(self._cloud, Led) and not self._leads(self._cloud),
-            models=[self._model(model, now_ns) for model in self._models.values()],
+            models=[self._model(model, now_ns, bill) for model in self._models.values()],
             ingress=self._ingress_counts(),
+        )
+
+    async def get_bill(self) -> Any:
+        """The BillResponse of this moment."""
+        return messages.BillResponse(
+            lines=[messages.BillLine(**asdict(line)) for line in self._accounts.bill().lines],
+            usd_per_hour=[
+                messages.UsdPerHour(model=name, market=market, usd_per_hour=usd)
+                for name, model in self._models.items()
+                if model.control is not None
+                for market, usd in usd_per_hour_by_market(model.control.instances, self._offerings).items()
+            ],
         )
 
     async def interrupt(self, request: Any) -> Any:
@@ -86,7 +102,7 @@ class ControlService:
         except CloudError:  # it has lost the lead: the control loops end the router, and say why
             return False
 
-    def _model(self, model: ServedModel, now_ns: int) -> Any:
+    def _model(self, model: ServedModel, now_ns: int, bill: Bill) -> Any:
         statistics = model.dispatch.statistics()
         decision = self._recorder.last(model.signature.name, _DECISIONS)
         seen = RecordSnapshot() if decision is None else decision.snapshot
@@ -94,7 +110,6 @@ class ControlService:
         draining = frozenset() if model.control is None else model.control.draining
         capacities = {} if model.control is None else model.control.capacities
         alive = [instance for instance in instances if instance.state is not InstanceState.GONE]
-        functions_usd = 0.0 if model.bursts is None else model.bursts.use().usd
         return messages.ModelStatus(
             name=model.signature.name,
             version=model.signature.version,
@@ -122,7 +137,7 @@ class ControlService:
             ),
             last_decision="" if decision is None else decision.reason,
             instances=[self._instance(instance, instance.id in draining, now_ns) for instance in alive],
-            cost_usd=cost_usd(instances, self._offerings, now_ns) + functions_usd,
+            cost_usd=bill.of_model(model.signature.name).usd,
             workers=[
                 messages.WorkerStatus(
                     address=model.dispatch.address_of(each.worker),
@@ -133,7 +148,7 @@ class ControlService:
                 for each in statistics.workers
             ],
             ejections=statistics.ejections,
-            cost_usd_per_hour=sum(self._offerings[instance.offering].price_usd_per_hour for instance in alive),
+            cost_usd_per_hour=sum(usd_per_hour_by_market(alive, self._offerings).values()),
             bursts=None if model.bursts is None else _bursts(model.bursts),
         )
 

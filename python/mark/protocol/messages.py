@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 
 __all__ = [
     "CONTROL_SERVICE",
+    "GET_BILL",
     "GET_STATUS",
     "HEALTH_SERVICE",
     "INFERENCE_SERVICE",
@@ -27,6 +28,9 @@ __all__ = [
     "SERVER_METADATA",
     "SERVER_READY",
     "TUNE",
+    "BillLine",
+    "BillRequest",
+    "BillResponse",
     "BurstStatus",
     "InstanceStatus",
     "InterruptRequest",
@@ -51,6 +55,7 @@ __all__ = [
     "StatusResponse",
     "TuneRequest",
     "TuneResponse",
+    "UsdPerHour",
     "WorkerStatus",
 ]
 
@@ -64,6 +69,7 @@ MODEL_READY = f"/{INFERENCE_SERVICE}/ModelReady"
 SERVER_METADATA = f"/{INFERENCE_SERVICE}/ServerMetadata"
 MODEL_METADATA = f"/{INFERENCE_SERVICE}/ModelMetadata"
 MODEL_INFER = f"/{INFERENCE_SERVICE}/ModelInfer"
+GET_BILL = f"/{CONTROL_SERVICE}/GetBill"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
 INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
 TUNE = f"/{CONTROL_SERVICE}/Tune"
@@ -101,6 +107,10 @@ ModelMetadataRequest = _message("inference.ModelMetadataRequest")
 ModelMetadataResponse = _message("inference.ModelMetadataResponse")
 ModelInferRequest = _message("inference.ModelInferRequest")
 ModelInferResponse = _message("inference.ModelInferResponse")
+BillRequest = _message("mark.v1.BillRequest")
+BillResponse = _message("mark.v1.BillResponse")
+BillLine = _message("mark.v1.BillLine")
+UsdPerHour = _message("mark.v1.UsdPerHour")
 BurstStatus = _message("mark.v1.BurstStatus")
 StatusRequest = _message("mark.v1.StatusRequest")
 StatusResponse = _message("mark.v1.StatusResponse")

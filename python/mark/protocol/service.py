@@ -64,6 +64,10 @@ class ControlService(Protocol):
         """A StatusResponse."""
         ...
 
+    async def get_bill(self) -> Any:
+        """A BillResponse."""
+        ...
+
     async def interrupt(self, request: Any) -> Any:
         """An InterruptResponse to an InterruptRequest."""
         ...
@@ -140,6 +144,7 @@ def _methods(
         methods[messages.GET_STATUS] = _unary(
             lambda _: control.get_status(), messages.StatusRequest, messages.StatusResponse
         )
+        methods[messages.GET_BILL] = _unary(lambda _: control.get_bill(), messages.BillRequest, messages.BillResponse)
         methods[messages.INTERRUPT] = _unary(control.interrupt, messages.InterruptRequest, messages.InterruptResponse)
         methods[messages.TUNE] = _unary(control.tune, messages.TuneRequest, messages.TuneResponse)
     methods.update(_reflection_methods(services))
