@@ -13,7 +13,7 @@ from mark._core import Endpoint
 from mark.app.clouds import make_cloud
 from mark.app.deploying import Deploying
 from mark.app.forecasters import ForecastWork, StepCounter, forecaster_of, level_of, planned_with
-from mark.app.http import start_http
+from mark.app.http import mount_live_page, start_http
 from mark.app.ingress import make_ingress
 from mark.app.parts import (
     capacities,
@@ -216,8 +216,9 @@ class Router:
         )
 
     def _mount(self, server: HttpServer) -> None:
-        if self._inference is not None:
+        if self._inference is not None and self._watch is not None:
             server.mount_health(self._inference.server_ready)
+            mount_live_page(server, self._config, self._watch, self._recorder)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()

@@ -14,6 +14,7 @@ __all__ = ["LOGIN_PATH", "HttpAccess"]
 
 LOGIN_PATH: Final = "/login"
 _OPEN_PATHS: Final = frozenset({"/healthz", LOGIN_PATH})
+_OPEN_FOLDER: Final = "/static/"  # which everybody can read who installs mark
 _COOKIE: Final = "mark_access"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _COOKIE_S: Final = 30 * 86_400
@@ -55,7 +56,8 @@ class HttpAccess:
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path not in _OPEN_PATHS and not self._may_see(request):
+            is_open = request.path in _OPEN_PATHS or request.path.startswith(_OPEN_FOLDER)
+            if not is_open and not self._may_see(request):
                 return self._refused(request)
             return await handler(request)
 
