@@ -30,7 +30,7 @@ from mark.app.serverless import (
     serverless_of,
 )
 from mark.app.tuning import BatchingTuner
-from mark.app.watching import make_watch
+from mark.app.watching import make_telling
 from mark.config import Config, ModelConfig
 from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
@@ -48,7 +48,7 @@ from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
-from mark.live.watch import Watch
+from mark.live.telling import Telling
 from mark.protocol.service import make_server
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Router:
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
         self._http: HttpServer | None = None
-        self._watch: Watch | None = None
+        self._telling: Telling | None = None
         self._beside: list[asyncio.Task[None]] = []  # that keep accounts and watch
         self._hurrying: asyncio.Future[None] | None = None
         self._accounts = Accounts(self._cloud, self._models, self._clock)
@@ -103,7 +103,7 @@ class Router:
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock)
-        self._watch = make_watch(self._config, self._models, self._recorder, self._clock, self._accounts)
+        self._telling = make_telling(self._config, self._models, self._recorder, self._clock, self._accounts)
         settings = self._config.server
         self._server, address = await make_server(
             settings.address if self._native is None else self._native.beside,
@@ -111,7 +111,7 @@ class Router:
             control=ControlService(
                 self._models,
                 self._inference,
-                self._recorder,
+                self._telling,
                 self._clock,
                 self._accounts,
                 dict if self._native is None else self._native.counts,
@@ -124,7 +124,7 @@ class Router:
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)
-        self._beside = [asyncio.ensure_future(work) for work in (self._accounts.keep(), self._watch.run())]
+        self._beside = [asyncio.ensure_future(work) for work in (self._accounts.keep(), self._telling.watch.run())]
         await self._server.start()
         if self._native is not None:
             self._native.start()
@@ -192,6 +192,8 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
+        if self._telling is not None:
+            self._telling.end()
         if self._http is not None:
             await self._http.stop()
         tasks = [*self._control_tasks, *self._beside]
@@ -216,9 +218,9 @@ class Router:
         )
 
     def _mount(self, server: HttpServer) -> None:
-        if self._inference is not None and self._watch is not None:
+        if self._inference is not None and self._telling is not None:
             server.mount_health(self._inference.server_ready)
-            mount_live_page(server, self._config, self._watch, self._recorder)
+            mount_live_page(server, self._telling)
 
     def _assemble(self, model: ModelConfig) -> ServedModel:
         signature, slo = model.signature(), model.as_slo()

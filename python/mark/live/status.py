@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,8 +18,8 @@ from mark.errors import CloudError, ModelNotFound
 from mark.live.accounts import Accounts
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
-from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
+from mark.live.telling import Telling
 from mark.ports import Clock, Led
 from mark.protocol import messages
 
@@ -38,14 +39,14 @@ class ControlService:
         self,
         models: Mapping[str, ServedModel],
         inference: InferenceServer,
-        recorder: MemoryRecorder,
+        telling: Telling,
         clock: Clock,
         accounts: Accounts,
         ingress_counts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._models = models
         self._inference = inference
-        self._recorder = recorder
+        self._telling = telling
         self._clock = clock
         self._accounts = accounts
         self._cloud = accounts.cloud
@@ -95,6 +96,17 @@ class ControlService:
             model.tuner.change(dict(request.settings))
         return messages.TuneResponse(settings=model.tuner.settings())
 
+    async def watch(self, request: Any) -> AsyncGenerator[Any, None]:
+        """The WatchEvents of what was and of what comes, until the router stops.
+
+        Raises:
+            Overloaded: too many look on already.
+        """
+        async with contextlib.aclosing(self._telling.told(request.after)) as told:
+            async for tidings in told:
+                for each in tidings:
+                    yield messages.WatchEvent(id=each.id, kind=each.kind, json=each.data)
+
     @staticmethod
     def _leads(cloud: Led) -> bool:
         try:
@@ -104,7 +116,7 @@ class ControlService:
 
     def _model(self, model: ServedModel, now_ns: int, bill: Bill) -> Any:
         statistics = model.dispatch.statistics()
-        decision = self._recorder.last(model.signature.name, _DECISIONS)
+        decision = self._telling.recorder.last(model.signature.name, _DECISIONS)
         seen = RecordSnapshot() if decision is None else decision.snapshot
         instances = [] if model.control is None else model.control.instances
         draining = frozenset() if model.control is None else model.control.draining

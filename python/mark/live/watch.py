@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from mark.domain.sample import ModelSample
 from mark.live.accounts import Accounts
 from mark.live.clock import SteadyClock
 from mark.live.feed import Feed
@@ -49,6 +50,8 @@ class Watch:
         """Every sample and record."""
         self.histories = {name: History() for name in samplers}
         """What was sampled so far, by model."""
+        self.last: dict[str, ModelSample] = {}
+        """What was sampled last, by model."""
 
     async def run(self) -> None:
         """Watch until cancelled. What cannot be seen is told in the log, once, and looked for again."""
@@ -77,6 +80,7 @@ class Watch:
         )
         for name, sampler in self._samplers.items():
             sample = sampler.sample(moment)
+            self.last[name] = sample
             self.histories[name].add(sample)
             self.feed.publish("sample", sample.as_dict())
 

@@ -28,6 +28,7 @@ __all__ = [
     "SERVER_METADATA",
     "SERVER_READY",
     "TUNE",
+    "WATCH",
     "BillLine",
     "BillRequest",
     "BillResponse",
@@ -56,6 +57,8 @@ __all__ = [
     "TuneRequest",
     "TuneResponse",
     "UsdPerHour",
+    "WatchEvent",
+    "WatchRequest",
     "WorkerStatus",
 ]
 
@@ -73,6 +76,7 @@ GET_BILL = f"/{CONTROL_SERVICE}/GetBill"
 GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
 INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
 TUNE = f"/{CONTROL_SERVICE}/Tune"
+WATCH = f"/{CONTROL_SERVICE}/Watch"
 
 
 def _load_pool() -> descriptor_pool.DescriptorPool:
@@ -124,3 +128,5 @@ InterruptedInstance = _message("mark.v1.InterruptedInstance")
 WorkerStatus = _message("mark.v1.WorkerStatus")
 TuneRequest = _message("mark.v1.TuneRequest")
 TuneResponse = _message("mark.v1.TuneResponse")
+WatchRequest = _message("mark.v1.WatchRequest")
+WatchEvent = _message("mark.v1.WatchEvent")
