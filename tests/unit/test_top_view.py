@@ -10,6 +10,7 @@ from unit.top_story import BEGAN_UNIX_S, sample_at, told_records, viewed
 from mark.cli.top.keys import Key
 from mark.cli.top.view import SPANS_S, ModelSeen, View
 from mark.domain.record import RecordKind
+from mark.errors import ModelNotFound
 
 
 def chosen_kind(view: View) -> RecordKind:
@@ -31,13 +32,24 @@ def test_nothing_was_seen_at_first_and_keys_do_no_harm() -> None:
 
 def test_what_is_told_twice_is_known_once() -> None:
     seen = ModelSeen()
-    for second in (1, 2, 2, 1, 3):
-        seen.take_sample(sample_at(second))
+    for second in (1, 2, 2, 1):
+        seen.take_past(sample_at(second))
+    seen.take_sample(sample_at(3))
+    seen.take_past(sample_at(3))
     for record in (*told_records(), *told_records()):
         seen.take_record(record)
 
     assert [sample.unix_s - BEGAN_UNIX_S for sample in seen.samples] == [1, 2, 3]
     assert list(seen.records.values()) == told_records()
+
+
+def test_a_clock_that_is_put_back_is_followed() -> None:
+    seen = ModelSeen()
+    for second in (100, 101, 50, 51):
+        seen.take_sample(sample_at(second))
+
+    assert [sample.unix_s - BEGAN_UNIX_S for sample in seen.samples] == [50, 51]
+    assert seen.now is seen.samples[-1]
 
 
 def test_old_records_make_room() -> None:
@@ -150,3 +162,21 @@ def test_the_span_has_ends(key: Key, span_s: int) -> None:
     view = viewed(1)
     press(view, *[key] * 10)
     assert view.span_s == span_s
+
+
+def test_without_a_choice_the_span_grows_with_what_is_known() -> None:
+    assert [viewed(seconds).span_s for seconds in (1, 100, 130, 601, 700)] == [120, 120, 600, 600, 600]
+
+
+def test_a_model_is_shown_that_was_asked_for() -> None:
+    view = View("digits")
+    view.take_models(["bert", "digits"])
+    assert view.shown == "digits"
+
+    view.take_models(["bert"])  # of a router with another configuration
+    assert view.shown == "bert"
+
+
+def test_a_model_that_is_not_served_is_named_with_those_that_are() -> None:
+    with pytest.raises(ModelNotFound, match="--model: unknown model 'gpt'; served are bert, digits"):
+        View("gpt").take_models(["digits", "bert"])

@@ -16,6 +16,7 @@ from mark.cli.profile import profile
 from mark.cli.serve import serve
 from mark.cli.simulate import simulate
 from mark.cli.status import status
+from mark.cli.top import top
 from mark.cli.trace import trace
 from mark.cli.tune import tune
 from mark.cli.version import version
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, worker, load, status, cost, tune, profile, plan, simulate, compare, demo, version):
+for command in (serve, worker, load, status, top, cost, tune, profile, plan, simulate, compare, demo, version):
     app.command()(command)
 app.add_typer(trace)
 app.add_typer(forecast)

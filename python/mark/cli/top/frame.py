@@ -63,16 +63,16 @@ def draw(view: View, size: Size, silent_s: float, glyphs: Glyphs) -> Frame:
         silent_s: seconds since the router was last heard of.
         glyphs: what to draw with.
     """
-    samples = view.seen.samples
-    if not samples:
+    sample = view.seen.now
+    if sample is None:
         waiting = "waiting for the first sample" if not view.lost_because else clean(view.lost_because)
         return Frame(_filled([Text("mark top", style="bold"), Text(waiting)], size), 0)
-    sample = samples[-1]
     header = [_header(view, sample, size.width, silent_s, glyphs)]
-    footer = [_footer(view, size.width, glyphs)] if size.height > 6 else []
+    footer = [_footer(view, size.width, glyphs)] if size.height > 6 and view.takes_keys else []
     room = size.height - len(header) - len(footer)
     is_open = view.opened and bool(view.decisions())
-    body, scroll = _opened(view, size, room, glyphs) if is_open else (_overview(view, size, room, glyphs), 0)
+    panels = Panels(view, sample, size.width, glyphs)
+    body, scroll = _opened(panels, size, room) if is_open else (_overview(panels, size, room), 0)
     return Frame(_filled(header + body[:room] + [Text()] * (room - len(body)) + footer, size), scroll)
 
 
@@ -129,24 +129,23 @@ def _footer(view: View, width: int, glyphs: Glyphs) -> Text:
     return joined(parts, width, glyphs, f" {glyphs.dot} ")
 
 
-def _overview(view: View, size: Size, room: int, glyphs: Glyphs) -> list[Text]:
-    panels = Panels(view, size.width, glyphs)
-    told = _figures(view, panels, size)
+def _overview(panels: Panels, size: Size, room: int) -> list[Text]:
+    told = _figures(panels, size)
     # What is left is shared by the plot of the load and the list of decisions, with its title.
     spare = room - len(told) - _PLOT_AROUND - 1
     plot_rows = min(_PLOT_ROWS_MAX, spare * 5 // 9, spare - _DECISIONS_MIN)
     plot = panels.load(plot_rows) if plot_rows >= _PLOT_ROWS_MIN else []
-    return [*plot, *told, *_decisions(view, size.width, max(1, room - len(plot) - len(told)), glyphs)]
+    return [*plot, *told, *_decisions(panels, max(1, room - len(plot) - len(told)))]
 
 
-def _figures(view: View, panels: Panels, size: Size) -> list[Text]:
-    sample, room, glyphs = view.seen.samples[-1], size.width - figures.LABEL_COLUMNS, panels.glyphs
+def _figures(panels: Panels, size: Size) -> list[Text]:
+    sample, room, glyphs = panels.now, size.width - figures.LABEL_COLUMNS, panels.glyphs
     # A tall terminal has room for plots of latency and fleet, too.
     rows = 0 if size.height < _TALL else 3 if size.height < _TALLER else 5
     waiting, money = (sample.queued, sample.in_flight), (sample.usd_total, sample.usd_peak_sized)
     fleet = figures.fleet_line(sample.instances, panels.market_marks() if rows else {}, room, glyphs)
     return [
-        figures.labelled("latency", _latency(view, panels, room, plotted=bool(rows))),
+        figures.labelled("latency", _latency(panels, room, plotted=bool(rows))),
         *(panels.latency(rows) if rows else ()),
         figures.labelled("in time", figures.attainment_line(sample.attainment, sample.sl_min, room, glyphs)),
         figures.labelled("budget", figures.budget_line(sample.error_budget_left, sample.burn_rate, room, glyphs)),
@@ -157,9 +156,9 @@ def _figures(view: View, panels: Panels, size: Size) -> list[Text]:
     ]
 
 
-def _latency(view: View, panels: Panels, width: int, *, plotted: bool) -> Text:
+def _latency(panels: Panels, width: int, *, plotted: bool) -> Text:
     """Percentiles; then what the plot below shows, or small bars of the p98 over time in what room is left."""
-    sample, glyphs = view.seen.samples[-1], panels.glyphs
+    view, sample, glyphs = panels.view, panels.now, panels.glyphs
     words = joined(figures.latency_parts(sample.latency_ms, sample.rt_max_ms), width, glyphs)
     if plotted:
         return spread(words, panels.latency_legend(), width, glyphs)
@@ -171,7 +170,8 @@ def _latency(view: View, panels: Panels, width: int, *, plotted: bool) -> Text:
     return Text.assemble(words, ("  p98 ", "dim"), bars_line(p98_ms, sample.rt_max_ms, glyphs))
 
 
-def _decisions(view: View, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+def _decisions(panels: Panels, height: int) -> list[Text]:
+    view, width, glyphs = panels.view, panels.width, panels.glyphs
     decisions, chosen = view.decisions(), view.chosen()
     title = "all decisions" if view.all_plans else "decisions"
     rule = Text.assemble((f"{title} ", "bold"), (glyphs.rule * max(0, width - len(title) - 1), "dim"))
@@ -179,22 +179,23 @@ def _decisions(view: View, width: int, height: int, glyphs: Glyphs) -> list[Text
     if not decisions:
         return [rule, Text("none yet that changed anything", style="dim")][:height]
     first = max(0, min(chosen - rows // 2, len(decisions) - rows))
-    now = view.seen.samples[-1].unix_s
+    now = panels.now.unix_s
     return [
         rule,
         *(
-            decision_line(record, width, now, glyphs, chosen=at == chosen)
+            decision_line(record, width, now, glyphs, chosen=view.takes_keys and at == chosen)
             for at, record in enumerate(decisions[first : first + rows], start=first)
         ),
     ]
 
 
-def _opened(view: View, size: Size, room: int, glyphs: Glyphs) -> tuple[list[Text], int]:
+def _opened(panels: Panels, size: Size, room: int) -> tuple[list[Text], int]:
     """The chosen decision, in as much room as there is; beside the plot on a tall terminal."""
-    plot = Panels(view, size.width, glyphs).load(_PLOT_ROWS_MAX) if size.height >= _TALL else []
+    view, glyphs = panels.view, panels.glyphs
+    plot = panels.load(_PLOT_ROWS_MAX) if size.height >= _TALL else []
     rows = room - len(plot) - 1
     record = view.decisions()[view.chosen()]
-    lines = decision_lines(record, size.width, view.seen.samples[-1].unix_s, glyphs)
+    lines = decision_lines(record, size.width, panels.now.unix_s, glyphs)
     scroll = min(view.scroll, max(0, len(lines) - rows))
     left = len(lines) - rows - scroll
     below = f"{left} more lines " if left > 0 else ""

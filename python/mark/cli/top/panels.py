@@ -26,9 +26,10 @@ _MARKET_STYLES = ("green", "magenta", "cyan", "")
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """Draws panels whose columns stand for the same time. At least one sample was seen."""
+    """Draws panels whose columns stand for the same time, which ends now."""
 
     view: View
+    now: ModelSample
     width: int
     glyphs: Glyphs
 
@@ -39,7 +40,7 @@ class Panels:
             dots=self._values(expected_now),
             line=self._values(lambda each: each.capacity_ready_per_s, lowest=True),
             coming=self._coming,
-            coming_line=self._sample.capacity_planned_per_s,
+            coming_line=self.now.capacity_planned_per_s,
             step_columns=self._step_columns,
         )
         lines = plot_lines(plot, rows, self.glyphs)
@@ -50,7 +51,7 @@ class Panels:
         plot = Plot(
             bars=self._values(lambda each: each.latency_ms.get("p98", math.nan)),
             dots=self._values(lambda each: each.latency_ms.get("p99", math.nan)),
-            line=[self._sample.rt_max_ms] * self._past,
+            line=[self.now.rt_max_ms] * self._past,
         )
         return self._with_scale(plot_lines(plot, rows, self.glyphs), rate(nice_top(plot.highest)))
 
@@ -76,13 +77,9 @@ class Panels:
     def market_marks(self) -> Mapping[str, tuple[str, str]]:
         """Character and style in `fleet` of each market of which there was an instance."""
         had = {market for each in self._samples for market, count in _living(each).items() if count}
-        markets = [market for market in self._sample.instances if market in had]
+        markets = [market for market in self.now.instances if market in had]
         marks = zip(self.glyphs.stack, _MARKET_STYLES, strict=True)
         return dict(zip(markets, marks, strict=False))
-
-    @property
-    def _sample(self) -> ModelSample:
-        return self.view.seen.samples[-1]
 
     @property
     def _samples(self) -> list[ModelSample]:
@@ -90,7 +87,7 @@ class Panels:
 
     @property
     def _coming(self) -> list[tuple[float, ...]]:
-        return coming_steps(self._sample, max(1, self.width // _COMING_SHARE))
+        return coming_steps(self.now, max(1, self.width // _COMING_SHARE))
 
     @property
     def _step_columns(self) -> int:
@@ -102,7 +99,7 @@ class Panels:
         return max(1, self.width - _AXIS_COLUMNS - (1 + coming * self._step_columns if coming else 0))
 
     def _values(self, value: Value, *, lowest: bool = False) -> list[float]:
-        columns = TimeColumns.until(self._sample.unix_s, self.view.span_s, self._past)
+        columns = TimeColumns.until(self.now.unix_s, self.view.span_s, self._past)
         return columns.values(self._samples, value, lowest=lowest)
 
     def _with_scale(self, lines: list[Text], top: str) -> list[Text]:
@@ -113,7 +110,7 @@ class Panels:
         ]
 
     def _load_legend(self) -> Text:
-        sample, glyphs = self._sample, self.glyphs
+        sample, glyphs = self.now, self.glyphs
         expected, ready, planned = expected_now(sample), sample.capacity_ready_per_s, sample.capacity_planned_per_s
         parts = [Part.of((glyphs.bars[-1], LOAD), f" load {rate(sample.load_per_s)}")]
         if math.isfinite(expected):
@@ -128,7 +125,7 @@ class Panels:
         """How far back the plot reaches, and how far ahead."""
         begin, now = f"-{span(self.view.span_s)}", "now"
         axis = Text(f"{' ' * _AXIS_COLUMNS}{begin}{' ' * (self._past - len(begin) - len(now))}{now}", style="dim")
-        forecast, steps = self._sample.forecast, len(self._coming)
+        forecast, steps = self.now.forecast, len(self._coming)
         if forecast is not None and steps:
             ahead = f"+{span(steps * forecast.step_s)}"
             room = 1 + steps * self._step_columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import termios
 import tty
@@ -34,7 +35,8 @@ class Terminal:
         self._keys = keys
         self._modes: list[Any] | None = None
         self._entered = False
-        self._drawn_size: tuple[int, int] | None = None
+        self._size_shown: tuple[int, int] | None = None
+        self._shown: list[str] = []
 
     def __enter__(self) -> Terminal:
         self.enter()
@@ -53,7 +55,7 @@ class Terminal:
             # Signals stay with the terminal: Ctrl-C, Ctrl-Z and Ctrl-\ do what they always do.
             tty.setcbreak(self._keys, termios.TCSADRAIN)
         self._entered = True
-        self._drawn_size = None
+        self._size_shown = None
         self._write(_ENTER)
 
     def leave(self) -> None:
@@ -61,9 +63,10 @@ class Terminal:
         if not self._entered:
             return
         self._entered = False
-        try:
+        # Where the terminal itself is gone, there is nothing to give back.
+        with contextlib.suppress(OSError):
             self._write(_LEAVE)
-        finally:
+        with contextlib.suppress(termios.error):
             if self._keys is not None and self._modes is not None:
                 termios.tcsetattr(self._keys, termios.TCSADRAIN, self._modes)
 
@@ -73,11 +76,23 @@ class Terminal:
         return (columns, lines) if columns > 0 and lines > 0 else _SIZE
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show lines from the top down. Each fills its row, so that nothing has to be erased, which would flicker."""
-        rows = "".join(f"\x1b[{number};1H{line}" for number, line in enumerate(lines, start=1))
+        """Show lines from the top down, as far as they differ from those that are shown.
+
+        Each fills its row, so that nothing has to be erased, which would flicker.
+        """
         size = self.size()
-        clear, self._drawn_size = ("" if size == self._drawn_size else _CLEAR), size
-        self._write(f"{_BEGIN_FRAME}{clear}{rows}{_END_FRAME}")
+        clear = ""
+        if size != self._size_shown:
+            clear, self._size_shown, self._shown = _CLEAR, size, []
+        shown = [*self._shown, *[None] * (len(lines) - len(self._shown))]
+        rows = [
+            f"\x1b[{number};1H{line}"
+            for number, (line, before) in enumerate(zip(lines, shown, strict=False), start=1)
+            if line != before
+        ]
+        self._shown = list(lines)
+        if rows:
+            self._write(f"{_BEGIN_FRAME}{clear}{''.join(rows)}{_END_FRAME}")
 
     def _write(self, text: str) -> None:
         data = text.encode("utf-8", "replace")

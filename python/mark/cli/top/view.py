@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mark.cli.top.keys import Key
 from mark.domain.record import Record, RecordKind
 from mark.domain.sample import ModelSample
+from mark.errors import ModelNotFound
 
 __all__ = ["SPANS_S", "ModelSeen", "View"]
 
@@ -18,19 +20,34 @@ _SAMPLES_MAX = 10_000
 _RECORDS_MAX = 4_096
 _LEFT_BEHIND_S = 30.0  # a model that is not sampled for so long, while others are, is not served any more
 _PAGE = 10
+_SPAN_S = 600
 
 
 @dataclass(slots=True)
 class ModelSeen:
-    """What is known of one model: its samples and records in the order of time, each once."""
+    """What is known of one model: its samples and records in the order of time, each once.
 
+    Attributes:
+        now: the newest sample; None while there is but the past.
+        samples: of the past and of now.
+        records: by id.
+    """
+
+    now: ModelSample | None = None
     samples: deque[ModelSample] = field(default_factory=lambda: deque(maxlen=_SAMPLES_MAX))
     records: dict[str, Record] = field(default_factory=dict)
 
-    def take_sample(self, sample: ModelSample) -> None:
-        """A sample; a router that is asked again may tell what it told before."""
+    def take_past(self, sample: ModelSample) -> None:
+        """A point of the past; a router that is asked again may tell what it told before."""
         if not self.samples or sample.unix_s > self.samples[-1].unix_s:
             self.samples.append(sample)
+
+    def take_sample(self, sample: ModelSample) -> None:
+        """A sample of now."""
+        while self.samples and self.samples[-1].unix_s >= sample.unix_s:
+            self.samples.pop()  # the clock was put back
+        self.samples.append(sample)
+        self.now = sample
 
     def take_record(self, record: Record) -> None:
         """A record; the oldest makes room."""
@@ -40,9 +57,9 @@ class ModelSeen:
 
     def within(self, span_s: float) -> list[ModelSample]:
         """The samples of the last `span_s`, and one before them if there is one."""
-        if not self.samples:
+        if self.now is None:
             return []
-        begin = self.samples[-1].unix_s - span_s
+        begin = self.now.unix_s - span_s
         newest_first = reversed(self.samples)
         kept = list(itertools.takewhile(lambda sample: sample.unix_s >= begin, newest_first))
         if len(kept) < len(self.samples):
@@ -60,18 +77,42 @@ class View:
         - the choice of a decision stays with that decision, whatever comes after it; without one the newest is chosen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str = "", *, takes_keys: bool = True) -> None:
+        """Make the view of nothing.
+
+        Args:
+            wanted: the model to show first; empty for the first that the router names.
+            takes_keys: whether there is somebody to choose.
+        """
+        self.takes_keys = takes_keys
         self.models: dict[str, ModelSeen] = {}
         self.shown = ""
-        self.span_s: int = SPANS_S[1]
         self.all_plans = False
         self.opened = False
         self.scroll = 0
         self.lost_because = ""  # why the router tells nothing now; empty while it does
+        self._wanted = wanted
         self._chosen: str | None = None
+        self._span_s: int | None = None
+
+    def take_models(self, names: Sequence[str]) -> None:
+        """The models that the router serves.
+
+        Raises:
+            ModelNotFound: the one that was asked for has never been among them.
+        """
+        if self._wanted and self._wanted not in (*names, *self.models):
+            raise ModelNotFound(f"--model: unknown model {self._wanted!r}; served are {', '.join(sorted(names))}")
+        if names and self.shown not in names:
+            self.shown = self._wanted if self._wanted in names else names[0]
+            self._model(self.shown)
+
+    def take_past(self, sample: ModelSample) -> None:
+        """What the router said of a model before."""
+        self._model(sample.model).take_past(sample)
 
     def take_sample(self, sample: ModelSample) -> None:
-        """What the router says of a model now, or said before."""
+        """What the router says of a model now."""
         self._model(sample.model).take_sample(sample)
 
     def take_record(self, record: Record) -> None:
@@ -91,6 +132,15 @@ class View:
         return sorted(
             name for name in self.models if name == self.shown or last_s.get(name, 0.0) > newest_s - _LEFT_BEHIND_S
         )
+
+    @property
+    def span_s(self) -> int:
+        """How far back plots reach: as was chosen; without a choice all that is known, up to ten minutes."""
+        if self._span_s is not None:
+            return self._span_s
+        samples = self.seen.samples
+        known_s = samples[-1].unix_s - samples[0].unix_s if samples else 0.0
+        return next(span_s for span_s in SPANS_S if span_s >= min(known_s, _SPAN_S))
 
     def decisions(self) -> list[Record]:
         """The decisions to choose from, newest first."""
@@ -115,7 +165,7 @@ class View:
             self._show_other(1 if key is Key.NEXT else -1)
         elif key in {Key.LONGER, Key.SHORTER}:
             at = SPANS_S.index(self.span_s) + (1 if key is Key.LONGER else -1)
-            self.span_s = SPANS_S[min(len(SPANS_S) - 1, max(0, at))]
+            self._span_s = SPANS_S[min(len(SPANS_S) - 1, max(0, at))]
         elif key is Key.ALL:
             self.all_plans = not self.all_plans
         elif key is Key.ENTER:
