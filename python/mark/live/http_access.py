@@ -123,11 +123,13 @@ def _form(problem: str, status: int) -> web.Response:
 
 _FORM: Final = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>mark</title></head>
-<body><main><h1>mark</h1>{problem}
-<form method="post" action="/login"><p><label for="token">Token of this router</label></p>
-<p><input id="token" name="token" type="password" autocomplete="current-password" required autofocus size="40"></p>
-<p><button>Show the page</button></p></form>
-<p>It is what <code>http.token_file</code> of its configuration, or <code>MARK_HTTP_TOKEN</code>, has.</p></main></body>
+<meta name="color-scheme" content="light dark"><title>mark</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="/static/page.css"></head>
+<body><main class="login"><h1><span class="brand">mark</span></h1>{problem}
+<form method="post" action="/login"><label for="token">Token of this router</label>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button>Show the page</button></form>
+<p class="hint">It is what <code>http.token_file</code> of its configuration, or <code>MARK_HTTP_TOKEN</code>, has.</p>
+</main></body>
 </html>
 """

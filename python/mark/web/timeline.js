@@ -1,0 +1,155 @@
+// The decisions, newest first: each opens to its reasons, what else there was, and what was seen.
+
+import { duration, isKnown, market, moment, number, usd } from "./words.js";
+
+const SHOWN_MAX = 500;
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function counted(names) {
+  const counts = new Map();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${count} × ${name}`).join(", ");
+}
+
+function changesNothing(record) {
+  return record.kind === "plan" && record.actions.length === 0;
+}
+
+// What was done in a few words; where nothing was, what happened.
+function headline(record) {
+  const offerings = new Map(
+    [...record.snapshot.instances, ...record.snapshot.draining].map((instance) => [instance.id, instance.offering]),
+  );
+  const launched = record.actions.filter((action) => action.action === "launch").map((action) => action.offering);
+  const retired = record.actions.filter((action) => action.action === "retire").map((action) => offerings.get(action.instance) ?? action.instance);
+  const parts = [];
+  if (launched.length) parts.push(`launch ${counted(launched)}`);
+  if (retired.length) parts.push(`retire ${counted(retired)}`);
+  if (parts.length === 0) return changesNothing(record) ? "nothing to change" : record.reason;
+  const text = parts.join("; ");
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+function actions(record) {
+  const rows = new Map();
+  for (const action of record.actions) {
+    const what = action.action === "launch" ? `Launch ${action.offering}` : `Retire ${action.instance}`;
+    const key = `${what}\n${action.reason}`;
+    rows.set(key, { what, reason: action.reason, count: (rows.get(key)?.count ?? 0) + 1 });
+  }
+  return [...rows.values()].map(({ what, reason, count }) =>
+    element("li", {}, element("b", {}, count > 1 ? `${what}, ${count} times` : what), element("span", {}, reason)),
+  );
+}
+
+function alternatives(record) {
+  return record.alternatives.map((each) => {
+    const extra = isKnown(each.extra_usd) ? `${usd(each.extra_usd)} more` : "no price";
+    return element("li", {}, element("b", {}, each.what), " ", element("i", {}, extra), element("span", {}, each.reason));
+  });
+}
+
+function fleet(record) {
+  const { instances, draining, prices_usd_per_hour: prices, capacities_per_s: capacities } = record.snapshot;
+  const groups = new Map();
+  for (const instance of [...instances, ...draining]) {
+    const key = `${instance.offering}\n${instance.state}`;
+    const group = groups.get(key) ?? { ...instance, count: 0 };
+    groups.set(key, { ...group, count: group.count + 1 });
+  }
+  const rows = [...groups.values()].map((each) =>
+    element(
+      "tr",
+      {},
+      element("td", {}, `${each.count} × ${each.offering}`),
+      element("td", {}, `${market(each.market)}, ${each.state}`),
+      element("td", {}, usd(prices[each.offering] ?? each.usd_per_hour)),
+      element("td", {}, number(capacities[each.offering])),
+    ),
+  );
+  if (rows.length === 0) return [];
+  const head = ["instances", "market, state", "each an hour", "rows/s each"].map((name) => element("th", { scope: "col" }, name));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+  return [element("h4", {}, "The fleet that it saw"), element("div", { class: "wide-table" }, table)];
+}
+
+function seen(record) {
+  const { load_per_s: load, capacity_per_s: capacity, forecast, unavailable_s: unavailable } = record.snapshot;
+  const facts = [["load", `${number(load)} rows/s`]];
+  if (forecast !== null) {
+    facts.push(["expected", `up to ${number(Math.max(...forecast.rates_per_s))} rows/s, by ${forecast.forecaster}`]);
+    if (forecast.fallback) facts.push(["stood in, for", forecast.fallback]);
+  }
+  facts.push(["capacity after it", `${number(capacity)} rows/s`], ["cost after it", `${usd(record.usd_per_hour)} an hour`]);
+  for (const [name, seconds] of Object.entries(unavailable)) facts.push([`no ${name}`, `left alone for ${duration(seconds)}`]);
+  return element("dl", { class: "facts" }, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}
+
+function details(record) {
+  const parts = [element("p", { class: "reason" }, record.reason)];
+  if (record.actions.length) parts.push(element("h4", {}, "What was done"), element("ul", {}, ...actions(record)));
+  if (record.alternatives.length) {
+    parts.push(element("h4", {}, "What was rejected"), element("ul", { class: "rejected" }, ...alternatives(record)));
+  }
+  parts.push(element("h4", {}, "What it saw"), seen(record), ...fleet(record));
+  const more = Object.entries(record.details);
+  if (more.length) {
+    const facts = more.map(([name, value]) =>
+      element("div", {}, element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))),
+    );
+    parts.push(element("h4", {}, "Details"), element("dl", { class: "facts" }, ...facts));
+  }
+  parts.push(element("p", { class: "hint" }, element("code", {}, `mark explain ${record.id}`), " tells it in sentences."));
+  return parts;
+}
+
+export class Timeline {
+  // told: { select(unixS or null) }
+  constructor(list, told) {
+    this.list = list;
+    this.told = told;
+    list.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  show(past) {
+    this.list.replaceChildren(...past.records.slice(-SHOWN_MAX).reverse().map((record) => this.#entry(record)));
+  }
+
+  add(record) {
+    this.list.prepend(this.#entry(record));
+    while (this.list.childElementCount > SHOWN_MAX) this.list.lastElementChild.remove();
+  }
+
+  #entry(record) {
+    const title = element("span", { class: "headline" }, headline(record));
+    const facts = [moment(record.unix_s, Date.now() / 1000)];
+    const time = element("time", { datetime: new Date(record.unix_s * 1000).toISOString() }, facts[0]);
+    const cost = element("span", { class: "cost" }, `${usd(record.usd_per_hour)}/h`);
+    const summary = element("summary", {}, element("span", { class: "kind" }, record.kind), time, cost, title);
+    const entry = element("details", {}, summary);
+    const item = element("li", { "data-kind": record.kind, "data-id": record.id }, entry);
+    if (changesNothing(record)) item.classList.add("quiet");
+    entry.addEventListener("toggle", () => {
+      if (entry.open && entry.childElementCount === 1) entry.append(element("div", { class: "opened" }, ...details(record)));
+      this.told.select(entry.open ? record.unix_s : null);
+    });
+    return item;
+  }
+
+  // Up and down lead from decision to decision, as tab does.
+  #press(event) {
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (!(event.key in steps) || event.target.localName !== "summary") return;
+    const all = [...this.list.querySelectorAll("summary")].filter((each) => each.checkVisibility());
+    const next = all[all.indexOf(event.target) + steps[event.key]];
+    if (next === undefined) return;
+    event.preventDefault();
+    next.focus();
+  }
+}
