@@ -133,7 +133,9 @@ async def test_one_that_says_nothing_any_more_is_lost(
 
 
 async def test_nobody_at_the_first_try_is_an_error() -> None:
-    with pytest.raises(Unavailable, match=r"^no mark router answers at 127\.0\.0\.1:1: UNAVAILABLE: Connection refused$"):
+    with pytest.raises(
+        Unavailable, match=r"^no mark router answers at 127\.0\.0\.1:1: UNAVAILABLE: Connection refused$"
+    ):
         await RouterFeed("127.0.0.1:1", lambda kind, text: None, lambda reason: None).run()
 
 

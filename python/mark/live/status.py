@@ -14,6 +14,7 @@ from mark.domain.cost import instance_cost_usd, usd_per_hour_by_market
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
 from mark.domain.record import RecordKind, RecordSnapshot
+from mark.domain.sample import ModelSample
 from mark.errors import CloudError, ModelNotFound
 from mark.live.accounts import Accounts
 from mark.live.burst_loop import BurstLoop
@@ -162,6 +163,7 @@ class ControlService:
             ejections=statistics.ejections,
             cost_usd_per_hour=sum(usd_per_hour_by_market(alive, self._offerings).values()),
             bursts=None if model.bursts is None else _bursts(model.bursts),
+            **_of_sample(self._telling.watch.last.get(model.signature.name)),
         )
 
     def _instance(self, instance: Instance, draining: bool, now_ns: int) -> Any:
@@ -176,6 +178,29 @@ class ControlService:
             cost_usd=instance_cost_usd(instance, offering, now_ns),
             taken_in_s=None if instance.taken_at_ns is None else (instance.taken_at_ns - now_ns) / 1e9,
         )
+
+
+def _of_sample(sample: ModelSample | None) -> dict[str, Any]:
+    """What only those know that look every second."""
+    if sample is None:
+        return {}
+    forecast = sample.forecast
+    return {
+        "windows": [
+            messages.WindowStatus(window_s=window_s, attainment=share, burn_rate=sample.burn_rate[window_s])
+            for window_s, share in sorted(sample.attainment.items())
+        ],
+        "error_budget_left": sample.error_budget_left,
+        "forecast": None
+        if forecast is None
+        else messages.ForecastStatus(
+            step_s=forecast.step_s,
+            rates_per_s=forecast.rates_per_s[sample.step_now :],
+            forecaster=forecast.forecaster,
+            fallback=forecast.fallback,
+        ),
+        "cost_usd_peak_sized": sample.usd_peak_sized,
+    }
 
 
 def _bursts(bursts: BurstLoop) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "BillRequest",
     "BillResponse",
     "BurstStatus",
+    "ForecastStatus",
     "InstanceStatus",
     "InterruptRequest",
     "InterruptResponse",
@@ -59,6 +60,7 @@ __all__ = [
     "UsdPerHour",
     "WatchEvent",
     "WatchRequest",
+    "WindowStatus",
     "WorkerStatus",
 ]
 
@@ -128,5 +130,7 @@ InterruptedInstance = _message("mark.v1.InterruptedInstance")
 WorkerStatus = _message("mark.v1.WorkerStatus")
 TuneRequest = _message("mark.v1.TuneRequest")
 TuneResponse = _message("mark.v1.TuneResponse")
+WindowStatus = _message("mark.v1.WindowStatus")
+ForecastStatus = _message("mark.v1.ForecastStatus")
 WatchRequest = _message("mark.v1.WatchRequest")
 WatchEvent = _message("mark.v1.WatchEvent")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from mark.domain.forecast import Forecast
 from mark.domain.sample import ModelSample
 
 __all__ = ["TimeColumns", "coming_steps", "expected_now"]
@@ -84,13 +83,9 @@ def coming_steps(sample: ModelSample, steps_max: int) -> list[tuple[float, ...]]
     forecast = sample.forecast
     if forecast is None:
         return []
-    now = _step_now(sample, forecast)
+    now = sample.step_now
     return [
         tuple(sorted((*(rates[step] for rates in forecast.quantiles_per_s if step < len(rates)), bound)))
         for step, bound in enumerate(forecast.rates_per_s)
         if now <= step < now + steps_max
     ]
-
-
-def _step_now(sample: ModelSample, forecast: Forecast) -> int:
-    return max(0, math.floor((sample.unix_s - sample.forecast_unix_s) / forecast.step_s)) if forecast.step_s > 0 else 0
