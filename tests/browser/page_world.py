@@ -16,6 +16,7 @@ from mark.live.history import History
 from mark.live.http_server import HttpServer
 from mark.live.page import mount_page, page_files
 from mark.live.recorder import MemoryRecorder
+from mark.live.telling import Telling
 from mark.live.watch import Watch
 
 __all__ = ["PageWorld"]
@@ -73,7 +74,7 @@ class PageWorld:
 
     def stop(self) -> None:
         """The router is gone."""
-        self._do(self._server.stop)
+        self._do(self._stop)
 
     def start_again(self) -> None:
         """Another router is there, at the same address; it knows nothing."""
@@ -92,12 +93,15 @@ class PageWorld:
         self.feed = Feed()
         self._server = HttpServer("127.0.0.1", self._token)
         files = page_files(self._charts)
-        streams = EventStreams(
-            cast(Watch, self), self.recorder, {**self._about, "charts": files.has_charts}, self._server.ending
-        )
+        self._telling = Telling(cast(Watch, self), self.recorder, self._about)
+        streams = EventStreams(self._telling, {"charts": files.has_charts})
         mount_page(self._server, files)
         self._server.mount("/events", streams.answer)
         await self._server.start(port)
+
+    async def _stop(self) -> None:
+        self._telling.end()
+        await self._server.stop()
 
     def _do(self, work: Callable[[], Any]) -> None:
         async def done() -> None:

@@ -26,7 +26,7 @@ def mark(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "load", "status", "demo", "plan", "version"])
+@pytest.mark.parametrize("command", ["serve", "worker", "load", "status", "top", "demo", "plan", "version"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = mark(command, "--help")
 
@@ -85,12 +85,27 @@ def test_version_tells_what_it_runs_on() -> None:
 def test_status_shows_promise_fleet_and_cost(router: RouterProcess) -> None:
     shown, as_json = mark("status", router.address), mark("status", router.address, "--json")
 
-    for words in ("doubler version 1", "90.0% within 2000 ms", "small (on_demand)  ready", "cost"):
+    for words in ("doubler version 1  90% within 2000 ms", "small (on demand)  2 ready", "$0.2000 an hour"):
         assert words in shown.stdout
     (model,) = json.loads(as_json.stdout)["models"]
     assert model["slo"] == {"rt_max_ms": 2000.0, "sl_min": 0.9}
     assert [instance["state"] for instance in model["instances"]] == ["ready", "ready"]
     assert model["cost_usd_per_hour"] == pytest.approx(0.2)
+
+
+def test_status_tells_how_the_promise_was_kept_of_late_and_what_is_expected(router: RouterProcess) -> None:
+    model: dict[str, Any] = {}
+    while not model.get("windows") or "forecast" not in model:  # until the router has looked, and planned
+        (model,) = json.loads(mark("status", router.address, "--json").stdout)["models"]
+    shown = mark("status", router.address).stdout
+
+    assert [window["window_s"] for window in model["windows"]] == [60, 300, 1800, 3600, 21600]
+    assert {window["attainment"] for window in model["windows"]} == {1.0}
+    assert model["error_budget_left"] == 1.0
+    assert model["forecast"]["step_s"] == 1.0
+    assert 1 <= len(model["forecast"]["rates_per_s"]) <= 5
+    assert "in time  1 min 100.00%" in shown
+    assert "in steps of 1 s" in shown
 
 
 def test_status_tells_what_the_ingress_turned_away(router: RouterProcess) -> None:

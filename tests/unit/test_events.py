@@ -22,6 +22,7 @@ from mark.live.history import History
 from mark.live.http_server import HttpServer
 from mark.live.page import mount_page, page_files
 from mark.live.recorder import MemoryRecorder
+from mark.live.telling import Telling
 from mark.live.watch import Watch
 
 
@@ -40,7 +41,8 @@ class World:
         self.histories = {"digits": History()}
         self.recorder = MemoryRecorder()
         self.server = HttpServer("127.0.0.1", None)
-        self.streams = EventStreams(cast(Watch, self), self.recorder, {"version": "1"}, self.server.ending)
+        self.telling = Telling(cast(Watch, self), self.recorder, {"version": "1"})
+        self.streams = EventStreams(self.telling, {"charts": True})
         self.server.mount("/events", self.streams.answer)
         mount_page(self.server, page_files(Path("/nowhere")))
 
@@ -93,7 +95,7 @@ async def test_the_past_comes_first_in_order(world: World) -> None:
     events = await listen(world, "now")
 
     assert [event.kind for event in events] == ["hello", "history", "records", "now"]
-    assert events[0].data == {"version": "1"}
+    assert events[0].data == {"version": "1", "charts": True}
     assert events[1].data["model"] == "digits"
     assert events[1].data["columns"]["unix_s"] == [0, 1, 2]
     assert [record["id"] for record in events[2].data["records"]] == ["digits-1"]
@@ -114,7 +116,7 @@ async def test_what_happens_is_told_at_once_and_with_an_id(world: World) -> None
     listening = asyncio.ensure_future(listen(world, "sample"))
     while not world.feed.seen:
         await asyncio.sleep(0.01)
-        if world.streams._streams:  # it listens: the past is taken at once
+        if world.telling.listeners:  # it listens: the past is taken at once
             world.sample(7.0)
 
     *_, last = await asyncio.wait_for(listening, 5)
@@ -160,7 +162,7 @@ class TestRecords:
 
 
 async def test_pages_beyond_count_are_asked_to_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.streams._streams = 64
+    world.telling._listeners = 64
     async with aiohttp.ClientSession(world.server.address) as session, session.get("/events") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
 
@@ -169,12 +171,12 @@ async def test_a_page_that_was_closed_is_forgotten(world: World) -> None:
     world.sample(0.0)
     await listen(world, "now")
     for second in range(1, 200):
-        if world.streams._streams == 0:
+        if world.telling.listeners == 0:
             break
         world.sample(float(second))
         await asyncio.sleep(0.01)
 
-    assert world.streams._streams == 0
+    assert world.telling.listeners == 0
 
 
 class TestWatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -183,14 +184,14 @@ class TestPort:
         with socket.socket() as again:
             again.bind(("127.0.0.1", port))
 
-    async def test_an_open_stream_does_not_hold_the_stop_up(self, parts: Parts) -> None:
+    async def test_a_stream_that_does_not_end_does_not_hold_the_stop_up(self, parts: Parts) -> None:
         server = HttpServer("127.0.0.1", None)
 
         async def stream(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
             response = aiohttp.web.StreamResponse()
             await response.prepare(request)
             await response.write(b"begun\n")
-            await server.ending.wait()
+            await asyncio.Event().wait()
             return response
 
         server.mount("/stream", stream)
@@ -198,4 +199,5 @@ class TestPort:
         async with aiohttp.ClientSession(server.address) as session, session.get("/stream") as answer:
             assert await answer.content.readline() == b"begun\n"
             await asyncio.wait_for(server.stop(), 5)
-            assert await answer.content.read() == b""
+            with contextlib.suppress(aiohttp.ClientPayloadError):
+                assert await answer.content.read() == b""

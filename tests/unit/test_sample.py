@@ -72,3 +72,10 @@ def test_a_missing_field_is_named(name: str) -> None:
 def test_nonsense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="no sample of a model"):
         ModelSample.from_dict({**SAMPLE.as_dict(), **wrong})
+
+
+def test_the_step_that_runs_now_is_reckoned_from_when_the_plan_was_made() -> None:
+    assert SAMPLE.step_now == 0
+    assert replace(SAMPLE, unix_s=SAMPLE.forecast_unix_s + 3.9).step_now == 3
+    assert replace(SAMPLE, unix_s=SAMPLE.forecast_unix_s - 1.0).step_now == 0
+    assert replace(SAMPLE, forecast=None).step_now == 0

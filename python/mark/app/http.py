@@ -8,16 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mark import __version__
-from mark.config import Config
 from mark.config.http import HttpConfig
 from mark.errors import ConfigError
 from mark.protocol.addresses import check_listenable
 
 if TYPE_CHECKING:
     from mark.live.http_server import HttpServer
-    from mark.live.recorder import MemoryRecorder
-    from mark.live.watch import Watch
+    from mark.live.telling import Telling
 
 __all__ = ["TOKEN_VARIABLE", "check_http", "mount_live_page", "start_http", "token_of"]
 
@@ -90,23 +87,14 @@ async def start_http(settings: HttpConfig, mount: Callable[[HttpServer], None]) 
     return server
 
 
-def mount_live_page(server: HttpServer, config: Config, watch: Watch, recorder: MemoryRecorder) -> None:
+def mount_live_page(server: HttpServer, telling: Telling) -> None:
     """Give a server the page and its events."""
     from mark.live.events import EventStreams
     from mark.live.page import mount_page, page_files
 
     files = page_files()
-    about = {
-        "version": __version__,
-        "cluster": config.cluster,
-        "charts": files.has_charts,
-        "models": [
-            {"name": model.name, "version": model.version, "rt_max_ms": model.slo.rt_max_ms, "sl_min": model.slo.sl_min}
-            for model in config.models
-        ],
-    }
     mount_page(server, files)
-    server.mount("/events", EventStreams(watch, recorder, about, server.ending).answer)
+    server.mount("/events", EventStreams(telling, {"charts": files.has_charts}).answer)
 
 
 def _given_token(settings: HttpConfig) -> tuple[str | None, str]:

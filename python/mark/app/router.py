@@ -32,7 +32,7 @@ from mark.app.serverless import (
     serverless_of,
 )
 from mark.app.tuning import BatchingTuner
-from mark.app.watching import make_watch
+from mark.app.watching import make_telling
 from mark.config import Config, ModelConfig
 from mark.controlplane.chronicle import Chronicle
 from mark.controlplane.controller import Controller
@@ -52,7 +52,7 @@ from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.shared_budget import SharedBudget
 from mark.live.status import ControlService
-from mark.live.watch import Watch
+from mark.live.telling import Telling
 from mark.protocol.service import make_server
 from mark.tracing.params import make_trace_export
 
@@ -88,7 +88,7 @@ class Router:
         self._server: grpc.aio.Server | None = None
         self._native: NativeIngress | None = None
         self._http: HttpServer | None = None
-        self._watch: Watch | None = None
+        self._telling: Telling | None = None
         self._watching: asyncio.Task[None] | None = None
         self._hurrying: asyncio.Future[None] | None = None
         rented = [model.name for model in config.models if model.source is not None]
@@ -115,7 +115,7 @@ class Router:
         for model in self._config.models:
             self._models[model.name] = self._assemble(model)
         self._inference = InferenceServer(self._models, self._clock, tracer)
-        self._watch = make_watch(self._config, self._models, self._recorder, self._clock, self._accounts)
+        self._telling = make_telling(self._config, self._models, self._recorder, self._clock, self._accounts)
         settings = self._config.server
         self._server, address = await make_server(
             settings.address if self._native is None else self._native.beside,
@@ -123,7 +123,7 @@ class Router:
             control=ControlService(
                 self._models,
                 self._inference,
-                self._recorder,
+                self._telling,
                 self._clock,
                 self._accounts,
                 self._ingress_counts,
@@ -138,7 +138,7 @@ class Router:
             self._start_model(model)
             await self._start_functions(model)
         self._control_tasks.append(asyncio.ensure_future(self._accounts.keep()))
-        self._watching = asyncio.ensure_future(self._watch.run())
+        self._watching = asyncio.ensure_future(self._telling.watch.run())
         await self._server.start()
         if self._tracing is not None:
             self._tracing.start()
@@ -208,6 +208,8 @@ class Router:
             raise cancelled
 
     async def _release(self, grace_s: float | None) -> None:
+        if self._telling is not None:
+            self._telling.end()
         if self._http is not None:
             await self._http.stop()
         tasks = [*self._control_tasks, *filter(None, [self._watching])]
@@ -242,20 +244,20 @@ class Router:
         )
 
     def _mount(self, server: HttpServer) -> None:
-        inference, watch = self._inference, self._watch
-        if inference is None or watch is None:
+        inference, telling = self._inference, self._telling
+        if inference is None or telling is None:
             return
         server.mount_health(inference.server_ready)
-        mount_live_page(server, self._config, watch, self._recorder)
+        mount_live_page(server, telling)
         measured = Measured(
             models=self._models,
             cloud=self._cloud,
             recorder=self._recorder,
-            budgets=watch.budgets,
-            record_counts=watch.record_counts,
+            budgets=telling.watch.budgets,
+            record_counts=telling.watch.record_counts,
             bill=self._accounts.bill,
             draining=lambda: inference.draining,
-            ingress_counts=dict if self._native is None else self._native.counts,
+            ingress_counts=self._ingress_counts,
         )
         server.mount_metrics(RouterMetrics(measured).exposition)
 

@@ -19,6 +19,7 @@ from mark.cli.replay import replay
 from mark.cli.serve import serve
 from mark.cli.simulate import simulate
 from mark.cli.status import status
+from mark.cli.top import top
 from mark.cli.trace import trace
 from mark.cli.tune import tune
 from mark.cli.version import version
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (
-    serve, worker, load, status, explain, cost, tune, profile, plan, simulate, compare, replay, demo, version
+    serve, worker, load, status, top, explain, cost, tune, profile, plan, simulate, compare, replay, demo, version
 )
 for command in COMMANDS:
     app.command()(command)

@@ -67,6 +67,13 @@ class ModelSample:
     usd_total: float
     usd_peak_sized: float | None
 
+    @property
+    def step_now(self) -> int:
+        """Which step of the forecast runs now; 0 without one."""
+        if self.forecast is None or self.forecast.step_s <= 0:
+            return 0
+        return max(0, math.floor((self.unix_s - self.forecast_unix_s) / self.forecast.step_s))
+
     def as_dict(self) -> dict[str, Any]:
         """The sample as JSON-ready values, in the order of its attributes: the sample's own, and no copies."""
         return {

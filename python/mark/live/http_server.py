@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -37,8 +36,6 @@ class HttpServer:
         self._app = web.Application(client_max_size=_BODY_BYTES_MAX)
         HttpAccess(token, host).add_to(self._app)
         self._runner: web.AppRunner | None = None
-        self.ending = asyncio.Event()
-        """Set when the server stops: what streams is to end."""
 
     def mount_health(self, ready: Callable[[], Awaitable[bool]]) -> None:
         """Answer /healthz: 200 when every model can be answered, 503 before that and while the router drains."""
@@ -85,8 +82,7 @@ class HttpServer:
         self._address = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
     async def stop(self) -> None:
-        """Close every connection and the port. Idempotent."""
-        self.ending.set()
+        """Close every connection and the port; what streams had better end before. Idempotent."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,14 +16,15 @@ from mark.domain.cost import instance_cost_usd, usd_per_hour_by_market
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.offering import Offering
 from mark.domain.record import RecordKind, RecordSnapshot
+from mark.domain.sample import ModelSample
 from mark.domain.story import story_of
 from mark.errors import CloudError, InvalidRequest, ModelNotFound
 from mark.live.accounts import Accounts
 from mark.live.burst_loop import BurstLoop
 from mark.live.chaos import interrupt
 from mark.live.record_file import line_of
-from mark.live.recorder import MemoryRecorder
 from mark.live.server import InferenceServer, ServedModel
+from mark.live.telling import Telling
 from mark.ports import Clock, Led
 from mark.protocol import messages
 
@@ -42,14 +44,14 @@ class ControlService:
         self,
         models: Mapping[str, ServedModel],
         inference: InferenceServer,
-        recorder: MemoryRecorder,
+        telling: Telling,
         clock: Clock,
         accounts: Accounts,
         ingress_counts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._models = models
         self._inference = inference
-        self._recorder = recorder
+        self._telling = telling
         self._clock = clock
         self._accounts = accounts
         self._cloud = accounts.cloud
@@ -109,11 +111,22 @@ class ControlService:
         Raises:
             InvalidRequest: there is no such record, or it is kept no more.
         """
-        _, records = self._recorder.since(0)
+        _, records = self._telling.recorder.since(0)
         story = story_of([each for each in records if request.model in {"", each.model}], request.id)
         if not story:
             raise InvalidRequest(f"id: no record {request.id!r} is kept; the decision log may have it: --log")
         return messages.StoryResponse(records=[line_of(record) for record in story])
+
+    async def watch(self, request: Any) -> AsyncGenerator[Any, None]:
+        """The WatchEvents of what was and of what comes, until the router stops.
+
+        Raises:
+            Overloaded: too many look on already.
+        """
+        async with contextlib.aclosing(self._telling.told(request.after)) as told:
+            async for tidings in told:
+                for each in tidings:
+                    yield messages.WatchEvent(id=each.id, kind=each.kind, json=each.data)
 
     @staticmethod
     def _leads(cloud: Led) -> bool:
@@ -124,7 +137,7 @@ class ControlService:
 
     def _model(self, model: ServedModel, now_ns: int, bill: Bill) -> Any:
         statistics = model.dispatch.statistics()
-        decision = self._recorder.last(model.signature.name, _DECISIONS)
+        decision = self._telling.recorder.last(model.signature.name, _DECISIONS)
         seen = RecordSnapshot() if decision is None else decision.snapshot
         instances = [] if model.control is None else model.control.instances
         draining = frozenset() if model.control is None else model.control.draining
@@ -171,6 +184,7 @@ class ControlService:
             cost_usd_per_hour=sum(usd_per_hour_by_market(alive, self._offerings).values()),
             bursts=None if model.bursts is None else _bursts(model.bursts),
             budget=_budget(None if model.control is None else model.control.spending),
+            **_of_sample(self._telling.watch.last.get(model.signature.name)),
         )
 
     def _instance(self, instance: Instance, draining: bool, now_ns: int) -> Any:
@@ -191,6 +205,29 @@ def _budget(spending: Spending | None) -> Any:
     if spending is None:
         return None
     return messages.BudgetStatus(stage=spending.stage.name.lower(), allowed_usd_per_hour=spending.allowed_usd_per_hour)
+
+
+def _of_sample(sample: ModelSample | None) -> dict[str, Any]:
+    """What only those know that look every second."""
+    if sample is None:
+        return {}
+    forecast = sample.forecast
+    return {
+        "windows": [
+            messages.WindowStatus(window_s=window_s, attainment=share, burn_rate=sample.burn_rate[window_s])
+            for window_s, share in sorted(sample.attainment.items())
+        ],
+        "error_budget_left": sample.error_budget_left,
+        "forecast": None
+        if forecast is None
+        else messages.ForecastStatus(
+            step_s=forecast.step_s,
+            rates_per_s=forecast.rates_per_s[sample.step_now :],
+            forecaster=forecast.forecaster,
+            fallback=forecast.fallback,
+        ),
+        "cost_usd_peak_sized": sample.usd_peak_sized,
+    }
 
 
 def _bursts(bursts: BurstLoop) -> Any:

@@ -9,6 +9,7 @@ from typing import Final
 
 from mark.controlplane.error_budget import ErrorBudget
 from mark.controlplane.record_counts import RecordCounts
+from mark.domain.sample import ModelSample
 from mark.live.accounts import Accounts
 from mark.live.clock import SteadyClock
 from mark.live.feed import Feed
@@ -51,6 +52,8 @@ class Watch:
         """Every sample and record."""
         self.histories = {name: History() for name in samplers}
         """What was sampled so far, by model."""
+        self.last: dict[str, ModelSample] = {}
+        """What was sampled last, by model."""
         self.record_counts = {name: RecordCounts() for name in samplers}
         """What the records add up to, by model; of those that concern none, under whatever they call it."""
 
@@ -86,6 +89,7 @@ class Watch:
         )
         for name, sampler in self._samplers.items():
             sample = sampler.sample(moment)
+            self.last[name] = sample
             self.histories[name].add(sample)
             self.feed.publish("sample", sample.as_dict())
 

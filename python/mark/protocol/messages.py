@@ -29,11 +29,13 @@ __all__ = [
     "SERVER_METADATA",
     "SERVER_READY",
     "TUNE",
+    "WATCH",
     "BillLine",
     "BillRequest",
     "BillResponse",
     "BudgetStatus",
     "BurstStatus",
+    "ForecastStatus",
     "InstanceStatus",
     "InterruptRequest",
     "InterruptResponse",
@@ -60,6 +62,9 @@ __all__ = [
     "TuneRequest",
     "TuneResponse",
     "UsdPerHour",
+    "WatchEvent",
+    "WatchRequest",
+    "WindowStatus",
     "WorkerStatus",
 ]
 
@@ -78,6 +83,7 @@ GET_STATUS = f"/{CONTROL_SERVICE}/GetStatus"
 INTERRUPT = f"/{CONTROL_SERVICE}/Interrupt"
 GET_STORY = f"/{CONTROL_SERVICE}/GetStory"
 TUNE = f"/{CONTROL_SERVICE}/Tune"
+WATCH = f"/{CONTROL_SERVICE}/Watch"
 
 
 def _load_pool() -> descriptor_pool.DescriptorPool:
@@ -132,3 +138,7 @@ StoryRequest = _message("mark.v1.StoryRequest")
 StoryResponse = _message("mark.v1.StoryResponse")
 TuneRequest = _message("mark.v1.TuneRequest")
 TuneResponse = _message("mark.v1.TuneResponse")
+WindowStatus = _message("mark.v1.WindowStatus")
+ForecastStatus = _message("mark.v1.ForecastStatus")
+WatchRequest = _message("mark.v1.WatchRequest")
+WatchEvent = _message("mark.v1.WatchEvent")

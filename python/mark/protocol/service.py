@@ -6,8 +6,9 @@ registered method on every call (grpc/grpc#43092); see docs/decisions/0004.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -78,6 +79,10 @@ class ControlService(Protocol):
 
     async def get_story(self, request: Any) -> Any:
         """A StoryResponse to a StoryRequest. May raise a RequestError."""
+        ...
+
+    def watch(self, request: Any) -> AsyncGenerator[Any, None]:
+        """The WatchEvents that a WatchRequest asks for, until the router stops. May raise a RequestError."""
         ...
 
 
@@ -152,6 +157,7 @@ def _methods(
         methods[messages.INTERRUPT] = _unary(control.interrupt, messages.InterruptRequest, messages.InterruptResponse)
         methods[messages.GET_STORY] = _unary(control.get_story, messages.StoryRequest, messages.StoryResponse)
         methods[messages.TUNE] = _unary(control.tune, messages.TuneRequest, messages.TuneResponse)
+        methods[messages.WATCH] = _stream(control.watch, messages.WatchRequest, messages.WatchEvent)
     methods.update(_reflection_methods(services))
     return methods
 
@@ -224,6 +230,20 @@ def _unary(answer: Callable[[Any], Awaitable[Any]], request: Any, response: Any)
             await _abort(context, error)
 
     return grpc.unary_unary_rpc_method_handler(
+        call, request_deserializer=request.FromString, response_serializer=response.SerializeToString
+    )
+
+
+def _stream(answers: Callable[[Any], AsyncGenerator[Any, None]], request: Any, response: Any) -> grpc.RpcMethodHandler:
+    async def call(message: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        try:
+            async with contextlib.aclosing(answers(message)) as stream:
+                async for answer in stream:
+                    yield answer
+        except RequestError as error:
+            await _abort(context, error)
+
+    return grpc.unary_stream_rpc_method_handler(
         call, request_deserializer=request.FromString, response_serializer=response.SerializeToString
     )
 
