@@ -36,7 +36,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (
-    serve, worker, load, status, top, explain, cost, tune, profile, plan, simulate, compare, replay, demo, version
+    serve,
+    worker,
+    load,
+    status,
+    top,
+    explain,
+    cost,
+    tune,
+    profile,
+    plan,
+    simulate,
+    compare,
+    replay,
+    demo,
+    version,
 )
 for command in COMMANDS:
     app.command()(command)

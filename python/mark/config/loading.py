@@ -24,7 +24,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, read_profiles: boo
     """Read and check a configuration file.
 
     Args:
-        path: the YAML file. Relative files in it, of `source`, `profiles`, `package`, `token_file` and `path`, are taken
+        path: the YAML file. Relative files in it (`source`, `profiles`, `package`, `token_file`, `path`) are taken
             relative to it.
         overrides: "dotted.path=value" settings that replace what the file says; values are YAML.
         read_profiles: whether to read the files that it names for profiles; they count as not measured otherwise.
