@@ -1,8 +1,7 @@
 // The decisions, newest first: each opens to its reasons, what else there was, and what was seen.
 
+import { changesNothing } from "./past.js";
 import { duration, isKnown, market, moment, number, usd } from "./words.js";
-
-const SHOWN_MAX = 500;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -15,10 +14,6 @@ function counted(names) {
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   return [...counts].map(([name, count]) => `${count} × ${name}`).join(", ");
-}
-
-function changesNothing(record) {
-  return record.kind === "plan" && record.actions.length === 0;
 }
 
 // What was done in a few words; where nothing was, what happened.
@@ -124,12 +119,16 @@ export class Timeline {
   }
 
   show(past) {
-    this.list.replaceChildren(...past.records.slice(-SHOWN_MAX).reverse().map((record) => this.#entry(record)));
+    this.list.replaceChildren(...past.records.map((record) => this.#entry(record)).reverse());
   }
 
-  add(record) {
+  // `gone`: the ids of those that make room. One that somebody reads stays until it is closed.
+  add(record, gone) {
     this.list.prepend(this.#entry(record));
-    while (this.list.childElementCount > SHOWN_MAX) this.list.lastElementChild.remove();
+    for (const id of gone) {
+      const item = this.list.querySelector(`[data-id="${CSS.escape(id)}"]`);
+      if (item !== null && !item.firstElementChild.open) item.remove();
+    }
   }
 
   #entry(record) {
