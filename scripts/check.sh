@@ -90,7 +90,7 @@ check_unit() {
 
 check_integration() {
   step 'pytest: integration, agreement' pytest tests/integration tests/agreement
-  step 'pytest: the commands of the pages' pytest tests/docs
+  step 'pytest: the site, and the commands of its pages' pytest tests/docs
   step 'pytest: conformance of each ingress' pytest tests/conformance
 }
 
