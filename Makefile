@@ -1,6 +1,6 @@
 # What a person runs. Each target sets up what it needs, and is quick when it has been set up.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-aws test bench lint format wheel clean
+.PHONY: help demo demo-aws test bench lint format docs wheel clean
 
 VENV := .venv
 # Given to the command: make demo ARGS=--json, make bench ARGS="-k dispatcher".
@@ -32,6 +32,10 @@ format: $(VENV)/.ready-test ## format and mend what can be mended by itself
 	@$(VENV)/bin/ruff check --fix --quiet --exit-zero
 	@$(VENV)/bin/ruff format
 	@find csrc -name '*.h' -print0 -o -name '*.cc' -print0 | xargs -0 $(VENV)/bin/clang-format -i
+
+docs: $(VENV)/.ready-test ## the site of these pages, with its reference, into build/site
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo 'see it: $(VENV)/bin/python -m http.server --directory build/site'
 
 wheel: $(VENV)/.ready-test ## the wheel that users install, with the libraries of its C++ inside
 	@scripts/build_wheel.sh

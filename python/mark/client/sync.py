@@ -19,8 +19,8 @@ __all__ = ["Client"]
 class Client:
     """A client of any server of the Open Inference Protocol.
 
-    with Client("localhost:8001") as client:
-        outputs = client.infer("digits", {"image": images}, deadline_ms=100)
+        with Client("localhost:8001") as client:
+            outputs = client.infer("digits", {"image": images}, deadline_ms=100)
 
     Every method raises a `mark.errors.RequestError` whose type says what may be done about it.
 
