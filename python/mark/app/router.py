@@ -41,6 +41,7 @@ from mark.live.clock import SteadyClock
 from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.leading import until_leads
+from mark.live.path_watch import watch_path
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
@@ -227,8 +228,7 @@ class Router:
             serverless=serverless,
         )
         rules = FleetRuleParams.for_loop(model.slo.rt_max_ms, _observe_s(model))
-        chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
-        fleet = FleetRules(model.name, controller, rules, chronicle)
+        fleet = FleetRules(model.name, controller, rules, self._chronicle(model))
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
@@ -240,7 +240,12 @@ class Router:
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
             work = served.control.run(self._clock, params, served_on(self._config, model))
-            self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+        else:
+            work = watch_path(served.dispatch, self._chronicle(model), self._clock, served_on(self._config, model))
+        self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def _chronicle(self, model: ModelConfig) -> Chronicle:
+        return Chronicle((model.name, self._run), self._recorder, self._cloud.offerings(), self._clock.unix_s)
 
     async def _make_functions_ready(self) -> None:
         """Functions that can be called, and how long they take."""
