@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from mark.domain.record import Record, RecordKind
+from mark.domain.forecast import Forecast
+from mark.domain.record import Record, RecordKind, RecordSnapshot
 from mark.live.recorder import MemoryRecorder
 
 
@@ -75,3 +76,25 @@ def test_records_of_several_threads_all_arrive() -> None:
 
     seen, new = recorder.since(0)
     assert seen == len(new) == 8_000
+
+
+def test_only_from_the_last_plan_on_the_whole_fan_is_kept() -> None:
+    fan = Forecast(60.0, (5.0, 6.0), "lstm", (0.5, 0.9), ((1.0, 2.0), (3.0, 4.0)))
+    recorder = MemoryRecorder()
+    kinds = [RecordKind.PLAN, RecordKind.SHED, RecordKind.PLAN, RecordKind.LOSS]
+    for number, kind in enumerate(kinds):
+        recorder.record(replace(record(number, kind=kind), snapshot=RecordSnapshot(forecast=fan)))
+
+    kept = [each.snapshot.forecast for each in recorder.records("m")]
+    assert [each.quantiles_per_s for each in kept if each is not None] == [
+        ((1.0,), (3.0,)), ((1.0,), (3.0,)), ((1.0, 2.0), (3.0, 4.0)), ((1.0, 2.0), (3.0, 4.0)),
+    ]  # fmt: skip
+    assert all(each is not None and each.rates_per_s == (5.0, 6.0) for each in kept)
+
+
+def test_each_record_is_passed_on() -> None:
+    other = MemoryRecorder()
+    recorder = MemoryRecorder(then=other)
+    recorder.record(record(1))
+
+    assert other.records("m") == [record(1)]

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from mark.app.records import served_on
 from mark.app.replay import RecordedRun, recorded_run, replay
 from mark.app.simulated_scenario import scenario_of_config
-from mark.app.simulation import simulate
+from mark.app.simulation import Told, simulate
 from mark.cli.commands import app
 from mark.cloud.simulated import CloudBehaviour, Interruption, PriceChange, SoldOut
 from mark.config import Config, parse_config
@@ -63,7 +63,7 @@ def recorded(policy: str = "mark-spot") -> tuple[list[Record], float, float]:
     recorder = MemoryRecorder()
     simulated = replace(scenario_of_config(config(), "mark.yaml"), warmup_s_min=60.0)
     load = RecordedLoad(np.arange(60 * 600) / 60, 600.0)
-    report = simulate(simulated, load, policy, behaviour=BEHAVIOUR, recorder=recorder)
+    report = simulate(simulated, load, policy, behaviour=BEHAVIOUR, told=Told(recorder=recorder))
     return recorder.records("doubler"), report.cost.total_usd, report.attainment
 
 

@@ -47,6 +47,7 @@ from mark.live.control_loop import ControlLoop, ControlLoopParams
 from mark.live.dispatch_loop import DispatchLoop
 from mark.live.leading import until_leads
 from mark.live.metrics import Measured, RouterMetrics
+from mark.live.path_watch import watch_path
 from mark.live.recorder import MemoryRecorder
 from mark.live.request_path import RequestPath, WorkerAddress
 from mark.live.server import InferenceServer, ServedModel
@@ -298,8 +299,7 @@ class Router:
                 self._budget, model.name, offerings, (settings, model.batching), serverless=serverless is not None
             )
             controller.keep_to(spending)
-        chronicle = Chronicle((model.name, self._run), self._recorder, offerings, self._clock.unix_s)
-        fleet = FleetRules(model.name, controller, rules, chronicle, spending)
+        fleet = FleetRules(model.name, controller, rules, self._chronicle(model), spending)
         specs = {name: worker_spec(model, profile) for name, profile in profiles.items()}
         return ControlLoop(artifact, fleet, self._cloud, dispatch, specs, self._worker_ids)
 
@@ -311,7 +311,12 @@ class Router:
         if served.control is not None:
             params = ControlLoopParams(step_s=model.controller.step_s, observe_s=_observe_s(model))
             work = served.control.run(self._clock, params, served_on(self._config, model))
-            self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+        else:
+            work = watch_path(served.dispatch, self._chronicle(model), self._clock, served_on(self._config, model))
+        self._control_tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def _chronicle(self, model: ModelConfig) -> Chronicle:
+        return Chronicle((model.name, self._run), self._recorder, self._cloud.offerings(), self._clock.unix_s)
 
     async def _make_functions_ready(self) -> None:
         """Functions that can be called, and how long they take."""

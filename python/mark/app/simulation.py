@@ -40,7 +40,7 @@ from mark.sim.report import report_of
 from mark.testing import ManualClock
 from mark.workload.trace_load import TraceLoad, mean_per_s
 
-__all__ = ["POLICIES", "SimulationQuestion", "run", "scale_of", "simulate"]
+__all__ = ["POLICIES", "SimulationQuestion", "Told", "run", "scale_of", "simulate"]
 
 # Lambda, as the paper and AWS describe it: a cold start is billed for about 2.9 s, an idle function is gone after 45
 # minutes, a thousand may start at once and 500 a minute after that; durations are billed by 100 ms (2018).
@@ -82,6 +82,22 @@ class SimulationQuestion:
     decision_log: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told of a simulation while it runs.
+
+    Attributes:
+        on_progress: called now and then with the simulated seconds that are done; None for nobody.
+        recorder: keeps what is decided; None for nobody.
+    """
+
+    on_progress: Callable[[float], None] | None = None
+    recorder: Recorder | None = None
+
+
+NOBODY = Told()
+
+
 def run(
     question: SimulationQuestion, policy: str, on_progress: Callable[[float], None] | None = None
 ) -> SimulationReport:
@@ -99,12 +115,12 @@ def run(
     hours = None if question.hours is None else question.history_hours + question.hours
     load = TraceLoad(question.trace, scale=scale_of(question), hours=hours)
     past = past_of(load, simulated, question.history_hours * 3600, question.seed, question.forecast_model)
-    run_of = partial(simulate, simulated, past.rest_of(load), policy, seed=question.seed, on_progress=on_progress)
+    run_of = partial(simulate, simulated, past.rest_of(load), policy, seed=question.seed, past=past)
     if question.decision_log is None:
-        return run_of(past=past)
+        return run_of(told=Told(on_progress))
     log = RecordLines(question.decision_log)
     try:
-        return run_of(past=past, recorder=log)
+        return run_of(told=Told(on_progress, log))
     finally:
         log.close()
 
@@ -137,9 +153,8 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
     *,
     seed: int = 0,
     behaviour: CloudBehaviour | None = None,
-    on_progress: Callable[[float], None] | None = None,
+    told: Told = NOBODY,
     past: Past = NO_PAST,
-    recorder: Recorder | None = None,
 ) -> SimulationReport:
     """Simulate one policy on any load.
 
@@ -149,9 +164,8 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
         policy: one of `POLICIES`, or mark with a forecaster of its own.
         seed: makes arrivals and interruptions reproducible.
         behaviour: of the cloud; None for the scenario's usual one.
-        on_progress: called now and then with the simulated seconds that are done.
+        told: who is told of it while it runs.
         past: the load before; without one, the load's first rate goes before it.
-        recorder: keeps what is decided; None for nobody.
 
     Raises:
         ConfigError: the scenario has not what the policy needs, or the load cannot be read.
@@ -167,9 +181,11 @@ def simulate(  # noqa: PLR0913 - what may be left out is named
         spending = _spending(simulated.caps, simulated.model, made)
         made.controller.keep_to(spending)
         params = replace(params, spending=spending)
-    chronicle = None if recorder is None else Chronicle((_model_name(simulated), name), recorder, made.offerings)
+    chronicle = None
+    if told.recorder is not None:
+        chronicle = Chronicle((_model_name(simulated), name), told.recorder, made.offerings)
     world = World(params, feed, cloud, clock, made.controller, chronicle)
-    duration_s = world.run(on_progress=on_progress)
+    duration_s = world.run(on_progress=told.on_progress)
     world.settle()
     report = report_of(world, (simulated.scenario.name, name), duration_s, time.perf_counter() - began_s)
     return replace(report, notes=(*simulated.scenario.notes, *made.notes))

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import takewhile
 
 from mark.domain.record import Record, RecordKind
@@ -23,7 +24,9 @@ class MemoryRecorder:
 
     Invariants:
         - records are numbered from 1 on in the order in which they came, over all models;
-        - each deque of `_kept` holds the newest of one model with their numbers, newest last.
+        - each deque of `_kept` holds the newest of one model with their numbers, newest last;
+        - from the last plan of a model on, records have the whole fan of their forecast; older ones its first step,
+          which is what it is judged by, for a fan takes more memory than all else of a record.
     """
 
     def __init__(self, records_max: int = 4096, then: Recorder | None = None) -> None:
@@ -39,6 +42,8 @@ class MemoryRecorder:
         with self._lock:
             self._seen += 1
             kept = self._kept.setdefault(record.model, deque(maxlen=self._records_max))
+            if record.kind is RecordKind.PLAN:
+                _slim_since_last_plan(kept)
             kept.append((self._seen, record))
         if self._then is not None:
             self._then.record(record)
@@ -69,3 +74,19 @@ class MemoryRecorder:
                 for numbered in takewhile(lambda numbered: numbered[0] > seen, reversed(kept))
             ]
             return self._seen, [record for _, record in sorted(new, key=lambda numbered: numbered[0])]
+
+
+def _slim_since_last_plan(kept: deque[tuple[int, Record]]) -> None:
+    for index in range(len(kept) - 1, -1, -1):
+        number, record = kept[index]
+        kept[index] = number, _slimmed(record)
+        if record.kind is RecordKind.PLAN:
+            return
+
+
+def _slimmed(record: Record) -> Record:
+    forecast = record.snapshot.forecast
+    if forecast is None or not forecast.quantiles_per_s:
+        return record
+    first = tuple(quantiles[:1] for quantiles in forecast.quantiles_per_s)
+    return replace(record, snapshot=replace(record.snapshot, forecast=replace(forecast, quantiles_per_s=first)))
