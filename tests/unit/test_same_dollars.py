@@ -76,7 +76,7 @@ class World:
 
 
 async def bill_usd(world: World) -> float:
-    return sum(line.usd for line in (await world.control.get_bill()).lines)
+    return float(sum(line.usd for line in (await world.control.get_bill()).lines))
 
 
 async def accounts_usd(world: World) -> float:
