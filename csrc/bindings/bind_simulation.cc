@@ -130,8 +130,9 @@ void bind_driving(py::class_<Simulation>& bound) {
                        std::int64_t bin_ns, std::int64_t counted_from_ns, bool keeps_batches,
                        const std::optional<FunctionPoolParams>& functions, const mark::BurstLimits& burst_limits,
                        double lowest_share) {
-             const SimulationParams params{seed,          service_variation, DurationNs{bin_ns}, time_of(counted_from_ns),
-                                           keeps_batches, burst_limits,      lowest_share};
+             const SimulationParams params{
+                 seed,          service_variation, DurationNs{bin_ns}, time_of(counted_from_ns),
+                 keeps_batches, burst_limits,      lowest_share};
              return Simulation(dispatcher, params, functions);
            }),
            py::arg("dispatcher"), py::kw_only(), py::arg("seed") = 0, py::arg("service_variation") = 0.0,

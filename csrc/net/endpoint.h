@@ -90,7 +90,7 @@ class Endpoint {
 
   void retune(const DispatcherParams& params, TimeNs now);  // as in Dispatcher
 
-  void shed(double share);                                     // as in Dispatcher
+  void shed(double share);  // as in Dispatcher
 
   DurationNs backlog(TimeNs now) const;
   Statistics statistics() const;

@@ -55,9 +55,10 @@ RequestEnd end_of(const Refusal& refusal) {
     case Admission::kQueueFull:
       return overloaded("the queue is full", refusal.retry_after);
     case Admission::kShed:
-      return end(EndKind::kOverloaded,
-                 "the budget does not pay for all requests of the lowest priority, and this one is shed; send it with a "
-                 "higher priority, or later");
+      return end(
+          EndKind::kOverloaded,
+          "the budget does not pay for all requests of the lowest priority, and this one is shed; send it with a "
+          "higher priority, or later");
     default:
       return overloaded("no worker can answer before the deadline", refusal.retry_after);
   }

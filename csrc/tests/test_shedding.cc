@@ -46,12 +46,9 @@ struct Door {
   std::uint32_t next = 0;
 
   Admission submit(int priority, int rows = 1) {
-    return dispatcher.submit({.id = RequestId::of(next++, 1),
-                              .rows = rows,
-                              .deadline = TimeNs{} + 100ms,
-                              .shape = 0,
-                              .priority = priority},
-                             TimeNs{});
+    return dispatcher.submit(
+        {.id = RequestId::of(next++, 1), .rows = rows, .deadline = TimeNs{} + 100ms, .shape = 0, .priority = priority},
+        TimeNs{});
   }
 };
 

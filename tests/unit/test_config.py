@@ -14,6 +14,7 @@ from mark._core import DispatcherParams
 from mark.cloud.spot_market import SpotMarketParams
 from mark.config import Config, load_config, parse_config, sections, serverless
 from mark.controlplane.slo_monitor import SloMonitorParams
+from mark.domain.budget import BudgetCaps
 from mark.domain.offering import Market
 from mark.errors import ConfigError
 
@@ -211,6 +212,28 @@ def test_what_a_market_does_not_have_is_refused(keys: str, words: str) -> None:
     extra = f"  - {{name: more, price_usd_per_hour: 1, {keys}}}\n"
 
     assert words in refusal(GOOD.replace("models:\n", extra + "models:\n", 1))
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        ("{}", "give max_usd_per_hour, max_usd_per_day or both, or leave budget out"),
+        ("{max_usd_per_hour: 0}", "max_usd_per_hour"),
+        ("{max_usd_per_hour: true}", "must be a number"),
+        ("{max_usd_per_hour: 0.001}", "does not pay for min_instances of the models"),
+        ("{max_usd_per_day: 0.001}", "does not pay for min_instances of the models"),
+        ("{max_usd_per_year: 5}", "max_usd_per_year"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(budget: str, words: str) -> None:
+    assert words in refusal(f"budget: {budget}\n{GOOD}")
+
+
+def test_a_budget_is_handed_to_the_control_path_and_is_none_unless_it_is_given() -> None:
+    assert parse_config(GOOD).budget is None
+    config = parse_config("budget: {max_usd_per_hour: 5.5}\n" + GOOD)
+    assert config.budget is not None
+    assert config.budget.as_caps() == BudgetCaps(usd_per_hour=5.5)
 
 
 def test_how_spot_is_taken_away_is_handed_to_the_cloud() -> None:

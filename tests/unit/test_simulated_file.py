@@ -10,6 +10,7 @@ import pytest
 
 from mark.app.simulated_scenario import SimulatedScenario, simulated_scenario
 from mark.app.simulation import simulate
+from mark.domain.budget import BudgetCaps
 from mark.domain.load import RecordedLoad
 from mark.domain.simulation_report import SimulationReport
 
@@ -119,3 +120,25 @@ def test_spot_is_interrupted_as_the_file_says_and_standbys_stand_in(tmp_path: Pa
     assert report.attainment > 0.99
     assert report.series.fleet["small"].max() >= 1  # while spot is sold out ...
     assert report.series.fleet["cheap"][-1] >= 1  # ... and then spot is returned to
+
+
+def test_a_budget_of_the_file_is_kept_to(tmp_path: Path) -> None:
+    scenario = scenario_of(tmp_path)
+    free = simulate(scenario, BURST, "mark")
+
+    capped = simulate(replace(scenario, caps=BudgetCaps(usd_per_hour=2 * 3600.0)), BURST, "mark")
+
+    # The burst would have three instances; two are paid for.
+    assert free.series.fleet["small"].max() == 3.0
+    assert capped.series.fleet["small"].max() == 2.0
+    assert capped.cost.total_usd < free.cost.total_usd
+    assert capped.attainment < free.attainment
+
+
+def test_the_file_says_what_the_budget_is(tmp_path: Path) -> None:
+    assert scenario_of(tmp_path).caps is None
+    file = tmp_path / "capped.yaml"
+    text = FILE.format(batching="", step_s=1.0, window_s=1.0)
+    file.write_text(f"budget: {{max_usd_per_day: 200000}}\n{text}", encoding="utf-8")
+
+    assert simulated_scenario(str(file), None).caps == BudgetCaps(usd_per_day=200000)

@@ -82,7 +82,7 @@ class Simulation {
   void shed(double share) { dispatcher_.shed(share); }
   void limit_bursts(double usd_per_hour);  // as BurstPolicy::limit; nothing without functions
   double bursts_usd() const { return bursting_ ? bursting_->spent_usd(now_) : 0; }  // as BurstPolicy::spent_usd
-  double credits_s(WorkerId worker);        // that a burstable one has now
+  double credits_s(WorkerId worker);                                                // that a burstable one has now
   double surplus_s(WorkerId worker) const;  // that an unlimited one used without having credits
 
   std::uint64_t arrived() const { return arrived_; }  // in all, before counted_from too

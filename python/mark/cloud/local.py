@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mark.cloud.instance_bill import InstanceBill
 from mark.cloud.socket_folder import SocketFolder
 from mark.cloud.spot_market import SpotMarket, SpotMarketParams
 from mark.cloud.stopped_machines import StoppedMachine, StoppedMachines
 from mark.cloud.worker_process import WorkerProcess
 from mark.domain.artifact import ModelArtifact
-from mark.domain.bill import Bill, instance_lines
+from mark.domain.bill import Bill
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.errors import CloudError, InsufficientCapacity, QuotaExceeded
@@ -48,7 +49,7 @@ class LocalCloud:
     Thread safety: every method may be called from any thread.
 
     Invariants:
-        - `_instances`, `_processes` and `_changes` are touched only with `_lock` held;
+        - `_instances`, `_processes`, `_billed` and `_changes` are touched only with `_lock` held;
         - an instance's state only moves forward, and each move increments `_changes` and wakes every waiter;
         - a process whose instance is gone was told to end;
         - one thread takes spot instances away, from the first that is launched until the cloud is closed.
@@ -65,7 +66,8 @@ class LocalCloud:
     ) -> None:
         self._offerings = {offering.name: offering for offering in offerings}
         self._clock = clock
-        self._epoch_ns = clock.now_ns() - time.time_ns()  # fixed once: no hour of the bill is ever another
+        # The epoch is fixed once: no hour of the bill is ever another.
+        self._billed = InstanceBill(epoch_ns=clock.now_ns() - time.time_ns())
         self._command = command
         self._grace_s = grace_s
         self._boot_max_s = boot_max_s
@@ -146,8 +148,8 @@ class LocalCloud:
 
     def bill(self) -> Bill:
         """What every instance has cost so far; see `mark.ports.Cloud.bill`."""
-        instances = self.list_instances()
-        return Bill.of(instance_lines(instances, self._offerings, self._clock.now_ns(), self._epoch_ns))
+        with self._lock:
+            return self._billed.bill(self._instances.values(), self._offerings, self._clock.now_ns())
 
     def spent_usd(self) -> float:
         """What every instance has cost so far."""

@@ -15,6 +15,7 @@ from mark.controlplane.arrivals import Arrivals
 from mark.controlplane.reconciler import Reconciler
 from mark.controlplane.slo_monitor import SloMonitor, SloMonitorParams
 from mark.controlplane.spending import Planned, Spending, Terms
+from mark.domain.budget import Stage
 from mark.domain.cost import instance_usd_per_hour
 from mark.domain.fleet import Instance, InstanceState
 from mark.domain.fleet_plan import FleetPlan
@@ -218,7 +219,8 @@ class Controller:
             forecast=forecast,
             load_per_s=load_per_s,
             capacity_per_s=self._capacity_after(actions, snapshot.instances),
-            reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
+            reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s)
+            + self._budget_words(len(proposal.purchases) - len(afforded.purchases)),
             alternatives=(*proposal.alternatives, *self._left_out(actions, full, now_ns)),
         )
 
@@ -267,7 +269,9 @@ class Controller:
             load_factor_max=monitor.params.load_factor_max,
         )
         more = reinforce(inputs, now_ns)
+        wanted = len(more.purchases)
         more = replace(more, purchases=self._afforded(more.purchases, snapshot))
+        more = replace(more, reason=more.reason + self._budget_words(wanted - len(more.purchases)))
         if not more.purchases and not monitor.nothing_added(now_ns):
             return None
         launches = self._reconciler.launches(more.purchases)
@@ -389,6 +393,13 @@ class Controller:
             return tuple(purchases)
         prices = {offering.name: offering.price_usd_per_hour for offering in self._offerings}
         return self._spending.afford(purchases, self._usd_per_hour(snapshot.alive), prices)
+
+    def _budget_words(self, waiting: int) -> str:
+        """What of a decision is the budget's doing; `waiting` launches are left out for it."""
+        if self._spending is None or (not waiting and self._spending.stage is Stage.FULL):
+            return ""
+        words = f"; budget: {self._spending.stage.words}, ${self._spending.allowed_usd_per_hour:.4f} an hour allowed"
+        return words + (f", {waiting} launches wait for room" if waiting else "")
 
     def _let_go(self, actions: Sequence[Action], proposal: Proposal, snapshot: Snapshot) -> tuple[Retire, ...]:
         """What is given back beside these actions, for what stays costs more than is allowed.

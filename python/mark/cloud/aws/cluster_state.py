@@ -15,13 +15,17 @@ from mark.cloud.aws.price_book import PoolPrices, PriceBook
 from mark.cloud.aws.settings import AwsSettings
 from mark.cloud.aws.standby_bill import StandbyBill
 from mark.cloud.aws.standbys import Standbys
+from mark.cloud.instance_bill import InstanceBill
 from mark.domain.artifact import ModelArtifact
-from mark.domain.bill import Bill, instance_lines
+from mark.domain.bill import Bill
 from mark.domain.fleet import Instance
 from mark.domain.offering import Market
 from mark.ports import Clock
 
 __all__ = ["ClusterState"]
+
+# Until then spot prices of its last hour may still be told.
+_SETTLES_AFTER_S = 7200.0
 
 
 class ClusterState:
@@ -47,6 +51,7 @@ class ClusterState:
         self._clock = clock
         # EC2 tells times of day, the router's clock is steady: what is between them is fixed once.
         self._epoch_ns = clock.now_ns() - time.time_ns()
+        self._billed = InstanceBill(self._epoch_ns, _SETTLES_AFTER_S, self._as_billed)
         self._prices = prices
         self.standby_bill = StandbyBill(self._usd_per_hour, time.time())
         self._models = None if models is None else frozenset(models)
@@ -74,8 +79,8 @@ class ClusterState:
             for name, each in self.offerings.items()
         }
         # Standbys are billed as machines.
-        rented = [self._as_billed(each) for each in self.fleet.instances if "@" not in each.id]
-        lines = instance_lines(rented, offerings, self.present_ns(), self._epoch_ns)
+        rented = [each for each in self.fleet.instances if "@" not in each.id]
+        lines = self._billed.lines(rented, offerings, self.present_ns())
         return Bill.of((*lines, *self.standby_bill.lines(time.time())))
 
     def announce(self) -> None:
