@@ -156,7 +156,7 @@ def test_what_others_wrote_is_text(make_world: MakeWorld, open_page: OpenPage) -
 
     assert evil in page.inner_text("#timeline .headline")
     assert page.locator("main img, main script").count() == 0
-    assert page.title() == "production · mark"
+    assert page.title() == "✓ production · mark"
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,7 @@ def test_the_first_line_says_whether_the_promise_is_kept(
     world.happens(replace(next(Story().samples()), attainment=attainment))
 
     page.wait_for_selector(f'#verdict[data-state="{state}"]')
+    assert page.title() == {"kept": "✓", "burning": "!", "broken": "✕"}[state] + " production · mark"
     assert words in page.inner_text("#verdict").replace("\N{NO-BREAK SPACE}", " ")
 
 

@@ -115,6 +115,9 @@ export function showFigures(list, sample) {
   );
 }
 
+const SIGNS = { kept: "✓", burning: "!", broken: "✕" };
+
+// Says whether the promise is kept, and returns the sign of that.
 export function showVerdict(paragraph, sample, sinceS) {
   const long = sample.attainment["21600"];
   const now = sample.attainment["60"];
@@ -131,4 +134,5 @@ export function showVerdict(paragraph, sample, sinceS) {
   }
   paragraph.dataset.state = state;
   if (paragraph.textContent !== text) paragraph.textContent = text;
+  return SIGNS[state];
 }
