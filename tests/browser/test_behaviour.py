@@ -150,7 +150,7 @@ class TestKeyboard:
         page.keyboard.press("Enter")
         opened = page.locator("#timeline details[open]")
 
-        expect(opened).to_have_count(1)
+        expect(opened).to_contain_text("The fleet that it saw")
         text = opened.inner_text()
         for said in (
             "What was done",
