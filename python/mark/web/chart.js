@@ -30,6 +30,7 @@ export class Chart {
     this.shape = "";
     this.gutter = 0;
     this.narrow = false;
+    this.rows = [];
     this.root = document.createElement("figure");
     this.root.className = plot.wide ? "chart wide" : "chart";
     this.root.dataset.chart = plot.id;
@@ -58,6 +59,8 @@ export class Chart {
     this.lines = made.lines;
     this.times = made.times ?? past.times;
     this.nowS = made.nowS ?? null;
+    this.root.hidden = this.lines.length === 0;
+    if (this.root.hidden) return;
     const data = [this.times, ...this.lines.map((line) => line.data)];
     const shape = this.lines.map((line) => `${line.label ?? ""}/${line.color}`).join();
     if (this.uplot === null || this.shape !== shape) {
@@ -76,9 +79,10 @@ export class Chart {
   }
 
   resize() {
-    if (this.uplot === null) return;
+    if (this.uplot === null || this.root.hidden) return;
     this.gutter = 0;
     this.#place();
+    this.uplot.redraw(false);
   }
 
   #size() {
@@ -152,7 +156,8 @@ export class Chart {
         setCursor: [() => this.#point()],
         setSelect: [(self) => this.#drag(self)],
         drawClear: [(self) => this.#drawFuture(self)],
-        draw: [(self) => this.#drawMarks(self)],
+        // Only now is it known where the lines end.
+        draw: [(self) => this.#drawMarks(self), () => this.narrow || this.#spread()],
       },
     };
   }
@@ -235,21 +240,20 @@ export class Chart {
     this.about.textContent = isPointing ? clock(this.times[pointed]) : this.plot.unit;
     this.about.classList.toggle("at", isPointing);
     const index = isPointing ? pointed : this.#lastIndex();
-    for (const [row, line] of this.rows ?? []) {
+    for (const [row, line] of this.rows) {
       row.lastChild.textContent = this.#text(line, index);
     }
   }
 
-  // Labels at the height of the lines' last values, moved apart where they would lie upon each other.
   #place() {
     const labelled = this.lines.filter((line) => line.label !== undefined);
     this.rows = labelled.map((line) => [label(line), line]);
     this.labels.replaceChildren(...this.rows.map(([row]) => row));
     this.#point();
     this.#fit();
-    if (!this.narrow) this.#spread();
   }
 
+  // Labels at the height of the lines' last values, moved apart where they would lie upon each other.
   #spread() {
     const [over, box] = [this.uplot.over.getBoundingClientRect(), this.root.getBoundingClientRect()];
     const top = over.top - box.top;
