@@ -197,6 +197,9 @@ class TestMouse:
 
         back = page.get_by_role("button", name="Back to now")
         expect(back).to_be_visible()
+        page.mouse.move(2, 2)
+        spent = page.locator('[data-chart="total"] .labels li', has_text="spent").locator("b")
+        assert spent.inner_text() != figure(page, "Dollars so far")  # but what was spent at the end of that part
         assert problems(page) == []
         back.click()
         expect(back).to_be_hidden()

@@ -210,10 +210,12 @@ export class Chart {
     this.board.zoom(from, to);
   }
 
-  // The last point of the past that has any value.
+  // The last point of the past that is shown and has any value.
   #lastIndex() {
-    let index = this.nowS === null ? this.times.length - 1 : this.times.indexOf(this.nowS);
-    while (index > 0 && !this.lines.some((line) => isKnown(line.data[index]))) index -= 1;
+    const until = Math.min(this.board.to, this.nowS ?? Infinity);
+    const isShown = (index) => this.times[index] <= until && this.lines.some((line) => isKnown(line.data[index]));
+    let index = this.times.length - 1;
+    while (index > 0 && !isShown(index)) index -= 1;
     return index;
   }
 
