@@ -61,7 +61,7 @@ def test_a_tall_frame_plots_latency_and_fleet_too() -> None:
     text = text_of(draw(VIEW, Size(120, 40), 0.0, BLOCKS))
 
     assert "█ p98  ∙ p99  ─ promised" in text
-    assert "█ on demand 2 ready, 1 booting · ▓ spot 6 ready" in text
+    assert "█ on demand 2 ready, 1 booting · ▓ spot 6 ready · ▒ burstable none" in text
     assert "▓▓▓▓" in text
 
 

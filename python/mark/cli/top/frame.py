@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from mark.cli.top import figures
-from mark.cli.top.chart import BAD, bars_line
-from mark.cli.top.columns import TimeColumns
+from mark.cli.top.chart import BAD
 from mark.cli.top.decision import decision_line, decision_lines
 from mark.cli.top.glyphs import Glyphs
 from mark.cli.top.lines import Part, clean, clock_time, cut, joined, spread
@@ -143,7 +142,7 @@ def _figures(panels: Panels, size: Size) -> list[Text]:
     # A tall terminal has room for plots of latency and fleet, too.
     rows = 0 if size.height < _TALL else 3 if size.height < _TALLER else 5
     waiting, money = (sample.queued, sample.in_flight), (sample.usd_total, sample.usd_peak_sized)
-    fleet = figures.fleet_line(sample.instances, panels.market_marks() if rows else {}, room, glyphs)
+    fleet = figures.fleet_line(sample.instances, panels.market_marks if rows else {}, room, glyphs)
     return [
         figures.labelled("latency", _latency(panels, room, plotted=bool(rows))),
         *(panels.latency(rows) if rows else ()),
@@ -158,16 +157,14 @@ def _figures(panels: Panels, size: Size) -> list[Text]:
 
 def _latency(panels: Panels, width: int, *, plotted: bool) -> Text:
     """Percentiles; then what the plot below shows, or small bars of the p98 over time in what room is left."""
-    view, sample, glyphs = panels.view, panels.now, panels.glyphs
+    sample, glyphs = panels.now, panels.glyphs
     words = joined(figures.latency_parts(sample.latency_ms, sample.rt_max_ms), width, glyphs)
     if plotted:
         return spread(words, panels.latency_legend(), width, glyphs)
     count = width - words.cell_len - len("  p98 ")
     if count < _BARS_MIN:
         return words
-    columns = TimeColumns.until(sample.unix_s, view.span_s, count)
-    p98_ms = columns.values(view.seen.within(view.span_s), lambda each: each.latency_ms.get("p98", 0.0))
-    return Text.assemble(words, ("  p98 ", "dim"), bars_line(p98_ms, sample.rt_max_ms, glyphs))
+    return Text.assemble(words, ("  p98 ", "dim"), panels.p98_bars(count))
 
 
 def _decisions(panels: Panels, height: int) -> list[Text]:
