@@ -85,12 +85,13 @@ check_lint() {
 check_unit() {
   step 'C++ tests, with assertions' cpp_tests dev
   step 'pytest: codebase, unit, properties, contract' \
-    pytest --ignore tests/integration --ignore tests/agreement --ignore tests/conformance
+    pytest --ignore tests/integration --ignore tests/agreement --ignore tests/conformance --ignore tests/browser
 }
 
 check_integration() {
   step 'pytest: integration, agreement' pytest tests/integration tests/agreement
   step 'pytest: conformance of each ingress' pytest tests/conformance
+  step 'pytest: the live page, in Chromium' pytest tests/browser
 }
 
 check_sanitizers() {

@@ -40,6 +40,7 @@ has_native() {
   printf '#include <nghttp2/nghttp2.h>\n#include <openssl/ssl.h>\n#include <zlib.h>\n' | c++ -E -x c++ - >/dev/null 2>&1
 }
 has_doctest() { printf '#include <doctest/doctest.h>\n' | c++ -E -x c++ - >/dev/null 2>&1; }
+has_chromium() { [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; }
 
 has_fuzzer() {
   printf 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
@@ -62,7 +63,7 @@ system_packages() {
     has_fuzzer || missing="$missing clang libclang-rt-dev"
     command -v h2load >/dev/null || missing="$missing nghttp2-client" # the load of the server benches
     command -v promtool >/dev/null || missing="$missing prometheus"     # checks metrics, rules and their tests
-    command -v chromium >/dev/null || missing="$missing chromium"       # in which the live page is tested
+    has_chromium || missing="$missing chromium" # looks at the live page
   fi
   # shellcheck disable=SC2086  # a list of words
   [ -z "$missing" ] || apt_install $missing

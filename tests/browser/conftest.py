@@ -23,7 +23,7 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and not longer: its event loop would be in the way of those of other tests
 def browser() -> Iterator[Browser]:
     path = chromium()
     if path is None:

@@ -65,6 +65,16 @@ class TestLive:
         expect(page.locator("#timeline > li").first).to_contain_text("A cat sat on the keyboard", timeout=TOLD_S * 1000)
         assert page.locator("#timeline > li").first.get_attribute("data-kind") == "loss"
 
+    def test_plans_that_change_nothing_do_not_push_out_what_does(self, world: PageWorld, page: Page) -> None:
+        acting = page.locator("#timeline > li:not(.quiet)").count()
+        quiet = next(record for record in RECORDS if record.kind.value == "plan" and not record.actions)
+        for number in range(150):
+            world.happens(replace(quiet, id=f"quiet-{number}"))
+
+        expect(page.locator("#timeline > li.quiet").first).to_have_attribute("data-id", "quiet-149")
+        assert page.locator("#timeline > li.quiet").count() == 60
+        assert page.locator("#timeline > li:not(.quiet)").count() == acting
+
     def test_silence_is_told(self, page: Page) -> None:
         page.evaluate("performance.now = (now => () => now() + 9000)(performance.now.bind(performance))")
 

@@ -83,6 +83,7 @@ async def test_every_answer_forbids_what_is_not_of_the_router(client: aiohttp.Cl
             assert policy.startswith("default-src 'none'; script-src 'self'; ")
             assert "unsafe" not in policy
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Server"] == "mark"  # and no versions of what it is made of
 
 
 class TestOnThisMachine:
@@ -169,6 +170,10 @@ class TestPort:
         assert server.address != f"http://127.0.0.1:{taken}/"
         assert f"the page is at {server.address}" in caplog.text
         await server.stop()
+
+    async def test_a_name_that_nobody_knows_is_refused(self, parts: Parts) -> None:
+        with pytest.raises(ConfigError, match=r"cannot listen at no-such-host\.invalid:0: \w+"):
+            await HttpServer("no-such-host.invalid", None).start(0)
 
     async def test_off_listens_nowhere(self, parts: Parts) -> None:
         assert await start_http(HttpConfig(address="off"), parts.mount) is None

@@ -136,6 +136,9 @@ async def _served(
     began_s = time.perf_counter()
     async with _router(file, stage.environment) as address:
         console.print(f"  ready at {address}; {time.perf_counter() - began_s:.1f} s", soft_wrap=True)
+        page = re.search(r"the page is at (\S+)", file.with_suffix(".log").read_text(encoding="utf-8"))
+        if page is not None:
+            console.print(f"  look on at {page[1]}", soft_wrap=True)
         load, series = await _drive(address, model, config, instants_s, stage)
     said = re.findall(r"have cost \$(\d+\.\d+)", file.with_suffix(".log").read_text(encoding="utf-8"))
     return load, series, float(said[-1]) if said else math.nan
@@ -187,9 +190,10 @@ async def _profiled(config: Config, console: Console) -> Config:
 async def _router(config_file: Path, environment: Mapping[str, str] | None) -> AsyncIterator[str]:
     """A router process, as a person would start it; stopped by SIGTERM at the end."""
     log = config_file.with_suffix(".log").open("wb")
-    # A free port, so that the demo runs beside whatever this machine serves already. The file keeps its own, for the
+    # Free ports, so that the demo runs beside whatever this machine serves already. The file keeps its own, for the
     # person who serves it afterwards.
-    command = (sys.executable, "-m", "mark", "serve", "--exit-with-parent", "--set", "server.port=0", str(config_file))
+    free_ports = ("--set", "server.port=0", "--set", "http.address=127.0.0.1:0")
+    command = (sys.executable, "-m", "mark", "serve", "--exit-with-parent", *free_ports, str(config_file))
     # A group of its own: Ctrl-C reaches the demo, which then stops the router in order. Should the demo be killed, its
     # end of the pipe closes, and the router stops by itself.
     router = await asyncio.create_subprocess_exec(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mark.domain.forecast import Forecast
@@ -75,9 +75,10 @@ class ModelSample:
         return max(0, math.floor((self.unix_s - self.forecast_unix_s) / self.forecast.step_s))
 
     def as_dict(self) -> dict[str, Any]:
-        """The sample as JSON-ready values, in the order of its attributes."""
+        """The sample as JSON-ready values, in the order of its attributes: the sample's own, and no copies."""
         return {
-            **asdict(self),
+            **{name: getattr(self, name) for name in self.__slots__},
+            "forecast": None if self.forecast is None else _as_dict(self.forecast),
             "attainment": {str(window_s): share for window_s, share in self.attainment.items()},
             "burn_rate": {str(window_s): _finite(rate) for window_s, rate in self.burn_rate.items()},
             "error_budget_left": _finite(self.error_budget_left),
@@ -105,6 +106,10 @@ class ModelSample:
         if values["error_budget_left"] is None:
             values["error_budget_left"] = -math.inf
         return cls(**values)
+
+
+def _as_dict(forecast: Forecast) -> dict[str, Any]:
+    return {name: getattr(forecast, name) for name in forecast.__slots__}
 
 
 def _forecast(data: Mapping[str, Any]) -> Forecast:

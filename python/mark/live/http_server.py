@@ -75,7 +75,8 @@ class HttpServer:
             await web.TCPSite(runner, self._host, port).start()
         except OSError as error:
             await runner.cleanup()
-            reason = os.strerror(error.errno) if error.errno else error
+            # The loop's own words name the address once more; a name that is not found has no number of the system's.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
             raise ConfigError(f"http.address: cannot listen at {self._host}:{port}: {reason}") from error
         self._runner = runner
         host, port, *_ = runner.addresses[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -119,8 +119,7 @@ class Telling:
     async def _past(self, number: int, also_about: Mapping[str, Any]) -> AsyncGenerator[list[Tiding], None]:
         """Everything until an event, taken at once and told bit by bit: requests are not to wait for who looks on."""
         pasts = {name: history.past() for name, history in self.watch.histories.items()}
-        records = [record for name in pasts for record in _worth_telling(self.recorder.records(name))]
-        records.sort(key=lambda record: record.unix_s)
+        records = _worth_telling(self.recorder.since(0)[1])
         yield [Tiding("hello", _json({**self._about, **also_about}))]
         for name, past in pasts.items():
             for begin in range(0, past.points, _POINTS_AT_ONCE):
@@ -132,11 +131,18 @@ class Telling:
         yield [Tiding("now", b"{}", self.watch.feed.id_of(number))]
 
 
-def _worth_telling(records: list[Record]) -> list[Record]:
-    """The newest of those that did something, and of the plans that left all as it was only some."""
-    quiet = [record for record in records if record.kind is RecordKind.PLAN and not record.actions]
-    left_out = {record.id for record in quiet[:-_QUIET_PLANS]}
-    return [record for record in records if record.id not in left_out][-_RECORDS_PAST:]
+def _worth_telling(records: Sequence[Record]) -> list[Record]:
+    """Of each model the newest that did something, and of the plans that left all as it was only some; in order."""
+    left: dict[tuple[str, bool], int] = {}
+    kept = []
+    for record in reversed(records):
+        is_quiet = record.kind is RecordKind.PLAN and not record.actions
+        key = (record.model, is_quiet)
+        left.setdefault(key, _QUIET_PLANS if is_quiet else _RECORDS_PAST)
+        if left[key] > 0:
+            left[key] -= 1
+            kept.append(record)
+    return kept[::-1]
 
 
 def _json(data: Mapping[str, Any]) -> bytes:

@@ -5,7 +5,7 @@ import { PLOTS } from "./plots.js";
 
 const LEAST_SPAN_S = 60;
 const AHEAD_SHARE = 0.12; // of the span: room for what is forecast
-const ALARMS = new Set(["interruption", "loss", "refusal", "shed"]);
+const ALARMS = new Set(["interruption", "loss", "shed"]);
 
 export class Board {
   // told: { zoomed(isZoomed), read(text) }
@@ -30,7 +30,8 @@ export class Board {
     this.past = past;
     if (past === null || past.length === 0) return;
     this.#setTime();
-    this.marks = past.records.filter((record) => ALARMS.has(record.kind)).map((record) => record.unix_s);
+    const alarms = past.records.filter((record) => ALARMS.has(record.kind));
+    this.marks = [...new Set(alarms.map((record) => Math.round(record.unix_s)))];
     for (const chart of this.charts) chart.show(past);
   }
 

@@ -3,7 +3,7 @@
 import { axisTime, clock, isKnown } from "./words.js";
 
 // For labels at the right of the lines, of the width; where they need more, they stand above the chart.
-const GUTTER_SHARE_MAX = 0.42;
+const GUTTER_SHARE_MAX = 0.46;
 const NARROW = 400; // pixels: there they always do
 const EDGE = 28; // pixels at the right of the lines: half of what the last mark of the axis says
 const LABEL_HEIGHT = 18;

@@ -81,8 +81,9 @@ class Page {
 
   #hearRecord(record) {
     const past = this.models.get(record.model);
-    if (!past?.addRecord(record) || record.model !== this.chosen || !this.isTold) return;
-    this.timeline.add(record);
+    const gone = past?.addRecord(record) ?? null;
+    if (gone === null || record.model !== this.chosen || !this.isTold) return;
+    this.timeline.add(record, gone);
     at("no-decisions").hidden = true;
   }
 

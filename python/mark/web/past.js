@@ -2,6 +2,7 @@
 
 const LEFT_OUT = new Set(["model", "forecast", "forecast_unix_s", "rt_max_ms", "sl_min"]);
 const RECORDS_MAX = 500;
+const QUIET_MAX = 60; // of them, plans that change nothing: where one is made each second, they would push out all else
 
 // The numbers of a sample by their path, "instances.spot.ready", as the router names the columns of the past.
 function* numbers(data, path = "") {
@@ -10,6 +11,10 @@ function* numbers(data, path = "") {
     if (typeof value === "number") yield [path + name, value];
     else if (value !== null && typeof value === "object") yield* numbers(value, `${path}${name}.`);
   }
+}
+
+export function changesNothing(record) {
+  return record.kind === "plan" && record.actions.length === 0;
 }
 
 export class Past {
@@ -54,12 +59,16 @@ export class Past {
     this.last = sample;
   }
 
-  // Whether it is news.
+  // Keeps a record. Returns the ids of those that made room for it; null when it was known already.
   addRecord(record) {
-    if (this.recordIds.has(record.id)) return false;
+    if (this.recordIds.has(record.id)) return null;
     this.recordIds.add(record.id);
     this.records.push(record);
-    if (this.records.length > RECORDS_MAX) this.recordIds.delete(this.records.shift().id);
-    return true;
+    const quiet = this.records.filter(changesNothing);
+    const oldest = quiet.length > QUIET_MAX ? quiet[0] : this.records.length > RECORDS_MAX ? this.records[0] : null;
+    if (oldest === null) return [];
+    this.records.splice(this.records.indexOf(oldest), 1);
+    this.recordIds.delete(oldest.id);
+    return [oldest.id];
   }
 }

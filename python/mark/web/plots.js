@@ -67,7 +67,7 @@ function loadChart(past, spanS) {
     if (bottom === null || top === null) continue;
     lines.push({ color: "purple", data: bottom, width: 0 });
     const label = low === FAN[0][0] ? "forecast" : undefined;
-    const text = (index) => `${number(bottom[index])}–${number(top[index])}`;
+    const text = (index) => [...new Set([number(bottom[index]), number(top[index])])].join("–");
     lines.push({ label, text, color: "purple", data: top, width: 0, bandTo: lines.length - 1, alpha, isArea: true });
   }
   const bound = foreseen("bound");

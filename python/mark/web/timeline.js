@@ -1,8 +1,7 @@
 // The decisions, newest first: each opens to its reasons, what else there was, and what was seen.
 
+import { changesNothing } from "./past.js";
 import { duration, isKnown, market, moment, number, usd } from "./words.js";
-
-const SHOWN_MAX = 500;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -17,10 +16,6 @@ function counted(names) {
   return [...counts].map(([name, count]) => `${count} × ${name}`).join(", ");
 }
 
-function changesNothing(record) {
-  return record.kind === "plan" && record.actions.length === 0;
-}
-
 // What was done in a few words; where nothing was, what happened.
 function headline(record) {
   const offerings = new Map(
@@ -31,9 +26,8 @@ function headline(record) {
   const parts = [];
   if (launched.length) parts.push(`launch ${counted(launched)}`);
   if (retired.length) parts.push(`retire ${counted(retired)}`);
-  if (parts.length === 0) return changesNothing(record) ? "nothing to change" : record.reason;
-  const text = parts.join("; ");
-  return text[0].toUpperCase() + text.slice(1);
+  const text = parts.length ? parts.join("; ") : changesNothing(record) ? "nothing to change" : record.reason;
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 function actions(record) {
@@ -91,6 +85,19 @@ function seen(record) {
   return element("dl", { class: "facts" }, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 }
 
+// What only this kind of record has: words and numbers in a list, all else as it is written in the log.
+function more(named) {
+  const isPlain = (value) => typeof value !== "object" || value === null;
+  const entries = Object.entries(named).map(([name, value]) => [name.replaceAll("_", " "), value]);
+  const facts = entries
+    .filter(([, value]) => isPlain(value))
+    .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value))));
+  const others = entries
+    .filter(([, value]) => !isPlain(value))
+    .map(([name, value]) => element("details", {}, element("summary", {}, name), element("pre", {}, JSON.stringify(value, null, 1))));
+  return [...(facts.length ? [element("dl", { class: "facts" }, ...facts)] : []), ...others];
+}
+
 function details(record) {
   const parts = [element("p", { class: "reason" }, record.reason)];
   if (record.actions.length) parts.push(element("h4", {}, "What was done"), element("ul", {}, ...actions(record)));
@@ -98,13 +105,7 @@ function details(record) {
     parts.push(element("h4", {}, "What was rejected"), element("ul", { class: "rejected" }, ...alternatives(record)));
   }
   parts.push(element("h4", {}, "What it saw"), seen(record), ...fleet(record));
-  const more = Object.entries(record.details);
-  if (more.length) {
-    const facts = more.map(([name, value]) =>
-      element("div", {}, element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))),
-    );
-    parts.push(element("h4", {}, "Details"), element("dl", { class: "facts" }, ...facts));
-  }
+  if (Object.keys(record.details).length) parts.push(element("h4", {}, "Details"), ...more(record.details));
   parts.push(element("p", { class: "hint" }, element("code", {}, `mark explain ${record.id}`), " tells it in sentences."));
   return parts;
 }
@@ -118,12 +119,16 @@ export class Timeline {
   }
 
   show(past) {
-    this.list.replaceChildren(...past.records.slice(-SHOWN_MAX).reverse().map((record) => this.#entry(record)));
+    this.list.replaceChildren(...past.records.map((record) => this.#entry(record)).reverse());
   }
 
-  add(record) {
+  // `gone`: the ids of those that make room. One that somebody reads stays until it is closed.
+  add(record, gone) {
     this.list.prepend(this.#entry(record));
-    while (this.list.childElementCount > SHOWN_MAX) this.list.lastElementChild.remove();
+    for (const id of gone) {
+      const item = this.list.querySelector(`[data-id="${CSS.escape(id)}"]`);
+      if (item !== null && !item.firstElementChild.open) item.remove();
+    }
   }
 
   #entry(record) {
@@ -146,7 +151,7 @@ export class Timeline {
   #press(event) {
     const steps = { ArrowDown: 1, ArrowUp: -1 };
     if (!(event.key in steps) || event.target.localName !== "summary") return;
-    const all = [...this.list.querySelectorAll("summary")].filter((each) => each.checkVisibility());
+    const all = [...this.list.querySelectorAll("li > details > summary")].filter((each) => each.checkVisibility());
     const next = all[all.indexOf(event.target) + steps[event.key]];
     if (next === undefined) return;
     event.preventDefault();
