@@ -58,7 +58,7 @@ def rate(value_per_s: float) -> str:
 def latency_parts(latency_ms: Mapping[str, float], rt_max_ms: float) -> list[Part]:
     """Percentiles of the last answers against the promise; the p98 is the one that it is about."""
     if not latency_ms:
-        return [Part.of(f"nothing was answered of late; promised within {rt_max_ms:g} ms")]
+        return [Part.of(f"nothing answered of late; promised {rt_max_ms:g} ms")]
     parts = [
         Part.of(f"{name} ", (milliseconds(value), BAD if value > rt_max_ms else ""))
         for name, value in latency_ms.items()
