@@ -112,10 +112,11 @@ class _Model:
     def _requests(self) -> Text:
         model = self._model
         parts = [Part.of(f"{percent(model['attainment'])} of {int(model['submitted']):,} in time since it began")]
+        ended = {outcome: int(count) for outcome, count in model["ended"].items() if outcome != "answered"}
         parts += [
-            Part.of(f"{int(count):,} {outcome.replace('_', ' ')}", spare=number)
-            for number, (outcome, count) in enumerate(model["ended"].items())
-            if outcome != "answered" and int(count)
+            Part.of(f"{count:,} {outcome.replace('_', ' ')}", spare=number)
+            for number, (outcome, count) in enumerate(sorted(ended.items(), key=lambda each: (-each[1], each[0])))
+            if count
         ]
         return joined(parts, self._room, self._glyphs)
 
