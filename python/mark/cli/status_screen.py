@@ -199,10 +199,8 @@ class _Model:
 
     def _money(self) -> Text:
         model = self._model
-        per_hour, total = (
-            {"instances": model["cost_usd_per_hour"]},
-            (model["cost_usd"], model.get("cost_usd_peak_sized")),
-        )
+        per_hour = {"instances": model["cost_usd_per_hour"]}
+        total = (model["cost_usd"], model.get("cost_usd_peak_sized"))
         if "budget" not in model:
             return figures.money_line(per_hour, total, self._room, self._glyphs)
         stage = model["budget"]["stage"].replace("_", " ")
