@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -97,27 +98,25 @@ def _tabs(view: View, width: int, glyphs: Glyphs) -> Text:
     """The models by name, the one that is shown as it always is; how many there is no room for."""
     served = view.served
     tabs = [
-        Part(Text(f" {cut(Text(clean(name)), _NAME_MAX, glyphs)} ", style="reverse" if name == view.shown else ""))
+        Text(f" {cut(Text(clean(name)), _NAME_MAX, glyphs)} ", style="reverse" if name == view.shown else "")
         for name in served
     ]
     shown = served.index(view.shown)
     first, last = shown, shown + 1
-    while True:
-        # Grow to the right, then to the left, as long as it fits with the count of those that are left out.
-        wider = [(first, last + 1), (first - 1, last)]
-        fits = [
-            (begin, end)
-            for begin, end in wider
-            if begin >= 0
-            and end <= len(tabs)
-            and sum(tab.text.cell_len for tab in tabs[begin:end]) + (len(" +99") if end - begin < len(tabs) else 0)
-            <= width
-        ]
-        if not fits:
-            break
-        first, last = fits[0]
+    # They grow to the right, then to the left, as long as they fit with the count of those that are left out.
+    while wider := [
+        (begin, end)
+        for begin, end in ((first, last + 1), (first - 1, last))
+        if begin >= 0 and end <= len(tabs) and _tabs_width(tabs, begin, end) <= width
+    ]:
+        first, last = wider[0]
     hidden = len(tabs) - (last - first)
-    return Text.assemble(*(tab.text for tab in tabs[first:last]), f" +{hidden}" if hidden else "")
+    return Text.assemble(*tabs[first:last], f" +{hidden}" if hidden else "")
+
+
+def _tabs_width(tabs: Sequence[Text], begin: int, end: int) -> int:
+    count = len(" +99") if end - begin < len(tabs) else 0
+    return sum(tab.cell_len for tab in tabs[begin:end]) + count
 
 
 def _footer(view: View, width: int, glyphs: Glyphs) -> Text:
