@@ -150,7 +150,7 @@ class TestKeyboard:
         page.keyboard.press("Enter")
         opened = page.locator("#timeline details[open]")
 
-        expect(opened).to_have_count(1)
+        expect(opened).to_contain_text("The fleet that it saw")
         text = opened.inner_text()
         for said in (
             "What was done",
@@ -162,6 +162,19 @@ class TestKeyboard:
             assert said in text
         page.keyboard.press("ArrowUp")
         assert page.evaluate("document.activeElement.closest('li').nextElementSibling !== null")
+
+    def test_a_record_leads_to_the_one_that_it_follows_from(self, world: PageWorld, page: Page) -> None:
+        notice = next(record for record in RECORDS if record.kind.value == "interruption")
+        news = replace(
+            RECORDS[-1], id="news", reason="gone", actions=(), details={"interruption": notice.id, "usd": 0.1}
+        )
+        world.happens(replace(news, kind=RECORDS[0].kind.LOSS))
+        page.locator('#timeline [data-id="news"] summary').click()
+        page.get_by_role("link", name=notice.id).focus()
+        page.keyboard.press("Enter")
+
+        assert page.evaluate("document.activeElement.closest('li').dataset.id") == notice.id
+        expect(page.locator("#timeline details[open]")).to_have_count(2)
 
     def test_plans_that_change_nothing_are_shown_when_asked_for(self, page: Page) -> None:
         quiet = page.locator("#timeline > li.quiet").first
@@ -184,6 +197,9 @@ class TestMouse:
 
         back = page.get_by_role("button", name="Back to now")
         expect(back).to_be_visible()
+        page.mouse.move(2, 2)
+        spent = page.locator('[data-chart="total"] .labels li', has_text="spent").locator("b")
+        assert spent.inner_text() != figure(page, "Dollars so far")  # but what was spent at the end of that part
         assert problems(page) == []
         back.click()
         expect(back).to_be_hidden()
@@ -216,6 +232,16 @@ class TestModels:
 
         expect(page.locator("#figures > div", has_text="Load").locator(".value")).to_have_text("22")
         assert page.locator("#timeline > li").get_attribute("data-id") == "words-1f3a-0-plan"
+
+    def test_what_was_chosen_is_chosen_after_a_reload(self, make_world: MakeWorld, open_page: OpenPage) -> None:
+        page = open_page(make_world(["digits", "words"]).address)
+        page.get_by_role("button", name="words").click()
+        page.get_by_text("6 h", exact=True).click()
+        page.reload()
+        page.wait_for_selector(LIVE)
+
+        assert page.get_by_role("button", name="words").get_attribute("aria-pressed") == "true"
+        assert page.locator('input[name="range"]:checked').get_attribute("value") == "21600"
 
     def test_a_single_one_needs_no_choice(self, page: Page) -> None:
         expect(page.locator("#models")).to_be_hidden()

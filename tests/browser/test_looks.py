@@ -109,6 +109,27 @@ def test_before_anything_was_served_it_says_so(
     assert problems(page) == []
 
 
+@pytest.mark.parametrize("size", [DESK, TABLET, PHONE], ids=["desk", "tablet", "phone"])
+def test_a_model_of_foreign_workers_shows_what_is_known_of_them(
+    make_world: MakeWorld, open_page: OpenPage, screenshot: Screenshot, size: dict[str, int],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    world = make_world()
+    unknown: dict[str, Any] = {"forecast": None, "foreseen_per_s": {}, "capacity_ready_per_s": 0.0, "instances": {}}
+    unknown |= {"capacity_planned_per_s": 0.0, "usd_per_hour": {}, "usd_total": 0.0, "usd_peak_sized": None}
+    samples = [replace(sample, **unknown) for sample in Story(seconds=300).samples()]
+    world.past(samples[:-1])
+    page = open_page(world.address, viewport=size)
+    world.happens(samples[-1])
+    page.wait_for_selector("#figures .value")
+
+    shown = [name for name in CHARTS if page.locator(f'[data-chart="{name}"]').is_visible()]
+    assert shown == ["load", "latency", "attainment", "budget", "total"]
+    assert page.inner_text('[data-chart="load"] .labels').split()[0] == "load"
+    screenshot(page, f"foreign-{request.node.callspec.id}")
+    assert problems(page) == []
+
+
 def test_colours_change_with_the_readers_setting(world: PageWorld, open_page: OpenPage) -> None:
     page = open_page(world.address, color_scheme="light")
     world.happens([*Story(seconds=900).samples()][-1])
@@ -156,7 +177,7 @@ def test_what_others_wrote_is_text(make_world: MakeWorld, open_page: OpenPage) -
 
     assert evil in page.inner_text("#timeline .headline")
     assert page.locator("main img, main script").count() == 0
-    assert page.title() == "production · mark"
+    assert page.title() == "✓ production · mark"
 
 
 @pytest.mark.parametrize(
@@ -176,6 +197,7 @@ def test_the_first_line_says_whether_the_promise_is_kept(
     world.happens(replace(next(Story().samples()), attainment=attainment))
 
     page.wait_for_selector(f'#verdict[data-state="{state}"]')
+    assert page.title() == {"kept": "✓", "burning": "!", "broken": "✕"}[state] + " production · mark"
     assert words in page.inner_text("#verdict").replace("\N{NO-BREAK SPACE}", " ")
 
 

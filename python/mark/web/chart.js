@@ -1,38 +1,23 @@
 // One chart: uPlot with labels at the ends of its lines instead of a legend, read by mouse and by keyboard.
 
+import { apart, label } from "./labels.js";
 import { axisTime, clock, isKnown } from "./words.js";
 
 // For labels at the right of the lines, of the width; where they need more, they stand above the chart.
 const GUTTER_SHARE_MAX = 0.46;
 const NARROW = 400; // pixels: there they always do
 const EDGE = 28; // pixels at the right of the lines: half of what the last mark of the axis says
-const LABEL_HEIGHT = 18;
 const LABEL_GAP = 18; // beside a label, both sides together
 const FONT = '12px system-ui, "Segoe UI", Roboto, sans-serif';
 const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const SYNC = "mark";
 
-export function hue(name) {
+function hue(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
 function faded(color, alpha) {
   return color + Math.round(alpha * 255).toString(16).padStart(2, "0");
-}
-
-function swatch(line) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  made.setAttribute("viewBox", "0 0 16 10");
-  made.setAttribute("aria-hidden", "true");
-  const mark = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  mark.setAttribute("d", line.isArea ? "M1 1H15V9H1Z" : "M0 5H16");
-  mark.style.stroke = `var(--${line.color})`;
-  mark.style.strokeWidth = line.isArea ? "1" : String(Math.max(1.5, line.width));
-  mark.style.fill = line.isArea ? `var(--${line.color})` : "none";
-  mark.style.fillOpacity = String(line.alpha === undefined ? 1 : Math.max(0.4, line.alpha));
-  mark.style.strokeDasharray = (line.dash ?? []).join(" ");
-  made.append(mark);
-  return made;
 }
 
 export class Chart {
@@ -45,6 +30,7 @@ export class Chart {
     this.shape = "";
     this.gutter = 0;
     this.narrow = false;
+    this.rows = [];
     this.root = document.createElement("figure");
     this.root.className = plot.wide ? "chart wide" : "chart";
     this.root.dataset.chart = plot.id;
@@ -73,6 +59,8 @@ export class Chart {
     this.lines = made.lines;
     this.times = made.times ?? past.times;
     this.nowS = made.nowS ?? null;
+    this.root.hidden = this.lines.length === 0;
+    if (this.root.hidden) return;
     const data = [this.times, ...this.lines.map((line) => line.data)];
     const shape = this.lines.map((line) => `${line.label ?? ""}/${line.color}`).join();
     if (this.uplot === null || this.shape !== shape) {
@@ -91,9 +79,10 @@ export class Chart {
   }
 
   resize() {
-    if (this.uplot === null) return;
+    if (this.uplot === null || this.root.hidden) return;
     this.gutter = 0;
     this.#place();
+    this.uplot.redraw(false);
   }
 
   #size() {
@@ -167,7 +156,8 @@ export class Chart {
         setCursor: [() => this.#point()],
         setSelect: [(self) => this.#drag(self)],
         drawClear: [(self) => this.#drawFuture(self)],
-        draw: [(self) => this.#drawMarks(self)],
+        // Only now is it known where the lines end.
+        draw: [(self) => this.#drawMarks(self), () => this.narrow || this.#spread()],
       },
     };
   }
@@ -220,10 +210,12 @@ export class Chart {
     this.board.zoom(from, to);
   }
 
-  // The last point of the past that has any value.
+  // The last point of the past that is shown and has any value.
   #lastIndex() {
-    let index = this.nowS === null ? this.times.length - 1 : this.times.indexOf(this.nowS);
-    while (index > 0 && !this.lines.some((line) => isKnown(line.data[index]))) index -= 1;
+    const until = Math.min(this.board.to, this.nowS ?? Infinity);
+    const isShown = (index) => this.times[index] <= until && this.lines.some((line) => isKnown(line.data[index]));
+    let index = this.times.length - 1;
+    while (index > 0 && !isShown(index)) index -= 1;
     return index;
   }
 
@@ -250,46 +242,32 @@ export class Chart {
     this.about.textContent = isPointing ? clock(this.times[pointed]) : this.plot.unit;
     this.about.classList.toggle("at", isPointing);
     const index = isPointing ? pointed : this.#lastIndex();
-    for (const [row, line] of this.rows ?? []) {
+    for (const [row, line] of this.rows) {
       row.lastChild.textContent = this.#text(line, index);
     }
   }
 
-  // Labels at the height of the lines' last values, moved apart where they would lie upon each other.
   #place() {
     const labelled = this.lines.filter((line) => line.label !== undefined);
-    this.rows = labelled.map((line) => {
-      const row = document.createElement("li");
-      const name = document.createElement("span");
-      const value = document.createElement("b");
-      name.textContent = line.label;
-      row.append(swatch(line), name, value);
-      return [row, line];
-    });
+    this.rows = labelled.map((line) => [label(line), line]);
     this.labels.replaceChildren(...this.rows.map(([row]) => row));
     this.#point();
     this.#fit();
-    if (!this.narrow) this.#spread();
   }
 
+  // Labels at the height of the lines' last values, moved apart where they would lie upon each other.
   #spread() {
     const [over, box] = [this.uplot.over.getBoundingClientRect(), this.root.getBoundingClientRect()];
     const top = over.top - box.top;
     const index = this.#lastIndex();
-    const placed = this.rows
-      .map(([row, line]) => {
-        const value = line.data[index];
-        const below = line.stacked ? value - line.own[index] / 2 : value;
-        return { row, at: isKnown(below) ? this.uplot.valToPos(below, "y") : over.height };
-      })
-      .sort((one, other) => one.at - other.at);
-    let free = -LABEL_HEIGHT / 2;
-    for (const each of placed) free = (each.at = Math.max(each.at - LABEL_HEIGHT / 2, free)) + LABEL_HEIGHT;
-    let limit = over.height + 2; // below it are the marks of the axis
-    for (const each of [...placed].reverse()) limit = each.at = Math.min(each.at, limit - LABEL_HEIGHT);
-    for (const each of placed) {
-      each.row.style.top = `${top + each.at}px`;
-      each.row.style.left = `${over.right - box.left + 8}px`;
+    const wanted = this.rows.map(([row, line]) => {
+      const value = line.data[index];
+      const middle = line.stacked ? value - line.own[index] / 2 : value;
+      return { row, at: isKnown(middle) ? this.uplot.valToPos(middle, "y") : over.height };
+    });
+    for (const { row, at } of apart(wanted, over.height)) {
+      row.style.top = `${top + at}px`;
+      row.style.left = `${over.right - box.left + 8}px`;
     }
   }
 

@@ -71,12 +71,8 @@ function load(sample) {
   const { load_per_s: now, capacity_ready_per_s: ready } = sample;
   const bound = sample.forecast === null ? null : Math.max(...sample.forecast.rates_per_s);
   const state = ready > 0 && now > ready ? "poor" : "good";
-  const facts = [["expected up to", number(bound)]];
-  const notes = [pairs(facts)];
-  if (ready > 0) {
-    facts.unshift(["capacity", number(ready)]);
-    notes.splice(0, 1, meter(now, ready, `${number(now)} of ${number(ready)}`, state), pairs(facts));
-  }
+  const facts = pairs([["capacity", number(ready)], ["expected up to", number(bound)]]);
+  const notes = ready > 0 ? [meter(now, ready, `${number(now)} of ${number(ready)}`, state), facts] : [facts];
   return { name: "Load, rows/s", value: number(now), state, notes };
 }
 
@@ -115,6 +111,9 @@ export function showFigures(list, sample) {
   );
 }
 
+const SIGNS = { kept: "✓", burning: "!", broken: "✕" };
+
+// Says whether the promise is kept, and returns the sign of that.
 export function showVerdict(paragraph, sample, sinceS) {
   const long = sample.attainment["21600"];
   const now = sample.attainment["60"];
@@ -131,4 +130,5 @@ export function showVerdict(paragraph, sample, sinceS) {
   }
   paragraph.dataset.state = state;
   if (paragraph.textContent !== text) paragraph.textContent = text;
+  return SIGNS[state];
 }

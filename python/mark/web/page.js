@@ -14,14 +14,19 @@ const at = (id) => document.getElementById(id);
 
 class Page {
   constructor() {
+    // The address keeps what is looked at, for a reload, a bookmark or a screen on a wall.
+    this.query = new URLSearchParams(location.search);
     this.models = new Map();
-    this.chosen = "";
+    this.cluster = "";
+    this.chosen = this.query.get("model") ?? "";
     this.isTold = false; // the past
     this.drawing = false;
     this.heardMs = performance.now();
     this.source = null;
     this.timeline = new Timeline(at("timeline"), { select: (unixS) => this.board?.select(unixS) });
     this.board = null;
+    const span = document.querySelector(`input[name="range"][value="${CSS.escape(this.query.get("last") ?? "900")}"]`);
+    if (span !== null) span.checked = true;
     this.#listenToPerson();
     this.#connect();
     setInterval(() => this.#sayConnection(), 1000);
@@ -51,6 +56,7 @@ class Page {
     if (!this.models.has(this.chosen)) this.chosen = about.models[0].name;
     at("cluster").textContent = about.cluster;
     at("version").textContent = `mark ${about.version}`;
+    this.cluster = about.cluster;
     document.title = `${about.cluster} · mark`;
     const hasCharts = about.charts && typeof uPlot === "function";
     at("no-charts").hidden = hasCharts;
@@ -124,7 +130,9 @@ class Page {
       const past = this.past;
       if (past === null || past.length === 0 || !this.isTold) return;
       if (past.last !== null) {
-        showVerdict(at("verdict"), past.last, past.last.unix_s - past.times[0]);
+        const sign = showVerdict(at("verdict"), past.last, past.last.unix_s - past.times[0]);
+        const title = `${sign} ${this.cluster} · mark`;
+        if (document.title !== title) document.title = title;
         showFigures(at("figures"), past.last);
       }
       this.board?.show(past);
@@ -151,8 +159,14 @@ class Page {
     nav.replaceChildren(...buttons);
   }
 
+  #remember(name, value) {
+    this.query.set(name, value);
+    history.replaceState(null, "", `?${this.query}`);
+  }
+
   #choose(name) {
     this.chosen = name;
+    this.#remember("model", name);
     for (const button of at("models").children) button.setAttribute("aria-pressed", String(button.textContent === name));
     this.board?.select(null);
     this.board?.release();
@@ -165,7 +179,10 @@ class Page {
   }
 
   #listenToPerson() {
-    at("range").addEventListener("change", () => this.#chooseSpan());
+    at("range").addEventListener("change", (event) => {
+      this.#remember("last", event.target.value);
+      this.#chooseSpan();
+    });
     at("live").addEventListener("click", () => this.board?.release());
     at("quiet").addEventListener("change", (event) => at("timeline").classList.toggle("all", event.target.checked));
     document.addEventListener("visibilitychange", () => this.#draw());

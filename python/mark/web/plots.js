@@ -59,9 +59,11 @@ function loadChart(past, spanS) {
     const line = ahead.line(name);
     return column === undefined && !line.some(isKnown) ? null : [...(column ?? constant(past, null)), ...line];
   };
-  const lines = [
-    { label: "capacity", color: "green", data: [...past.column("capacity_ready_per_s"), ...none], step: true, width: 1.5, area: 0.1 },
-  ];
+  const capacity = past.column("capacity_ready_per_s");
+  // Of workers that are not ours nobody knows what they cost or whether they boot; some models have no others.
+  const lines = capacity.some((value) => value > 0)
+    ? [{ label: "capacity", color: "green", data: [...capacity, ...none], step: true, width: 1.5, area: 0.1 }]
+    : [];
   for (const [low, high, alpha] of FAN) {
     const [bottom, top] = [foreseen(low), foreseen(high)];
     if (bottom === null || top === null) continue;

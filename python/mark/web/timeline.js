@@ -10,6 +10,10 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+function placeOf(recordId) {
+  return `record-${recordId}`;
+}
+
 function counted(names) {
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -91,7 +95,11 @@ function more(named) {
   const entries = Object.entries(named).map(([name, value]) => [name.replaceAll("_", " "), value]);
   const facts = entries
     .filter(([, value]) => isPlain(value))
-    .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value))));
+    .map(([name, value]) => {
+      // A record that this one follows from is named by its id.
+      const said = name === "interruption" ? element("a", { href: `#${placeOf(value)}` }, String(value)) : String(value);
+      return element("div", {}, element("dt", {}, name), element("dd", {}, said));
+    });
   const others = entries
     .filter(([, value]) => !isPlain(value))
     .map(([name, value]) => element("details", {}, element("summary", {}, name), element("pre", {}, JSON.stringify(value, null, 1))));
@@ -116,6 +124,7 @@ export class Timeline {
     this.list = list;
     this.told = told;
     list.addEventListener("keydown", (event) => this.#press(event));
+    list.addEventListener("click", (event) => this.#follow(event));
   }
 
   show(past) {
@@ -138,13 +147,24 @@ export class Timeline {
     const cost = element("span", { class: "cost" }, `${usd(record.usd_per_hour)}/h`);
     const summary = element("summary", {}, element("span", { class: "kind" }, record.kind), time, cost, title);
     const entry = element("details", {}, summary);
-    const item = element("li", { "data-kind": record.kind, "data-id": record.id }, entry);
+    const item = element("li", { id: placeOf(record.id), "data-kind": record.kind, "data-id": record.id }, entry);
     if (changesNothing(record)) item.classList.add("quiet");
     entry.addEventListener("toggle", () => {
       if (entry.open && entry.childElementCount === 1) entry.append(element("div", { class: "opened" }, ...details(record)));
       this.told.select(entry.open ? record.unix_s : null);
     });
     return item;
+  }
+
+  // A link to another record opens it.
+  #follow(event) {
+    const target = event.target.closest("a")?.getAttribute("href")?.slice(1);
+    const item = target === undefined ? null : document.getElementById(target);
+    if (item === null) return;
+    event.preventDefault();
+    item.firstElementChild.open = true;
+    item.scrollIntoView({ block: "nearest" });
+    item.querySelector("summary").focus();
   }
 
   // Up and down lead from decision to decision, as tab does.
