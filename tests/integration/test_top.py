@@ -116,6 +116,23 @@ def test_a_new_size_is_drawn_at_once(router: RouterProcess, sit: Callable[..., P
     person.leaves(0)
 
 
+def test_tab_shows_the_next_model(make_router: Callable[..., RouterProcess], sit: Callable[..., Person]) -> None:
+    one = CONFIG[CONFIG.index("  - name: doubler") :]
+    router = make_router(
+        CONFIG + one.replace("name: doubler", "name: twice").replace("rt_max_ms: 2000", "rt_max_ms: 800")
+    )
+    person = sit(router.address)
+    assert "90% within 2000 ms" in person.read("tab model")
+
+    person.press(b"\t")
+    person.read("90% within 800 ms")
+    person.press(b"\x1b[Z")
+    person.read("90% within 2000 ms")
+
+    person.press(b"q")
+    person.leaves(0)
+
+
 @pytest.mark.parametrize(
     ("end", "exit_code"),
     [

@@ -13,6 +13,17 @@ from mark.cli.top.glyphs import ASCII, BLOCKS
 from mark.protocol import messages
 
 HERE = "127.0.0.1:8001"
+INGRESS = (
+    "connections_open",
+    "calls",
+    "calls_cancelled",
+    "connections_refused",
+    "connections_hostile",
+    "connections_too_slow",
+    "messages_refused",
+)
+TRACES = ("traced_requests", "traced_spans_exported", "traced_spans_failed", "traced_spans_dropped")
+CAPPED = {"stage": "spot_first", "allowed_usd_per_hour": 0.5}
 QUIET: dict[str, Any] = {
     "name": "digits",
     "version": "3",
@@ -53,10 +64,14 @@ def workers(*corrections: float, ejected: bool = False) -> list[dict[str, Any]]:
     ]
 
 
-def screen(model: dict[str, Any], width: int = 160, glyphs: Any = BLOCKS, **router: Any) -> list[str]:
+def screen(
+    model: dict[str, Any], width: int = 160, glyphs: Any = BLOCKS, budget: dict[str, Any] | None = None, **router: Any
+) -> list[str]:
     """The lines for a router that serves one model."""
     response = ParseDict({"version": "1.2", "uptime_s": 7260.0, "models": [model], **router}, messages.StatusResponse())
     report = MessageToDict(response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    if budget is not None:
+        report["models"][0]["budget"] = budget
     lines = status_lines(report, HERE, width, glyphs)
     assert all(line.cell_len <= width for line in lines)
     return [line.plain for line in lines]
@@ -177,16 +192,30 @@ def test_however_much_there_is_to_tell_it_fits_a_terminal(glyphs: Any) -> None:
             "breaker": "open",
         },
     }
-    ingress = dict.fromkeys(
-        ("connections_open", "calls", "calls_cancelled", "connections_refused", "connections_hostile",
-         "connections_too_slow", "messages_refused"), 12_345_678,
-    )  # fmt: skip
+    ingress = dict.fromkeys((*INGRESS, *TRACES), 12_345_678)
 
-    lines = screen(model, 80, glyphs, following=True, draining=True, ingress=ingress)
+    lines = screen(model, 80, glyphs, CAPPED, following=True, draining=True, ingress=ingress)
 
-    assert len(lines) <= 23  # and the prompt below it
+    assert len(lines) <= 24
     assert not any("\x1b" in line for line in lines)
     assert glyphs is BLOCKS or "".join(lines).isascii()
+
+
+def test_what_the_ingress_turned_away_and_what_tracing_lost_is_told() -> None:
+    quiet = screen(QUIET, ingress={**dict.fromkeys(INGRESS, 0), "connections_open": 2, "calls": 9})
+    lossy = screen(QUIET, ingress={**dict.fromkeys(TRACES, 4), "traced_spans_dropped": 0})
+
+    assert quiet[1] == "ingress: 2 connections open, 9 calls, 0 of them cancelled"
+    assert lossy[1] == "traces: 4 requests, 4 spans exported; lost: 4 not taken by the receiver"
+
+
+def test_what_may_be_spent_and_what_is_given_up_for_it_is_told() -> None:
+    full = screen(QUIET, budget={**CAPPED, "stage": "full"})
+
+    assert line_of(full, "money").endswith("for the peak  ($2.500000)  at most $0.5000 an hour")
+    assert line_of(screen(QUIET, budget=CAPPED), "money").endswith("  at most $0.5000 an hour, spot first")
+    narrow = line_of(screen(QUIET, 80, budget=CAPPED), "money")
+    assert narrow == "money    $0.4200 an hour  $1.500000 so far  at most $0.5000 an hour, spot first"
 
 
 def test_a_budget_that_is_overdrawn_beyond_measure_is_told() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mark.cli.top.chart import BAD, Plot, bars_line, gauge, nice_top, plot_lines
+from mark.cli.top.chart import BAD, Plot, bars_line, gauge, nice_top, plot_lines, stack_lines
 from mark.cli.top.glyphs import ASCII, BLOCKS, glyphs_for
 
 NOTHING = math.nan
@@ -85,6 +85,18 @@ def test_every_line_is_as_wide_as_there_are_columns(columns: list[tuple[float, f
     for glyphs in (BLOCKS, ASCII):
         lines = plot_lines(plot, height, glyphs)
         assert [line.cell_len for line in lines] == [len(load) + 1 + 3] * height
+
+
+def test_a_stack_has_its_first_part_lowest() -> None:
+    lines = stack_lines([([1.0, 2.0, NOTHING], "a", "red"), ([1.0, 0.0, 3.0], "b", "")], 3)
+
+    assert [line.plain for line in lines] == ["  b", "bab", "aab"]
+
+
+def test_little_of_a_stack_beside_much_is_seen() -> None:
+    lines = stack_lines([([0.0, 9.0, 0.0], "a", ""), ([1.0, 0.0, 0.0], "b", "")], 2)
+
+    assert [line.plain for line in lines] == [" a ", "ba "]
 
 
 def test_small_bars_show_what_is_beyond_their_scale() -> None:

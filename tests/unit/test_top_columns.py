@@ -12,8 +12,6 @@ from mark.cli.top.columns import TimeColumns, coming_steps, expected_now
 from mark.domain.forecast import Forecast
 from mark.domain.sample import ModelSample
 
-LOADS = {0: 1.0, 4: 9.0, 12: 3.0, 19: 4.0}  # second -> load
-
 
 def at(second: float, load: float = 0.0) -> ModelSample:
     return replace(sample_at(0), unix_s=BEGAN_UNIX_S + second, load_per_s=load)
@@ -23,52 +21,45 @@ def load_of(sample: ModelSample) -> float:
     return sample.load_per_s
 
 
-def drawn(loads: dict[float, float], columns: TimeColumns, *, lowest: bool = False) -> list[float | None]:
-    values = columns.values([at(second, load) for second, load in loads.items()], load_of, lowest=lowest)
+def drawn(
+    loads: dict[float, float], end: float, span_s: float, count: int, *, lowest: bool = False
+) -> list[float | None]:
+    samples = [at(second, load) for second, load in loads.items()]
+    values = TimeColumns(samples, BEGAN_UNIX_S + end, span_s, count).values(load_of, lowest=lowest)
     return [None if math.isnan(value) else value for value in values]
 
 
 def test_columns_begin_at_multiples_of_their_length() -> None:
-    first, second = (TimeColumns.until(BEGAN_UNIX_S + after, 40, 4) for after in (10, 19.9))
-
-    assert first == second == TimeColumns(4, 10.0, BEGAN_UNIX_S + 20)
-    assert TimeColumns.until(BEGAN_UNIX_S + 20, 40, 4).end_unix_s == BEGAN_UNIX_S + 30
+    for end in (10.0, 19.9):
+        assert drawn({-20: 1.0, 9: 2.0, 10: 3.0}, end, 40, 4) == [1.0, 1.0, 2.0, 3.0]
+    assert drawn({-20: 1.0, 9: 2.0, 10: 3.0}, 20, 40, 4) == [1.0, 2.0, 3.0, None]
 
 
 @pytest.mark.parametrize(("lowest", "values"), [(False, [None, 9.0, 4.0]), (True, [None, 1.0, 3.0])])
 def test_a_column_has_the_greatest_of_its_values_or_the_least(lowest: bool, values: list[float | None]) -> None:
-    columns = TimeColumns.until(BEGAN_UNIX_S + 19, 30, 3)
-
-    assert drawn({0: 1.0, 4: 9.0, 12: 3.0, 19: 4.0}, columns, lowest=lowest) == values
+    assert drawn({0: 1.0, 4: 9.0, 12: 3.0, 19: 4.0}, 19, 30, 3, lowest=lowest) == values
 
 
 def test_a_value_holds_until_the_next_one() -> None:
-    columns = TimeColumns.until(BEGAN_UNIX_S + 20, 30, 6)  # of 5 s, from -5 on
-
-    assert drawn({-5: 2.0, 12: 7.0, 20: 1.0}, columns) == [2.0, 2.0, 2.0, 7.0, 7.0, 1.0]
+    # Columns of 5 s, from -5 on.
+    assert drawn({-5: 2.0, 12: 7.0, 20: 1.0}, 20, 30, 6) == [2.0, 2.0, 2.0, 7.0, 7.0, 1.0]
 
 
 def test_a_gap_stays_empty() -> None:
-    columns = TimeColumns.until(BEGAN_UNIX_S + 100, 120, 12)
-
-    values = drawn({0: 1.0, 1: 1.0, 2: 1.0, 100: 5.0}, columns)
+    values = drawn({0: 1.0, 1: 1.0, 2: 1.0, 100: 5.0}, 100, 120, 12)
 
     assert values == [None, 1.0, *[None] * 9, 5.0]
 
 
 def test_samples_that_all_are_far_apart_leave_no_gaps() -> None:
     """A router that runs for weeks keeps a point for every few minutes."""
-    columns = TimeColumns.until(BEGAN_UNIX_S + 1_800, 2_000, 20)
-
-    values = drawn({200.0 * number: 1.0 for number in range(10)}, columns)
+    values = drawn({200.0 * number: 1.0 for number in range(10)}, 1_800, 2_000, 20)
 
     assert values[1:] == [1.0] * 19
 
 
 def test_what_lies_before_the_first_column_reaches_into_it() -> None:
-    columns = TimeColumns.until(BEGAN_UNIX_S + 19, 20, 2)
-
-    assert drawn({-12: 6.0, 15: 1.0}, columns) == [6.0, 1.0]
+    assert drawn({-12: 6.0, 15: 1.0}, 19, 20, 2) == [6.0, 1.0]
 
 
 def test_what_was_expected_is_the_bound_of_the_plan_before() -> None:

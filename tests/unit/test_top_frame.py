@@ -61,7 +61,7 @@ def test_a_tall_frame_plots_latency_and_fleet_too() -> None:
     text = text_of(draw(VIEW, Size(120, 40), 0.0, BLOCKS))
 
     assert "█ p98  ∙ p99  ─ promised" in text
-    assert "█ on demand 2 ready, 1 booting · ▓ spot 6 ready" in text
+    assert "█ on demand 2 ready, 1 booting · ▓ spot 6 ready · ▒ burstable none" in text
     assert "▓▓▓▓" in text
 
 
@@ -149,7 +149,7 @@ def test_a_model_without_anything_is_drawn_as_such() -> None:
 
     for size in (USUAL, Size(120, 40)):
         text = text_of(draw(view, size, 0.0, BLOCKS))
-        for words in ("nothing was answered of late", "no instance", "$0.0000 an hour  $0.000000 so far", "none yet"):
+        for words in ("nothing answered of late", "no instance", "$0.0000 an hour  $0.000000 so far", "none yet"):
             assert words in text
 
 

@@ -128,7 +128,7 @@ async def test_one_that_says_nothing_any_more_is_lost(
     router = await routers(counted)
     listener = Listener(router)
 
-    assert await asyncio.wait_for(listener.lost.get(), 10) == f"the router at {router.address} says nothing any more"
+    assert await asyncio.wait_for(listener.lost.get(), 10) == f"the router at {router.address} says nothing"
     await listener.end()
 
 

@@ -61,6 +61,17 @@ def test_old_records_make_room() -> None:
     assert next(iter(seen.records)) == f"record {5_000 - 4_096}"
 
 
+def test_plans_that_change_nothing_push_no_decision_out() -> None:
+    seen = ModelSeen()
+    decision, quiet = told_records()[0], told_records()[1]
+    seen.take_record(decision)
+    for number in range(5_000):
+        seen.take_record(replace(quiet, id=f"plan {number}"))
+
+    assert len(seen.records) == 257
+    assert next(iter(seen.records)) == decision.id
+
+
 def test_a_span_begins_with_the_sample_before_it() -> None:
     seen = ModelSeen()
     assert seen.within(10) == []

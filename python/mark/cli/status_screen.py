@@ -26,6 +26,10 @@ _TURNED_AWAY = {
     "connections_too_slow": "connections too slow",
     "messages_refused": "messages too large",
 }
+_TRACES_LOST = {
+    "traced_spans_failed": "not taken by the receiver",
+    "traced_spans_dropped": "dropped for want of room",
+}
 
 
 def status_lines(report: Mapping[str, Any], address: str, width: int, glyphs: Glyphs) -> list[Text]:
@@ -34,8 +38,11 @@ def status_lines(report: Mapping[str, Any], address: str, width: int, glyphs: Gl
     lines = [Text(f"mark {report['version']} at {address}, up {duration(round(report['uptime_s']))}{draining}")]
     if report["following"]:
         lines.append(Text("another router leads this cluster, or its lease is not over: this one launches nothing"))
-    if report.get("ingress"):
-        lines.append(_ingress(report["ingress"]))
+    counts = report.get("ingress", {})
+    if "connections_open" in counts:
+        lines.append(_ingress(counts))
+    if "traced_requests" in counts:
+        lines.append(_traces(counts))
     for model in report.get("models", []):
         lines += _Model(model, width, glyphs).lines()
     return [cut(line, width, glyphs) for line in lines]
@@ -48,6 +55,15 @@ def _ingress(counts: Mapping[str, str]) -> Text:
         f"ingress: {counts['connections_open']} connections open, {counts['calls']} calls, "
         f"{counts['calls_cancelled']} of them cancelled",
         (f"; turned away: {away}" if away else "", BAD),
+    )
+
+
+def _traces(counts: Mapping[str, str]) -> Text:
+    """What tracing told of sampled requests, and what it could not tell."""
+    lost = ", ".join(f"{counts[key]} {why}" for key, why in _TRACES_LOST.items() if int(counts[key]))
+    return Text.assemble(
+        f"traces: {counts['traced_requests']} requests, {counts['traced_spans_exported']} spans exported",
+        (f"; lost: {lost}" if lost else "", BAD),
     )
 
 
@@ -96,10 +112,11 @@ class _Model:
     def _requests(self) -> Text:
         model = self._model
         parts = [Part.of(f"{percent(model['attainment'])} of {int(model['submitted']):,} in time since it began")]
+        ended = {outcome: int(count) for outcome, count in model["ended"].items() if outcome != "answered"}
         parts += [
-            Part.of(f"{int(count):,} {outcome.replace('_', ' ')}", spare=number)
-            for number, (outcome, count) in enumerate(model["ended"].items())
-            if outcome != "answered" and int(count)
+            Part.of(f"{count:,} {outcome.replace('_', ' ')}", spare=number)
+            for number, (outcome, count) in enumerate(sorted(ended.items(), key=lambda each: (-each[1], each[0])))
+            if count
         ]
         return joined(parts, self._room, self._glyphs)
 
@@ -183,9 +200,14 @@ class _Model:
     def _money(self) -> Text:
         model = self._model
         per_hour = {"instances": model["cost_usd_per_hour"]}
-        return figures.money_line(
-            per_hour, (model["cost_usd"], model.get("cost_usd_peak_sized")), self._room, self._glyphs
-        )
+        total = (model["cost_usd"], model.get("cost_usd_peak_sized"))
+        if "budget" not in model:
+            return figures.money_line(per_hour, total, self._room, self._glyphs)
+        stage = model["budget"]["stage"].replace("_", " ")
+        allowed = f"  at most ${model['budget']['allowed_usd_per_hour']:.4f} an hour"
+        limit = Text.assemble(allowed, ("" if stage == "full" else f", {stage}", BAD))
+        spent = figures.money_line(per_hour, total, self._room - limit.cell_len, self._glyphs)
+        return Text.assemble(spent, limit)
 
     def _decision(self) -> list[Text]:
         text = clean(self._model["last_decision"]) or "none yet"

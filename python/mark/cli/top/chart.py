@@ -11,7 +11,19 @@ from rich.text import Text
 
 from mark.cli.top.glyphs import Glyphs
 
-__all__ = ["BAD", "FORECAST", "LIMIT", "LOAD", "Plot", "bars_line", "gauge", "nice_top", "plot_lines", "stack_lines"]
+__all__ = [
+    "BAD",
+    "FORECAST",
+    "LIMIT",
+    "LOAD",
+    "Plot",
+    "bars_line",
+    "gauge",
+    "nice_top",
+    "plot_lines",
+    "stack_lines",
+    "stack_top",
+]
 
 # Names of the terminal's own palette: whoever chose a light or a dark one sees all of them. Yellow and blue are left
 # out, for each is lost on one of the two.
@@ -75,25 +87,33 @@ def plot_lines(plot: Plot, height: int, glyphs: Glyphs) -> list[Text]:
     return lines
 
 
-def stack_lines(parts: Sequence[tuple[Sequence[float], str]], height: int, glyphs: Glyphs) -> list[Text]:
+def stack_lines(parts: Sequence[tuple[Sequence[float], str, str]], height: int) -> list[Text]:
     """Rows of columns of several parts, the first one lowest.
 
     Args:
-        parts: the values of a part, one for each column, NaN where nothing is known, and its style.
+        parts: the values of a part, one for each column, NaN where nothing is known; its character and its style.
         height: how many rows.
-        glyphs: what to draw with.
     """
-    top = max(1.0, *(sum(_known(values)) for values in zip(*(values for values, _ in parts), strict=True)))
+    columns = list(zip(*(values for values, _, _ in parts), strict=True))
+    top = stack_top([values for values, _, _ in parts])
     lines = []
     for row in reversed(range(height)):
         level = (row + 0.5) / height * top
         line = Text(no_wrap=True)
-        for column in zip(*(values for values, _ in parts), strict=True):
-            reaches = list(itertools.accumulate(_known(column)))
-            part = next((number for number, reach in enumerate(reaches) if level < reach), None)
-            line.append(*(" ", "") if part is None else (glyphs.stack[part % len(glyphs.stack)], parts[part][1]))
+        for column in columns:
+            known = _known(column)
+            reaches = itertools.accumulate(known)
+            part = next((number for number, reach in enumerate(reaches) if level <= reach), None)
+            if part is None and row == 0 and any(known):
+                part = known.index(max(known))  # a little beside much is seen, too
+            line.append(*(" ", "") if part is None else parts[part][1:])
         lines.append(line)
     return lines
+
+
+def stack_top(parts: Sequence[Sequence[float]]) -> float:
+    """How high the highest column of `stack_lines` is, at least 1."""
+    return max(1.0, *(sum(_known(column)) for column in zip(*parts, strict=True)))
 
 
 def _known(values: Sequence[float]) -> list[float]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 from mark.domain.sample import ModelSample
 
-__all__ = ["TimeColumns", "coming_steps", "expected_now"]
+__all__ = ["TimeColumns", "Value", "coming_steps", "expected_now"]
 
 _GAP_S_MAX = 30.0
 _GAPS_MAX = 3.0
@@ -18,56 +17,61 @@ _GAPS_MAX = 3.0
 Value = Callable[[ModelSample], float]
 
 
-@dataclass(frozen=True, slots=True)
 class TimeColumns:
-    """Equal stretches of time until the newest sample.
+    """Equal stretches of time until the newest sample, and which samples lie in each.
 
-    They begin at multiples of their length: what is drawn moves by whole columns, and does not shimmer.
-
-    Attributes:
-        count: how many.
-        length_s: of one.
-        end_unix_s: where the last one ends.
+    They begin at multiples of their length: what is drawn moves by whole columns, and does not shimmer. A sample holds
+    until the next one, where that is no gap: one much longer than the others.
     """
 
-    count: int
-    length_s: float
-    end_unix_s: float
+    def __init__(self, samples: Sequence[ModelSample], end_unix_s: float, span_s: float, count: int) -> None:
+        """Put samples into columns.
 
-    @staticmethod
-    def until(newest_unix_s: float, span_s: float, count: int) -> TimeColumns:
-        """Columns that end with a sample."""
-        length_s = span_s / max(1, count)
-        return TimeColumns(count, length_s, (math.floor(newest_unix_s / length_s) + 1) * length_s)
-
-    def values(self, samples: Sequence[ModelSample], value: Value, *, lowest: bool = False) -> list[float]:
-        """The greatest value in each column, or the least one; NaN where nothing was seen.
-
-        A sample holds until the next one, where that is no gap: one much longer than the others.
+        Args:
+            samples: in the order of time.
+            end_unix_s: what the last column has.
+            span_s: length of all columns.
+            count: how many there are.
         """
-        filled = [math.nan] * self.count
-        begin = self.end_unix_s - self.count * self.length_s
-        holds_s = self._holds_s(samples)
-        better = min if lowest else max
-        for at, sample in enumerate(samples):
+        self._count = count
+        self._length_s = span_s / max(1, count)
+        # Where the first one begins.
+        self._begin_unix_s = (math.floor(end_unix_s / self._length_s) + 1 - count) * self._length_s
+        self._placed = list(self._place(samples))
+
+    def values(self, value: Value, *, lowest: bool = False) -> list[float]:
+        """The greatest value in each column, or the least one; NaN where nothing was seen."""
+        filled = [math.nan] * self._count
+        for sample, columns in self._placed:
             reading = value(sample)
             if not math.isfinite(reading):
                 continue
-            until_s = samples[at + 1].unix_s if at + 1 < len(samples) else sample.unix_s
-            if until_s - sample.unix_s > holds_s:
-                until_s = sample.unix_s
-            first = math.floor((sample.unix_s - begin) / self.length_s)
-            # The column in which the next one lies belongs to that one.
-            last = max(first, math.floor((until_s - begin) / self.length_s) - 1)
-            for column in range(max(0, first), min(self.count - 1, last) + 1):
+            for column in columns:
                 known = filled[column]
-                filled[column] = reading if math.isnan(known) else better(known, reading)
+                # What is NaN is neither more nor less than anything.
+                if not (known <= reading if lowest else known >= reading):
+                    filled[column] = reading
         return filled
 
-    @staticmethod
-    def _holds_s(samples: Sequence[ModelSample]) -> float:
-        gaps = [after.unix_s - before.unix_s for before, after in itertools.pairwise(samples)]
-        return max(_GAP_S_MAX, _GAPS_MAX * median(gaps)) if gaps else _GAP_S_MAX
+    def _place(self, samples: Sequence[ModelSample]) -> Iterator[tuple[ModelSample, range]]:
+        """Each sample with the columns that it holds for, if there are any."""
+        holds_s = _holds_s(samples)
+        for at, sample in enumerate(samples):
+            until_s = samples[at + 1].unix_s if at + 1 < len(samples) else sample.unix_s
+            first = self._column(sample.unix_s)
+            # The column in which the next one lies belongs to that one.
+            last = first if until_s - sample.unix_s > holds_s else max(first, self._column(until_s) - 1)
+            columns = range(max(0, first), min(self._count - 1, last) + 1)
+            if columns:
+                yield sample, columns
+
+    def _column(self, unix_s: float) -> int:
+        return math.floor((unix_s - self._begin_unix_s) / self._length_s)
+
+
+def _holds_s(samples: Sequence[ModelSample]) -> float:
+    gaps = [after.unix_s - before.unix_s for before, after in itertools.pairwise(samples)]
+    return max(_GAP_S_MAX, _GAPS_MAX * median(gaps)) if gaps else _GAP_S_MAX
 
 
 def expected_now(sample: ModelSample) -> float:

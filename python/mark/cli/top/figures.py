@@ -58,7 +58,7 @@ def rate(value_per_s: float) -> str:
 def latency_parts(latency_ms: Mapping[str, float], rt_max_ms: float) -> list[Part]:
     """Percentiles of the last answers against the promise; the p98 is the one that it is about."""
     if not latency_ms:
-        return [Part.of(f"nothing was answered of late; promised within {rt_max_ms:g} ms")]
+        return [Part.of(f"nothing answered of late; promised {rt_max_ms:g} ms")]
     parts = [
         Part.of(f"{name} ", (milliseconds(value), BAD if value > rt_max_ms else ""))
         for name, value in latency_ms.items()
@@ -110,11 +110,14 @@ def fleet_line(
 ) -> Text:
     """Instances that live, by market and state; before each market its mark and the style of it, if it has one."""
     parts = []
-    for market, states in instances.items():
+    for market in dict.fromkeys((*marks, *instances)):
+        states = instances.get(market, {})
         counted = ", ".join(f"{count} {_STATES.get(state, clean(state))}" for state, count in states.items() if count)
-        if counted:
+        if counted or market in marks:
             mark, style = marks.get(market, ("", ""))
-            parts.append(Part.of((mark, style), " " * len(mark), f"{clean(market).replace('_', ' ')} {counted}"))
+            parts.append(
+                Part.of((mark, style), " " * len(mark), f"{clean(market).replace('_', ' ')} {counted or 'none'}")
+            )
     return joined(parts, width, glyphs, f" {glyphs.dot} ") if parts else Text("no instance", style=BAD)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from mark.cli.top import figures
-from mark.cli.top.chart import BAD, bars_line
-from mark.cli.top.columns import TimeColumns
+from mark.cli.top.chart import BAD
 from mark.cli.top.decision import decision_line, decision_lines
 from mark.cli.top.glyphs import Glyphs
 from mark.cli.top.lines import Part, clean, clock_time, cut, joined, spread
@@ -98,27 +98,25 @@ def _tabs(view: View, width: int, glyphs: Glyphs) -> Text:
     """The models by name, the one that is shown as it always is; how many there is no room for."""
     served = view.served
     tabs = [
-        Part(Text(f" {cut(Text(clean(name)), _NAME_MAX, glyphs)} ", style="reverse" if name == view.shown else ""))
+        Text(f" {cut(Text(clean(name)), _NAME_MAX, glyphs)} ", style="reverse" if name == view.shown else "")
         for name in served
     ]
     shown = served.index(view.shown)
     first, last = shown, shown + 1
-    while True:
-        # Grow to the right, then to the left, as long as it fits with the count of those that are left out.
-        wider = [(first, last + 1), (first - 1, last)]
-        fits = [
-            (begin, end)
-            for begin, end in wider
-            if begin >= 0
-            and end <= len(tabs)
-            and sum(tab.text.cell_len for tab in tabs[begin:end]) + (len(" +99") if end - begin < len(tabs) else 0)
-            <= width
-        ]
-        if not fits:
-            break
-        first, last = fits[0]
+    # They grow to the right, then to the left, as long as they fit with the count of those that are left out.
+    while wider := [
+        (begin, end)
+        for begin, end in ((first, last + 1), (first - 1, last))
+        if begin >= 0 and end <= len(tabs) and _tabs_width(tabs, begin, end) <= width
+    ]:
+        first, last = wider[0]
     hidden = len(tabs) - (last - first)
-    return Text.assemble(*(tab.text for tab in tabs[first:last]), f" +{hidden}" if hidden else "")
+    return Text.assemble(*tabs[first:last], f" +{hidden}" if hidden else "")
+
+
+def _tabs_width(tabs: Sequence[Text], begin: int, end: int) -> int:
+    count = len(" +99") if end - begin < len(tabs) else 0
+    return sum(tab.cell_len for tab in tabs[begin:end]) + count
 
 
 def _footer(view: View, width: int, glyphs: Glyphs) -> Text:
@@ -143,7 +141,7 @@ def _figures(panels: Panels, size: Size) -> list[Text]:
     # A tall terminal has room for plots of latency and fleet, too.
     rows = 0 if size.height < _TALL else 3 if size.height < _TALLER else 5
     waiting, money = (sample.queued, sample.in_flight), (sample.usd_total, sample.usd_peak_sized)
-    fleet = figures.fleet_line(sample.instances, panels.market_marks() if rows else {}, room, glyphs)
+    fleet = figures.fleet_line(sample.instances, panels.market_marks if rows else {}, room, glyphs)
     return [
         figures.labelled("latency", _latency(panels, room, plotted=bool(rows))),
         *(panels.latency(rows) if rows else ()),
@@ -158,16 +156,14 @@ def _figures(panels: Panels, size: Size) -> list[Text]:
 
 def _latency(panels: Panels, width: int, *, plotted: bool) -> Text:
     """Percentiles; then what the plot below shows, or small bars of the p98 over time in what room is left."""
-    view, sample, glyphs = panels.view, panels.now, panels.glyphs
+    sample, glyphs = panels.now, panels.glyphs
     words = joined(figures.latency_parts(sample.latency_ms, sample.rt_max_ms), width, glyphs)
     if plotted:
         return spread(words, panels.latency_legend(), width, glyphs)
     count = width - words.cell_len - len("  p98 ")
     if count < _BARS_MIN:
         return words
-    columns = TimeColumns.until(sample.unix_s, view.span_s, count)
-    p98_ms = columns.values(view.seen.within(view.span_s), lambda each: each.latency_ms.get("p98", 0.0))
-    return Text.assemble(words, ("  p98 ", "dim"), bars_line(p98_ms, sample.rt_max_ms, glyphs))
+    return Text.assemble(words, ("  p98 ", "dim"), panels.p98_bars(count))
 
 
 def _decisions(panels: Panels, height: int) -> list[Text]:

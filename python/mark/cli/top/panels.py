@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 
 from rich.text import Text
 
-from mark.cli.top.chart import FORECAST, LIMIT, LOAD, Plot, nice_top, plot_lines, stack_lines
-from mark.cli.top.columns import TimeColumns, Value, coming_steps, expected_now
+from mark.cli.top.chart import FORECAST, LIMIT, LOAD, Plot, bars_line, nice_top, plot_lines, stack_lines, stack_top
+from mark.cli.top.columns import TimeColumns, coming_steps, expected_now
 from mark.cli.top.figures import rate, span
 from mark.cli.top.glyphs import Glyphs
 from mark.cli.top.lines import Part, joined
@@ -21,24 +21,32 @@ __all__ = ["Panels"]
 _AXIS_COLUMNS = 7
 _COMING_SHARE = 4  # of the width is for the steps to come, at most
 _STEP_COLUMNS_MAX = 3
-_MARKET_STYLES = ("green", "magenta", "cyan", "")
+_MARKET_STYLES = (("on_demand", "green"), ("spot", "magenta"), ("burstable", "cyan"), ("serverless", ""))
 
 
-@dataclass(frozen=True, slots=True)
 class Panels:
     """Draws panels whose columns stand for the same time, which ends now."""
 
-    view: View
-    now: ModelSample
-    width: int
-    glyphs: Glyphs
+    def __init__(self, view: View, now: ModelSample, width: int, glyphs: Glyphs) -> None:
+        """Make those of the model that a view shows, whose newest sample is `now`."""
+        self.view = view
+        self.now = now
+        self.width = width
+        self.glyphs = glyphs
+        coming_max = max(1, width // _COMING_SHARE)
+        self._coming = coming_steps(now, coming_max)
+        self._step_columns = min(_STEP_COLUMNS_MAX, coming_max // max(1, len(self._coming)))
+        coming_columns = 1 + len(self._coming) * self._step_columns if self._coming else 0
+        self._past = max(1, width - _AXIS_COLUMNS - coming_columns)
+        self._samples = view.seen.within(view.span_s)
+        self._columns = TimeColumns(self._samples, now.unix_s, view.span_s, self._past)
 
     def load(self, rows: int) -> list[Text]:
         """Load, forecast and capacity: a legend with the figures of now, `rows` of plot, and the axis of time."""
         plot = Plot(
-            bars=self._values(lambda each: each.load_per_s),
-            dots=self._values(expected_now),
-            line=self._values(lambda each: each.capacity_ready_per_s, lowest=True),
+            bars=self._columns.values(lambda each: each.load_per_s),
+            dots=self._columns.values(expected_now),
+            line=self._columns.values(lambda each: each.capacity_ready_per_s, lowest=True),
             coming=self._coming,
             coming_line=self.now.capacity_planned_per_s,
             step_columns=self._step_columns,
@@ -49,11 +57,17 @@ class Panels:
     def latency(self, rows: int) -> list[Text]:
         """The p98 of the answers against the promise, and the p99 above it: `rows` of plot."""
         plot = Plot(
-            bars=self._values(lambda each: each.latency_ms.get("p98", math.nan)),
-            dots=self._values(lambda each: each.latency_ms.get("p99", math.nan)),
+            bars=self._columns.values(lambda each: each.latency_ms.get("p98", math.nan)),
+            dots=self._columns.values(lambda each: each.latency_ms.get("p99", math.nan)),
             line=[self.now.rt_max_ms] * self._past,
         )
         return self._with_scale(plot_lines(plot, rows, self.glyphs), rate(nice_top(plot.highest)))
+
+    def p98_bars(self, count: int) -> Text:
+        """The p98 over time as so many small bars: full where it is as long as was promised."""
+        columns = TimeColumns(self._samples, self.now.unix_s, self.view.span_s, count)
+        p98_ms = columns.values(lambda each: each.latency_ms.get("p98", math.nan))
+        return bars_line(p98_ms, self.now.rt_max_ms, self.glyphs)
 
     def latency_legend(self) -> Text:
         """What is what in `latency`."""
@@ -68,39 +82,18 @@ class Panels:
 
     def fleet(self, rows: int) -> list[Text]:
         """Instances that live, by market: `rows` of plot."""
-        parts = [(self._values(_living_in(market)), style) for market, (_, style) in self.market_marks().items()]
+        parts = [(self._columns.values(_living_in(market)), *mark) for market, mark in self.market_marks.items()]
         if not parts:
             return []
-        most = max(sum(states.values()) for each in self._samples for states in [_living(each)])
-        return self._with_scale(stack_lines(parts, rows, self.glyphs), f"{max(1, most)}")
+        most = stack_top([values for values, _, _ in parts])
+        return self._with_scale(stack_lines(parts, rows), f"{most:g}")
 
+    @cached_property
     def market_marks(self) -> Mapping[str, tuple[str, str]]:
         """Character and style in `fleet` of each market of which there was an instance."""
-        had = {market for each in self._samples for market, count in _living(each).items() if count}
-        markets = [market for market in self.now.instances if market in had]
-        marks = zip(self.glyphs.stack, _MARKET_STYLES, strict=True)
-        return dict(zip(markets, marks, strict=False))
-
-    @property
-    def _samples(self) -> list[ModelSample]:
-        return self.view.seen.within(self.view.span_s)
-
-    @property
-    def _coming(self) -> list[tuple[float, ...]]:
-        return coming_steps(self.now, max(1, self.width // _COMING_SHARE))
-
-    @property
-    def _step_columns(self) -> int:
-        return min(_STEP_COLUMNS_MAX, max(1, self.width // _COMING_SHARE) // max(1, len(self._coming)))
-
-    @property
-    def _past(self) -> int:
-        coming = len(self._coming)
-        return max(1, self.width - _AXIS_COLUMNS - (1 + coming * self._step_columns if coming else 0))
-
-    def _values(self, value: Value, *, lowest: bool = False) -> list[float]:
-        columns = TimeColumns.until(self.now.unix_s, self.view.span_s, self._past)
-        return columns.values(self._samples, value, lowest=lowest)
+        had = {market for each in self._samples for market in each.instances if _living(each.instances, market)}
+        marks = zip(_MARKET_STYLES, self.glyphs.stack, strict=True)
+        return {market: (glyph, style) for (market, style), glyph in marks if market in had}
 
     def _with_scale(self, lines: list[Text], top: str) -> list[Text]:
         labels = {len(lines) - 1: "0", 0: top}
@@ -133,9 +126,9 @@ class Panels:
         return axis
 
 
-def _living(sample: ModelSample) -> dict[str, int]:
-    return {market: sum(states.values()) for market, states in sample.instances.items()}
+def _living(instances: Mapping[str, Mapping[str, int]], market: str) -> int:
+    return sum(instances[market].values())
 
 
 def _living_in(market: str) -> Callable[[ModelSample], float]:
-    return lambda sample: float(_living(sample).get(market, 0))
+    return lambda sample: float(_living(sample.instances, market)) if market in sample.instances else 0.0

@@ -88,7 +88,7 @@ class RouterFeed:
                 reading = asyncio.ensure_future(stream.read())
                 await asyncio.wait({reading}, timeout=_SILENCE_S_MAX)
                 if not reading.done():
-                    return f"the router at {self._address} says nothing any more"
+                    return f"the router at {self._address} says nothing"
                 event = reading.result()
                 if event is grpc.aio.EOF:
                     return f"the router at {self._address} stopped"
@@ -108,5 +108,5 @@ class RouterFeed:
         if error.code() not in _AGAIN:
             raise error_of(error.code(), error.details() or "")
         # gRPC tells all that it tried; the last part is why it did not work.
-        why = (error.details() or "no reason given").rpartition(": ")[2]
+        why = (error.details() or "no reason given").rpartition(": ")[2].strip(" ]")
         return f"no mark router answers at {self._address}: {error.code().name}: {why}"

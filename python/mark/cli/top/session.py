@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -123,15 +124,19 @@ class Session:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGWINCH, self._news.set)
-        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
-        loop.add_signal_handler(signal.SIGCONT, self._resume)
+        actions: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGWINCH: self._news.set,
+            signal.SIGTSTP: self._suspend,
+            signal.SIGCONT: self._resume,
+        }
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(signum, self._end, _SIGNALLED + signum)
+            actions[signum] = functools.partial(self._end, _SIGNALLED + signum)
+        for signum, action in actions.items():
+            loop.add_signal_handler(signum, action)
         try:
             yield
         finally:
-            for signum in (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT, signal.SIGTERM, signal.SIGHUP):
+            for signum in actions:
                 loop.remove_signal_handler(signum)
 
     @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""The whole screen of a terminal, and its keys one by one; given back exactly as it was."""
+"""The whole screen of a terminal, and its keys one by one; given back exactly as it was.
+
+Not rich's `Live`: that reads no keys, gives nothing back when a shell stops it, and draws all of a frame each time.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ SPANS_S = (120, 600, 3_600, 21_600, 86_400)
 
 _SAMPLES_MAX = 10_000
 _RECORDS_MAX = 4_096
+_QUIET_MAX = 256
 _LEFT_BEHIND_S = 30.0  # a model that is not sampled for so long, while others are, is not served any more
 _PAGE = 10
 _SPAN_S = 600
@@ -50,10 +51,15 @@ class ModelSeen:
         self.now = sample
 
     def take_record(self, record: Record) -> None:
-        """A record; the oldest makes room."""
+        """A record; the oldest makes room, and of plans that changed nothing there are few enough to leave it."""
         self.records.setdefault(record.id, record)
-        if len(self.records) > _RECORDS_MAX:
-            del self.records[next(iter(self.records))]
+        if _changes_something(record):
+            if len(self.records) > _RECORDS_MAX:
+                del self.records[next(iter(self.records))]
+            return
+        quiet = [each.id for each in self.records.values() if not _changes_something(each)]
+        if len(quiet) > _QUIET_MAX:
+            del self.records[quiet[0]]
 
     def within(self, span_s: float) -> list[ModelSample]:
         """The samples of the last `span_s`, and one before them if there is one."""
