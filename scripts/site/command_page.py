@@ -42,7 +42,8 @@ def _section(path: str, command: Any) -> str:
     annotated = get_type_hints(command.callback)
     rows = [_row(each, annotated[str(each.name)]) for each in command.params if each.name in annotated]
     if rows:
-        parts.append("\n".join(["| | | value | default |", "| --- | --- | --- | --- |", *rows]) + "\n")
+        table = "\n".join(["| | | value | default |", "| --- | --- | --- | --- |", *rows])
+        parts.append(f'<div class="reference" markdown>\n\n{table}\n\n</div>\n')
     return "\n".join(parts)
 
 

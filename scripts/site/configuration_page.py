@@ -79,7 +79,7 @@ def _table(path: str, section: Schema, explained: Mapping[str, str]) -> str:
     for key, field in section["properties"].items():
         default = "required" if key in required else _default(field)
         rows.append(f"| `{key}` | {_words(path, key, field, explained)} | {_value(field)} | {default} |")
-    return "\n".join(rows) + "\n"
+    return '<div class="reference" markdown>\n\n' + "\n".join(rows) + "\n\n</div>\n"
 
 
 def _words(path: str, key: str, field: Schema, explained: Mapping[str, str]) -> str:

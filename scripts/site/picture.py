@@ -31,6 +31,9 @@ def picture_colours() -> str:
         ".md-typeset table:not([class]) { font-size: .68rem; }\n"
         ".md-typeset table:not([class]) th { min-width: 2rem; }\n"
         ".md-typeset table:not([class]) td:first-child code { white-space: nowrap; }\n"
+        ".md-typeset table:not([class]) :is(td, th) { padding: .5em .8em; }\n"
+        ".md-typeset .reference td:nth-child(2) { min-width: 11rem; }\n"
+        ".md-grid { max-width: 70rem; }\n"
         ".md-typeset h1 { color: inherit; font-weight: 400; }\n"
         '[data-md-color-scheme="default"] { --md-typeset-a-color: #00695f; --md-primary-fg-color: #00796b; }\n'
     )

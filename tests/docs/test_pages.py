@@ -51,6 +51,13 @@ def test_the_readme_has_the_files_of_the_tutorial_and_leads_to_it() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: name_of(page.path))
+def test_no_fence_of_a_page_is_overlooked(page: Page) -> None:
+    text = page.path.read_text(encoding="utf-8")
+
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(page.fences)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: name_of(page.path))
 def test_a_page_shows_only_what_the_command_line_takes(page: Page) -> None:
     shown = [command for fence in page.fences for command in mark_commands(typed(fence))]
 

@@ -13,6 +13,7 @@ from mark.app.simulation import simulate
 from mark.domain.budget import BudgetCaps
 from mark.domain.load import RecordedLoad
 from mark.domain.simulation_report import SimulationReport
+from mark.errors import ConfigError
 
 FILE = """\
 offerings:
@@ -54,6 +55,15 @@ def test_a_process_boots_as_long_as_the_file_says(tmp_path: Path) -> None:
     fleets = [simulate(scenario_of(tmp_path), BURST, "mark", seed=seed).series.fleet["small"] for seed in range(5)]
 
     assert all(fleet.tolist() == fleets[0].tolist() for fleet in fleets)
+
+
+def test_a_peak_that_the_offerings_cannot_carry_is_told_as_what_the_file_lacks(tmp_path: Path) -> None:
+    rush = RecordedLoad(np.arange(0, 30, 0.001), 30.0)
+
+    with pytest.raises(
+        ConfigError, match=r"^peak-static: the offerings together do not cover .* raise their max_count"
+    ):
+        simulate(scenario_of(tmp_path), rush, "peak-static")
 
 
 def test_an_instance_is_billed_by_the_second(tmp_path: Path) -> None:

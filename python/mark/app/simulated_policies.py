@@ -243,7 +243,10 @@ def _reactive(inputs: PolicyInputs) -> SimulatedPolicy:
 def _peak_static(inputs: PolicyInputs) -> SimulatedPolicy:
     scenario = inputs.simulated.scenario
     peak_per_s = float(inputs.true_maxima_per_s().max(initial=0.0)) * _HEADROOM
-    fleet = peak_sized_fleet(scenario.offerings, scenario.capacities, peak_per_s)
+    try:
+        fleet = peak_sized_fleet(scenario.offerings, scenario.capacities, peak_per_s)
+    except ValueError as error:
+        raise ConfigError(f"peak-static: {error}") from error
     controller = CountController(FixedCounts(fleet), scenario.capacities, scenario.step_s)
     words = ", ".join(f"{count} {name}" for name, count in fleet.items())
     return SimulatedPolicy(
