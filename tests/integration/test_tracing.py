@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 from integration.conftest import INGRESSES
 from integration.otlp_receiver import OtlpReceiver, ReceivedSpan
-from integration.router_process import CONFIG, RouterProcess
+from integration.router_process import CONFIG, RouterProcess, environment
 from typer.testing import CliRunner
 
 from mark import Client
@@ -114,6 +117,31 @@ def test_without_a_client_that_traces_the_share_does(
     linked = [link for span in batches for link in span.links]
     assert sorted(linked) == sorted(span.span_id for span in requests)
     assert sum(span.attributes["mark.batch.requests"] for span in batches) == 40
+
+
+@pytest.mark.parametrize("ingress", INGRESSES)
+def test_a_worker_by_itself_samples_a_share_of_its_own(tmp_path: Path, receiver: OtlpReceiver, ingress: str) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "mark", "worker", "doubler_model:make", "--runtime", "python", "--name", "doubler",
+            "--input", "x:FP32:-1,4", "--output", "y:FP32:-1,4", "--address", "127.0.0.1:0", "--ingress", ingress,
+            "--trace-endpoint", receiver.endpoint, "--trace-share", "1", "--trace-service", "alone",
+        ],
+        stdout=subprocess.PIPE, text=True, env=environment(tmp_path),
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout as stdout:
+        address = stdout.readline().strip().rpartition(" at ")[2]
+        with grpc.insecure_channel(address) as channel:
+            channel.unary_unary(messages.MODEL_INFER)(REQUEST, timeout=5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+    assert sorted(span.name for span in receiver.spans) == [
+        "inference.GRPCInferenceService/ModelInfer", "mark.batch", "mark.compute", "mark.queue",
+    ]  # fmt: skip
+    assert {span.service for span in receiver.spans} == {"alone"}
+    assert len({span.trace_id for span in receiver.spans}) == 1
 
 
 def test_a_request_that_fails_is_an_error_of_its_spans(make_router: MakeRouter, receiver: OtlpReceiver) -> None:

@@ -15,15 +15,18 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import ValidationError
+from unit.worker_models import SIGNATURE
 
 from mark._core import BatchTrace, SpanName, Tracer
 from mark.config.tracing import TracingConfig
+from mark.domain.artifact import ModelArtifact, artifact_to_json
 from mark.errors import ConfigError, Overloaded
 from mark.tracing import export as trace_export
 from mark.tracing.export import TraceExport
 from mark.tracing.params import TracingParams, make_trace_export
 from mark.tracing.requests import end_batch, sent_headers, traced
 from mark.tracing.spans import spans_of
+from mark.worker.main import parse_options
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331
@@ -202,6 +205,7 @@ class Receiver(SpanExporter):
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
     monkeypatch.setattr(trace_export, "_EVERY_S", 0.001)
     monkeypatch.setattr(trace_export, "_PAUSE_MAX_S", 0.002)
+    monkeypatch.setattr(trace_export, "_LAST_S", 60.0)  # all of it, on however slow a machine
     return Receiver()
 
 
@@ -285,6 +289,13 @@ class TestParams:
     def test_a_share_that_is_none_is_refused(self) -> None:
         with pytest.raises(ValueError, match="between 0 and 1"):
             TracingParams("http://a:1", 1.5, "test")
+
+    @pytest.mark.parametrize(
+        "options", [("--trace-endpoint", "collector"), ("--trace-endpoint", "http://a:1", "--trace-share", "2")]
+    )
+    def test_what_is_wrong_on_a_workers_command_line_is_said(self, options: tuple[str, ...]) -> None:
+        with pytest.raises(ConfigError, match=r"--trace-endpoint, --trace-share: .*(must be http|between 0 and 1)"):
+            parse_options(["--artifact", artifact_to_json(ModelArtifact(SIGNATURE, "python", "a:b")), *options])
 
     def test_workers_trace_what_the_router_sampled(self) -> None:
         settings = TracingConfig(endpoint="https://collector:4317", sample_share=0.5, service_name="digits")

@@ -94,10 +94,12 @@ class TraceExport:
 
     def _export_ended(self) -> None:
         ahead_ns = time.time_ns() - time.monotonic_ns()
-        spans = spans_of(self.tracer.take(), self._resource, lambda steady_ns: steady_ns + ahead_ns)
-        while spans and self._export(spans[:_SPANS_MAX]):
-            del spans[:_SPANS_MAX]
-        self._failed += len(spans)
+        ended = self.tracer.take()
+        for at in range(0, len(ended), _SPANS_MAX):
+            part = ended[at : at + _SPANS_MAX]
+            if not self._export(spans_of(part, self._resource, lambda steady_ns: steady_ns + ahead_ns)):
+                self._failed += len(ended) - at
+                break
         dropped = self.tracer.counts()["spans_dropped"]
         if dropped > self._told_dropped:
             _log.warning("traces: %d spans were dropped: more ended than were exported", dropped - self._told_dropped)
