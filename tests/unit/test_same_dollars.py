@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 from contract.cloud_world import ARTIFACT
+from prometheus_client.parser import text_string_to_metric_families
 
 from mark.domain.bill import MEASURING, SERVERLESS
 from mark.domain.functions import FunctionUse
 from mark.domain.offering import Market, Offering
 from mark.domain.slo import Slo
 from mark.live.accounts import Accounts
+from mark.live.metrics import Measured, RouterMetrics
 from mark.live.recorder import MemoryRecorder
+from mark.live.sampler import Sampler
 from mark.live.server import InferenceServer, ServedModel
 from mark.live.status import ControlService
+from mark.live.telling import Telling
+from mark.live.watch import Watch
 from mark.testing import FakeCloud, ManualClock
 
 BIG = Offering("big", Market.ON_DEMAND, 3600.0, boot_s=1, max_count=9)
@@ -57,8 +62,22 @@ class World:
         model = ServedModel(ARTIFACT.signature, Slo(100.0, 0.9), Path(), None, self.bursts)  # type: ignore[arg-type]
         self.models = {"m": model}
         self.accounts = Accounts(self.cloud, self.models, self.clock)
+        recorder = MemoryRecorder()
+        self.watch = Watch({"m": Sampler(model, recorder, None)}, recorder, self.clock, self.accounts)  # type: ignore[arg-type]
         inference = InferenceServer(self.models, self.clock)
-        self.control = ControlService(self.models, inference, MemoryRecorder(), self.clock, self.accounts)
+        telling = Telling(self.watch, recorder, {})
+        self.control = ControlService(self.models, inference, telling, self.clock, self.accounts)
+        self.metrics = RouterMetrics(
+            Measured(
+                models=self.models,
+                cloud=self.cloud,
+                recorder=recorder,
+                budgets=self.watch.budgets,
+                record_counts={},
+                bill=self.accounts.bill,
+                draining=lambda: False,
+            )
+        )
 
     def pass_time(self) -> None:
         first = self.cloud.launch("big", ARTIFACT, "a")
@@ -87,11 +106,24 @@ async def clouds_usd(world: World) -> float:
     return world.cloud.spent_usd() + world.bursts.usd + 0.125
 
 
+async def page_usd(world: World) -> float:
+    """Of the live page and `mark top`: both are told the samples."""
+    world.watch.look()
+    return world.watch.last["m"].usd_total
+
+
+async def metrics_usd(world: World) -> float:
+    families = text_string_to_metric_families(world.metrics.exposition().decode())
+    return float(sum(sample.value for each in families if each.name == "mark_cost_usd" for sample in each.samples))
+
+
 # Who tells of dollars: whatever else does, belongs here.
 TELLERS: dict[str, Callable[[World], Any]] = {
     "mark cost": bill_usd,
     "the router's own accounts": accounts_usd,
     "the cloud's own record": clouds_usd,
+    "page and mark top": page_usd,
+    "metrics": metrics_usd,
 }
 
 

@@ -233,6 +233,9 @@ class Router:
         if self._record_file is not None:
             await asyncio.to_thread(self._record_file.close)
 
+    def _records_lost(self) -> int:
+        return 0 if self._record_file is None else self._record_file.lost
+
     def _ingress_counts(self) -> dict[str, int]:
         counts = {} if self._native is None else self._native.counts()
         if self._tracing is not None:
@@ -259,6 +262,7 @@ class Router:
             bill=self._accounts.bill,
             draining=lambda: inference.draining,
             ingress_counts=self._ingress_counts,
+            records_lost=self._records_lost,
         )
         server.mount_metrics(RouterMetrics(measured).exposition)
 

@@ -69,7 +69,7 @@ class Watch:
             self._tell_records()
             if self._clock.now_ns() >= due_ns:
                 try:
-                    self._look()
+                    self.look()
                     self._trouble = ""
                 except Exception as error:  # noqa: BLE001 - whoever looks on is no reason to stop serving
                     if str(error) != self._trouble:
@@ -79,7 +79,8 @@ class Watch:
                 due_ns = max(due_ns + _LOOK_NS, self._clock.now_ns())
             await asyncio.sleep(min(_RECORDS_S, max(0.0, (due_ns - self._clock.now_ns()) / 1e9)))
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Sample every model now."""
         now_ns = self._clock.now_ns()
         moment = Moment(
             now_ns=now_ns,
