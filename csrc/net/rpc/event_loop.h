@@ -12,6 +12,7 @@
 #include "mark/mutex.h"
 #include "mark/thread_annotations.h"
 #include "mark/types.h"
+#include "net/rpc/block_cache.h"
 #include "net/wakeup_timer.h"
 
 namespace mark::net {
@@ -65,6 +66,9 @@ class EventLoop {
   // When this turn began to handle events: exact enough for deadlines, and free.
   TimeNs now() const { return now_; }
 
+  // For what comes and goes with the loop's calls.
+  BlockCache& memory() { return memory_; }
+
  private:
   void turn();
   FdWatcher* watcher_of(int fd) const;
@@ -73,6 +77,7 @@ class EventLoop {
   void run_deferred();
   void arm();
 
+  BlockCache memory_;  // ends last: tasks keep what is of it
   int epoll_;
   int event_;
   WakeupTimer timer_;
