@@ -34,6 +34,8 @@ class FdWatcher {
 // runs it.
 //
 // Invariants
+//   - no task that is posted waits for an event: the loop never sleeps while there is one, and who posts the first one
+//     to a loop that sleeps wakes it; one that is awake is let alone;
 //   - a watcher that was unwatched is not called again, not even for an event of the same turn;
 //   - tasks run in the order in which they were posted; deferred ones after every event, timer and task of their turn,
 //     however late in it they are deferred;
@@ -71,6 +73,7 @@ class EventLoop {
 
  private:
   void turn();
+  bool falls_asleep() EXCLUDES(mutex_);
   FdWatcher* watcher_of(int fd) const;
   void run_posted() EXCLUDES(mutex_);
   void run_timers();
@@ -89,6 +92,8 @@ class EventLoop {
   std::vector<Task> deferred_;
   std::vector<Task> deferred_last_;
   std::atomic<bool> stopped_ = false;
+  // Set with the mutex held, and nothing posted; who posts looks at it with the mutex held.
+  std::atomic<bool> sleeping_ = false;
   Mutex mutex_;
   std::vector<Task> posted_ GUARDED_BY(mutex_);
 };
