@@ -57,6 +57,7 @@ std::shared_ptr<NativeServer> make_server(std::string address, int threads, std:
   net::GrpcServerParams params;
   params.address = std::move(address);
   params.threads = threads;
+  params.first_thread_share = net::kHomeLoopShare;
   params.pass_on_to = std::move(pass_on_to);
   params.message_bytes_max = message_bytes_max;
   std::shared_ptr<NativeServer> server;
