@@ -73,12 +73,12 @@ class Deflater {
 
   std::string block(const std::string& authority) {
     std::array<std::pair<std::string_view, std::string_view>, 7> headers{{{":method", "POST"},
-                                                                         {":scheme", "http"},
-                                                                         {":path", mark::net::kModelInferMethod},
-                                                                         {":authority", authority},
-                                                                         {"te", "trailers"},
-                                                                         {"content-type", "application/grpc"},
-                                                                         {"user-agent", "grpc-frames-mark"}}};
+                                                                          {":scheme", "http"},
+                                                                          {":path", mark::net::kModelInferMethod},
+                                                                          {":authority", authority},
+                                                                          {"te", "trailers"},
+                                                                          {"content-type", "application/grpc"},
+                                                                          {"user-agent", "grpc-frames-mark"}}};
     std::vector<nghttp2_nv> entries;
     entries.reserve(headers.size());
     for (const auto& [name, value] : headers) {
