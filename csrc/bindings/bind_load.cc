@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/bindings.h"
+#include "bindings/native_server.h"
 #include "net/rpc/load_generator.h"
 
 namespace net = mark::net;
@@ -44,9 +45,11 @@ py::list kept_of(const net::LoadOutcome& outcome) {
 
 std::unique_ptr<net::LoadGenerator> make_generator(const std::string& address, std::vector<std::string> requests,
                                                    int connections, std::optional<std::int64_t> timeout_ns,
-                                                   std::size_t in_flight_max, std::size_t keep_every) {
+                                                   std::size_t in_flight_max, std::size_t keep_every,
+                                                   const std::optional<ClientIdentity>& identity) {
   net::LoadParams params;
   params.address = address;
+  params.tls = client_tls(identity);
   params.connections = connections;
   if (timeout_ns) params.timeout = mark::DurationNs{*timeout_ns};
   params.in_flight_max = in_flight_max;
@@ -85,7 +88,7 @@ void bind_load(py::module_& m) {
   py::class_<net::LoadGenerator>(m, "LoadGenerator", "Calls ModelInfer from one thread without Python; runs once.")
       .def(py::init(&make_generator), py::arg("address"), py::arg("requests"), py::kw_only(),
            py::arg("connections") = 1, py::arg("timeout_ns") = py::none(), py::arg("in_flight_max") = 20'000,
-           py::arg("keep_every") = 0)
+           py::arg("keep_every") = 0, py::arg("identity") = py::none())
       .def("run_open", &run_open, py::arg("instants_ns"))
       .def("run_closed", &run_closed, py::arg("in_flight"), py::arg("duration_ns"))
       .def(

@@ -26,18 +26,6 @@ using namespace std::chrono_literals;
 
 constexpr mark::DurationNs kPatience = 1s;
 
-// Certificate, key, authorities, name of the peer.
-using Identity = std::tuple<std::string, std::string, std::string, std::string>;
-
-std::shared_ptr<net::TlsContext> client_tls(const std::optional<Identity>& identity) {
-  if (!identity) return nullptr;
-  const auto& [certificate, key, authorities, peer_name] = *identity;
-  return std::make_shared<net::TlsContext>(
-      net::TlsContext::Role::kClient,
-      net::TlsIdentity{
-          .certificate_pem = certificate, .key_pem = key, .authorities_pem = authorities, .peer_name = peer_name});
-}
-
 // Members in this order: what runs on the server's loops ends with them, and before the ingress.
 struct NativeServer {
   NativeServer(net::GrpcServerParams params, std::shared_ptr<net::Tracer> tracer)
@@ -69,6 +57,7 @@ std::shared_ptr<NativeServer> make_server(std::string address, int threads, std:
   net::GrpcServerParams params;
   params.address = std::move(address);
   params.threads = threads;
+  params.first_thread_share = net::kHomeLoopShare;
   params.pass_on_to = std::move(pass_on_to);
   params.message_bytes_max = message_bytes_max;
   std::shared_ptr<NativeServer> server;
@@ -196,7 +185,7 @@ void bind_path(py::module_& m) {
       .def(
           "add_worker",
           [](const NativePath& p, std::uint32_t worker, const std::string& address, const mark::WorkerSpec& spec,
-             const std::optional<Identity>& identity) {
+             const std::optional<ClientIdentity>& identity) {
             net::parse_peer_address(address);  // on this thread, where an error has somebody to tell
             net::WorkerLinkParams params{.address = address,
                                          .model = p.path->signature().name,
@@ -212,7 +201,7 @@ void bind_path(py::module_& m) {
           py::arg("worker"), py::arg("address"), py::arg("spec"), py::arg("identity"))
       .def(
           "retrust",
-          [](const NativePath& p, std::uint32_t worker, const Identity& identity) {
+          [](const NativePath& p, std::uint32_t worker, const ClientIdentity& identity) {
             p.post([worker, tls = client_tls(identity)](RequestPath& path) {
               auto* const link = dynamic_cast<net::WorkerLink*>(path.carrier_of(mark::WorkerId{worker}));
               if (link != nullptr) link->retrust(tls);

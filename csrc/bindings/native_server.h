@@ -4,9 +4,26 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <memory>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <tuple>
 
 #include "bindings/bindings.h"
+#include "net/rpc/tls_context.h"
+
+// Certificate, key, authorities, name of the peer.
+using ClientIdentity = std::tuple<std::string, std::string, std::string, std::string>;
+
+inline std::shared_ptr<mark::net::TlsContext> client_tls(const std::optional<ClientIdentity>& identity) {
+  if (!identity) return nullptr;
+  const auto& [certificate, key, authorities, peer_name] = *identity;
+  return std::make_shared<mark::net::TlsContext>(
+      mark::net::TlsContext::Role::kClient,
+      mark::net::TlsIdentity{
+          .certificate_pem = certificate, .key_pem = key, .authorities_pem = authorities, .peer_name = peer_name});
+}
 
 // No signal is handled on threads that are started while it lives: they are the interpreter's.
 class SignalsBlocked {

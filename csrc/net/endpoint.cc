@@ -50,7 +50,7 @@ class Endpoint::State {
   static std::shared_ptr<BatchTrace> traced(const OutboundBatch& batch,
                                             std::vector<std::shared_ptr<RequestTrace>> requests);
   std::vector<BatchId> carried_by(WorkerId worker) const EXCLUDES(mutex_);
-  std::uint64_t free(RequestId request) EXCLUDES(mutex_);
+  void free(RequestId request) EXCLUDES(mutex_);
   std::vector<Reply> replies_to(const std::vector<Drop>& drops, std::string_view detail) EXCLUDES(mutex_);
 
   const std::shared_ptr<const ModelSignature> signature_;
@@ -180,8 +180,10 @@ std::vector<Reply> Endpoint::State::complete(BatchId batch, TimeNs now, Split sp
   for (const RequestId id : waiting) {
     // Both lists are in the batch's order, and the first is part of the second.
     while (carried.ids[next] != id) ++next;
+    PayloadSlots::Freed freed = slots_.free(id);
     replies.push_back({.request = id,
-                       .caller = slots_.free(id),
+                       .caller = freed.caller,
+                       .payload = std::move(freed.payload),
                        .message = std::move(messages[next]),
                        .outcome = Outcome::kAnswered,
                        .detail = {}});
@@ -229,9 +231,10 @@ Endpoint::State::Carried Endpoint::State::unload(BatchId batch) {
   return node.empty() ? Carried{} : std::move(node.mapped());
 }
 
-std::uint64_t Endpoint::State::free(RequestId request) {
+void Endpoint::State::free(RequestId request) {
+  PayloadSlots::Freed freed;  // let go of once the mutex is free again
   const MutexLock lock(mutex_);
-  return slots_.free(request);
+  freed = slots_.free(request);
 }
 
 std::vector<Reply> Endpoint::State::replies_to(const std::vector<Drop>& drops, std::string_view detail) {
@@ -240,8 +243,10 @@ std::vector<Reply> Endpoint::State::replies_to(const std::vector<Drop>& drops, s
   replies.reserve(drops.size());
   const MutexLock lock(mutex_);
   for (const Drop& drop : drops) {
+    PayloadSlots::Freed freed = slots_.free(drop.request);
     replies.push_back({.request = drop.request,
-                       .caller = slots_.free(drop.request),
+                       .caller = freed.caller,
+                       .payload = std::move(freed.payload),
                        .message = std::nullopt,
                        .outcome = drop.outcome,
                        .detail = drop.outcome == Outcome::kModelError ? std::string(detail) : std::string()});

@@ -42,6 +42,7 @@ struct OutboundBatch {
 struct Reply {
   RequestId request;
   std::uint64_t caller = 0;            // as it was given to submit()
+  Payload payload;                     // to be let go of where it came from: memory goes back to its own thread best
   std::optional<std::string> message;  // set when answered
   Outcome outcome = Outcome::kAnswered;
   std::string detail;  // the worker's words, when a model error has any
@@ -62,7 +63,7 @@ struct EndpointDecisions {
 // Invariants
 //   - a request accepted by submit() gets exactly one Reply, from poll(), complete(), fail() or worker_down(), unless
 //     cancel() returned true for it;
-//   - its payload is freed at that moment.
+//   - its payload is the Reply's from that moment.
 class Endpoint {
  public:
   Endpoint(ModelSignature signature, const DispatcherParams& params);

@@ -1,16 +1,38 @@
 #include "net/payload_slots.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace mark::net {
 
-PayloadSlots::TrailingDimensions PayloadSlots::trailing_dimensions(const InferRequest& request) {
-  TrailingDimensions dimensions;
+namespace {
+
+// The number of dimensions is the signature's, so that equal concatenations are equal shapes.
+std::vector<std::int64_t> trailing_dimensions(const InferRequest& request) {
+  std::vector<std::int64_t> dimensions;
   for (const Tensor& tensor : request.inputs) {
-    // The number of dimensions is the signature's, so that equal concatenations are equal shapes.
     dimensions.insert(dimensions.end(), tensor.shape.begin() + 1, tensor.shape.end());
   }
   return dimensions;
+}
+
+bool are_trailing(const std::vector<std::int64_t>& dimensions, const InferRequest& request) {
+  auto next = dimensions.begin();
+  for (const Tensor& tensor : request.inputs) {
+    if (dimensions.end() - next < static_cast<std::ptrdiff_t>(tensor.shape.size()) - 1) return false;
+    if (!std::equal(tensor.shape.begin() + 1, tensor.shape.end(), next)) return false;
+    next += static_cast<std::ptrdiff_t>(tensor.shape.size()) - 1;
+  }
+  return next == dimensions.end();
+}
+
+}  // namespace
+
+PayloadSlots::Classes::iterator PayloadSlots::class_of(const InferRequest& request) {
+  if (latest_ != classes_.end() && are_trailing(latest_->first, request)) return latest_;
+  const auto [shape, is_new] = classes_.try_emplace(trailing_dimensions(request));
+  if (is_new) shape->second.number = new_class_number();
+  return latest_ = shape;
 }
 
 RequestId PayloadSlots::store(Payload payload, std::uint64_t caller, std::shared_ptr<RequestTrace> trace) {
@@ -20,11 +42,9 @@ RequestId PayloadSlots::store(Payload payload, std::uint64_t caller, std::shared
   }
   const std::uint32_t index = free_.back();
   free_.pop_back();
-  auto [shape, is_new] = classes_.try_emplace(trailing_dimensions(*payload));
-  if (is_new) shape->second.number = new_class_number();
-  ++shape->second.payloads;
   Slot& slot = slots_[index];
-  slot.shape = shape->second.number;
+  slot.shape = class_of(*payload);
+  ++slot.shape->second.payloads;
   slot.caller = caller;
   slot.payload = std::move(payload);
   slot.trace = std::move(trace);
@@ -44,20 +64,19 @@ Payload PayloadSlots::find(RequestId id) const {
   return slots_[id.slot()].payload;
 }
 
-std::uint64_t PayloadSlots::free(RequestId id) {
-  const Payload payload = find(id);
-  if (!payload) return 0;
-  const auto shape = classes_.find(trailing_dimensions(*payload));
-  if (--shape->second.payloads == 0) {
-    free_numbers_.push_back(shape->second.number);
-    classes_.erase(shape);
-  }
+PayloadSlots::Freed PayloadSlots::free(RequestId id) {
+  if (!find(id)) return {};
   Slot& slot = slots_[id.slot()];
-  slot.payload = nullptr;
   slot.trace = nullptr;
+  if (--slot.shape->second.payloads == 0) {
+    free_numbers_.push_back(slot.shape->second.number);
+    if (latest_ == slot.shape) latest_ = classes_.end();
+    classes_.erase(slot.shape);
+  }
+  Freed freed{.caller = slot.caller, .payload = std::move(slot.payload)};
   if (++slot.generation == 0) slot.generation = 1;
   free_.push_back(id.slot());
-  return slot.caller;
+  return freed;
 }
 
 }  // namespace mark::net

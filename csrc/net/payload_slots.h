@@ -26,32 +26,38 @@ class PayloadSlots {
   RequestId store(Payload payload, std::uint64_t caller = 0, std::shared_ptr<RequestTrace> trace = nullptr);
   // Null when the id is stale.
   Payload find(RequestId id) const;
-  std::uint32_t shape_class(RequestId id) const { return slots_[id.slot()].shape; }
+  std::uint32_t shape_class(RequestId id) const { return slots_[id.slot()].shape->second.number; }
   const std::shared_ptr<RequestTrace>& trace_of(RequestId id) const { return slots_[id.slot()].trace; }
-  // Frees the slot and returns its caller; a stale id is ignored, and 0.
-  std::uint64_t free(RequestId id);
+  struct Freed {
+    std::uint64_t caller = 0;
+    Payload payload;
+  };
+  // Frees the slot and returns what was in it; nothing for a stale id.
+  Freed free(RequestId id);
   std::size_t stored() const { return slots_.size() - free_.size(); }
 
  private:
-  struct Slot {
-    std::uint32_t generation = 1;
-    std::uint32_t shape = 0;
-    std::uint64_t caller = 0;
-    Payload payload;  // null: free
-    std::shared_ptr<RequestTrace> trace;
-  };
   using TrailingDimensions = std::vector<std::int64_t>;
   struct ShapeClass {
     std::uint32_t number = 0;
     std::uint32_t payloads = 0;
   };
+  using Classes = std::map<TrailingDimensions, ShapeClass>;
+  struct Slot {
+    std::uint32_t generation = 1;
+    Classes::iterator shape;
+    std::uint64_t caller = 0;
+    Payload payload;  // null: free
+    std::shared_ptr<RequestTrace> trace;
+  };
 
-  static TrailingDimensions trailing_dimensions(const InferRequest& request);
+  Classes::iterator class_of(const InferRequest& request);
   std::uint32_t new_class_number();  // of the class that was added to classes_ just now
 
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
-  std::map<TrailingDimensions, ShapeClass> classes_;
+  Classes classes_;
+  Classes::iterator latest_ = classes_.end();  // of the payload that was stored last, as the next one is like it
   std::vector<std::uint32_t> free_numbers_;
 };
 

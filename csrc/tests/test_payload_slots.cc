@@ -26,6 +26,36 @@ TEST_CASE("payloads have the same shape class exactly while their trailing dimen
   CHECK(slots.shape_class(store(slots, 2)) == slots.shape_class(two));
 }
 
+TEST_CASE("shapes may come in turns, and several tensors have one together") {
+  PayloadSlots slots;
+  const auto store_two = [&slots](std::int64_t one, std::int64_t other) {
+    InferRequest request;
+    request.rows = 1;
+    request.inputs.push_back({{1, one}, {}});
+    request.inputs.push_back({{1, other, 2}, {}});
+    return slots.store(std::make_shared<const InferRequest>(std::move(request)));
+  };
+  const RequestId first = store_two(3, 4);
+  const RequestId swapped = store_two(4, 3);
+  CHECK(slots.shape_class(first) != slots.shape_class(swapped));
+  CHECK(slots.shape_class(store_two(3, 4)) == slots.shape_class(first));
+  CHECK(slots.shape_class(store_two(4, 3)) == slots.shape_class(swapped));
+  CHECK(slots.shape_class(store(slots, 3)) != slots.shape_class(first));  // its beginning alone
+}
+
+TEST_CASE("what is freed is handed out, with the caller that it was stored for") {
+  PayloadSlots slots;
+  InferRequest request;
+  request.inputs.push_back({{1, 2}, {}});
+  const auto payload = std::make_shared<const InferRequest>(std::move(request));
+  const RequestId id = slots.store(payload, 7);
+
+  const PayloadSlots::Freed freed = slots.free(id);
+  CHECK(freed.caller == 7);
+  CHECK(freed.payload == payload);
+  CHECK(slots.free(id).payload == nullptr);
+}
+
 TEST_CASE("a shape class that nobody uses gives its number back, so that numbers never run out") {
   PayloadSlots slots;
   const RequestId kept = store(slots, 2);

@@ -1004,7 +1004,10 @@ class LoadOutcome:
     def take_lag_ns(self) -> npt.NDArray[np.int64]: ...
 
 class LoadGenerator:
-    """Calls ModelInfer from the thread that runs it, without Python. It runs once; stop() is for other threads."""
+    """Calls ModelInfer from the thread that runs it, without Python. It runs once; stop() is for other threads.
+
+    `identity`: for TLS, certificate and key in PEM or empty, authorities in PEM, and the name of the peer or empty.
+    """
 
     def __init__(
         self,
@@ -1015,6 +1018,7 @@ class LoadGenerator:
         timeout_ns: int | None = None,
         in_flight_max: int = 20_000,
         keep_every: int = 0,
+        identity: tuple[bytes, bytes, bytes, str] | None = None,
     ) -> None: ...
     def run_open(self, instants_ns: npt.NDArray[np.int64]) -> LoadOutcome: ...
     def run_closed(self, in_flight: int, duration_ns: int) -> LoadOutcome: ...

@@ -21,7 +21,7 @@ from mark.cli.load_run import LoadClient
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.errors import ConfigError, Overloaded
 from mark.protocol.service import make_server
-from mark.workload.native_load import NativeLoad
+from mark.workload.native_load import AnswerCheck, NativeLoad
 from mark.workload.report import CANCELLED, NOT_SENT, OK
 
 pytestmark = pytest.mark.skipif(not _core.native_available, reason="built without the native data plane")
@@ -85,7 +85,7 @@ async def address(service: Service) -> AsyncIterator[str]:
 async def test_every_request_ends_once_and_the_kept_answers_are_checked(address: str) -> None:
     progress: list[int] = []
     run = NativeLoad(
-        address, [b"a", b"refuse", b"c"], connections=2, check=lambda index, response: response != b"c", check_every=2
+        address, [b"a", b"refuse", b"c"], connections=2, check=AnswerCheck(lambda _, answer: answer != b"c", every=2)
     )
 
     report = await run.run(np.linspace(0, 0.3, 30), progress.append)

@@ -61,15 +61,15 @@ void EventLoop::stop() {
 }
 
 void EventLoop::post(Task task) {
-  bool was_empty = false;
+  bool wakes = false;
   {
     const MutexLock lock(mutex_);
-    was_empty = posted_.empty();
+    wakes = posted_.empty() && sleeping_.load(std::memory_order_relaxed);
     posted_.push_back(std::move(task));
   }
   // One wake-up for all tasks of a turn. The counter cannot overflow, so that this cannot fail.
   const std::uint64_t one = 1;
-  if (was_empty) checked(static_cast<int>(write(event_, &one, sizeof one)), "write to an eventfd");
+  if (wakes) checked(static_cast<int>(write(event_, &one, sizeof one)), "write to an eventfd");
 }
 
 void EventLoop::defer(Task task) { deferred_.push_back(std::move(task)); }
@@ -110,14 +110,15 @@ void EventLoop::turn() {
   arm();
   std::array<epoll_event, kEventsPerTurn> events{};
   // What was deferred before the first turn waits for no event.
-  const int patience_ms = deferred_.empty() && deferred_last_.empty() ? -1 : 0;
+  const int patience_ms = deferred_.empty() && deferred_last_.empty() && falls_asleep() ? -1 : 0;
   const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, patience_ms);
+  // Early: what is posted from here on is found in this turn, or before the next sleep.
+  sleeping_.store(false, std::memory_order_relaxed);
   if (count < 0 && errno != EINTR) checked(count, "epoll_wait");
   now_ = steady_now();
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.fd == event_) {
-      // Before the tasks are taken: a task that is posted meanwhile wakes the loop once more.
       std::uint64_t wakeups = 0;
       if (read(event_, &wakeups, sizeof wakeups) < 0 && errno != EAGAIN) checked(-1, "read of an eventfd");
     } else if (event.data.fd == timer_.fd()) {
@@ -130,6 +131,13 @@ void EventLoop::turn() {
   run_posted();
   run_timers();
   run_deferred();
+}
+
+bool EventLoop::falls_asleep() {
+  const MutexLock lock(mutex_);
+  const bool sleeps = posted_.empty();
+  sleeping_.store(sleeps, std::memory_order_relaxed);
+  return sleeps;
 }
 
 void EventLoop::run_posted() {

@@ -12,6 +12,7 @@
 #include "mark/mutex.h"
 #include "mark/thread_annotations.h"
 #include "mark/types.h"
+#include "net/rpc/block_cache.h"
 #include "net/wakeup_timer.h"
 
 namespace mark::net {
@@ -33,6 +34,8 @@ class FdWatcher {
 // runs it.
 //
 // Invariants
+//   - no task that is posted waits for an event: the loop never sleeps while there is one, and who posts the first one
+//     to a loop that sleeps wakes it; one that is awake is let alone;
 //   - a watcher that was unwatched is not called again, not even for an event of the same turn;
 //   - tasks run in the order in which they were posted; deferred ones after every event, timer and task of their turn,
 //     however late in it they are deferred;
@@ -65,14 +68,19 @@ class EventLoop {
   // When this turn began to handle events: exact enough for deadlines, and free.
   TimeNs now() const { return now_; }
 
+  // For what comes and goes with the loop's calls.
+  BlockCache& memory() { return memory_; }
+
  private:
   void turn();
+  bool falls_asleep() EXCLUDES(mutex_);
   FdWatcher* watcher_of(int fd) const;
   void run_posted() EXCLUDES(mutex_);
   void run_timers();
   void run_deferred();
   void arm();
 
+  BlockCache memory_;  // ends last: tasks keep what is of it
   int epoll_;
   int event_;
   WakeupTimer timer_;
@@ -84,6 +92,8 @@ class EventLoop {
   std::vector<Task> deferred_;
   std::vector<Task> deferred_last_;
   std::atomic<bool> stopped_ = false;
+  // Set with the mutex held, and nothing posted; who posts looks at it with the mutex held.
+  std::atomic<bool> sleeping_ = false;
   Mutex mutex_;
   std::vector<Task> posted_ GUARDED_BY(mutex_);
 };

@@ -32,6 +32,7 @@ class GrpcServer::State final : public FdWatcher {
     if (shared_.params.threads < 1) throw std::invalid_argument("a server has at least one thread");
     loops_.reserve(static_cast<std::size_t>(shared_.params.threads));
     for (int i = 0; i < shared_.params.threads; ++i) loops_.push_back(std::make_unique<ServerLoop>(shared_));
+    given_.resize(loops_.size());
   }
   ~State() { stop(); }
   State(const State&) = delete;
@@ -137,16 +138,28 @@ class GrpcServer::State final : public FdWatcher {
     }
   }
 
-  // Of those with the fewest connections the next in turn: those that were just given away do not count yet.
+  // Of those with the least to do the next in turn.
   ServerLoop& emptiest() {
+    double all = 0;
+    for (std::size_t i = 0; i < loops_.size(); ++i) all += connections_of(i);
+    const auto load = [&](std::size_t at) {
+      return connections_of(at) + (at == 0 ? shared_.params.first_thread_share * all : 0.0);
+    };
     std::size_t best = (last_ + 1) % loops_.size();
     for (std::size_t i = 0; i < loops_.size(); ++i) {
       const std::size_t other = (last_ + 1 + i) % loops_.size();
-      const auto open = [this](std::size_t at) { return loops_[at]->counts().connections_open.value(); };
-      if (open(other) < open(best)) best = other;
+      if (load(other) < load(best)) best = other;
     }
     last_ = best;
+    ++given_[best];
     return *loops_[best];
+  }
+
+  // Those that it was given and has not taken yet, too.
+  double connections_of(std::size_t loop) const {
+    const ServerThreadCounts& counts = loops_[loop]->counts();
+    return static_cast<double>(given_[loop]) - static_cast<double>(counts.connections.value()) +
+           static_cast<double>(counts.connections_open.value());
   }
 
   void pause() {
@@ -168,7 +181,8 @@ class GrpcServer::State final : public FdWatcher {
   std::vector<std::unique_ptr<ServerLoop>> loops_;
   std::vector<std::thread> threads_;
   ThreadCounter refused_;
-  std::size_t last_ = 0;  // that was given a connection
+  std::vector<std::uint64_t> given_;  // connections ever, by loop
+  std::size_t last_ = 0;              // that was given one
 };
 
 GrpcServer::GrpcServer(GrpcServerParams params) : state_(std::make_unique<State>(std::move(params))) {}

@@ -62,6 +62,9 @@ struct GrpcServerParams {
   std::int64_t inflated_bytes_max = -1;  // of one that came compressed, if that is to be less
   std::int64_t received_bytes_max =
       std::int64_t{1024} * 1024 * 1024;  // of all requests that are being received, together
+  // What the first thread does for any connection's calls, where that connection's own thread does 1: the more it has
+  // to do for others, the fewer connections it is given.
+  double first_thread_share = 0.0;
   int connections_max = 20'000;
   DurationNs handshake_max{10'000'000'000};  // from accepting to the peer's SETTINGS
   DurationNs patience{60'000'000'000};       // with a message that stays away, and a peer that takes nothing

@@ -32,7 +32,7 @@ std::shared_ptr<Http2Connection> Http2Connection::make(EventLoop& loop, std::uni
       Http2Events{.on_stream = [&self](StreamId id) { return self.owner_.on_stream(self, id); },
                   .on_settings = [&self] { self.owner_.on_settings(self); },
                   .on_go_away = [&self] { self.owner_.on_go_away(self); }},
-      self.counts_, loop.now());
+      self.counts_, loop.now(), loop.memory());
   self.watched_ = EPOLLIN;
   loop.watch(self.transport_->fd(), EPOLLIN, self);
   self.flush_soon();

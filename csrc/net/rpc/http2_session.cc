@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "net/rpc/nghttp2_memory.h"
+
 namespace mark::net {
 
 namespace {
@@ -29,8 +31,10 @@ nghttp2_nv entry_of(const HeaderView& header) {
           .flags = flags};
 }
 
-std::vector<nghttp2_nv> entries_of(std::span<const HeaderView> headers) {
-  std::vector<nghttp2_nv> entries;
+using Entries = std::vector<nghttp2_nv, BlockAllocator<nghttp2_nv>>;
+
+Entries entries_of(std::span<const HeaderView> headers, BlockCache& memory) {
+  Entries entries{BlockAllocator<nghttp2_nv>(memory)};
   entries.reserve(headers.size());
   for (const HeaderView& header : headers) entries.push_back(entry_of(header));
   return entries;
@@ -169,12 +173,12 @@ struct Http2Session::Callbacks {
   static int on_close(nghttp2_session* /*session*/, std::int32_t id, std::uint32_t error, void* user) {
     Http2Session& self = session_of(user);
     const auto found = self.streams_.find(id);
-    self.count_closed(found == self.streams_.end() ? nullptr : found->second.get());
+    self.count_closed(found == self.streams_.end() ? nullptr : &found->second);
     if (found == self.streams_.end()) return 0;
     // Out of the table first: the handler may open another stream.
     const auto closed = self.streams_.extract(found);
-    self.queued_bytes_ -= closed.mapped()->unsent_bytes;
-    closed.mapped()->handler->on_closed(static_cast<Http2Error>(error));
+    self.queued_bytes_ -= closed.mapped().unsent_bytes;
+    closed.mapped().handler->on_closed(static_cast<Http2Error>(error));
     return 0;
   }
 
@@ -208,7 +212,7 @@ struct Http2Session::Callbacks {
   // How much of the stream's data the next frame takes; on_send_data() then moves it.
   // NOLINTNEXTLINE(readability-function-size): nghttp2's parameters
   static ssize_t on_read(nghttp2_session* session, std::int32_t id, std::uint8_t* /*buffer*/, std::size_t length,
-                         std::uint32_t* flags, nghttp2_data_source* source, void* /*user*/) {
+                         std::uint32_t* flags, nghttp2_data_source* source, void* user) {
     auto& stream = *static_cast<Stream*>(source->ptr);
     if (stream.unsent_bytes == 0 && !stream.ended) {
       stream.deferred = true;
@@ -220,7 +224,7 @@ struct Http2Session::Callbacks {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!stream.trailers.empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        const std::vector<nghttp2_nv> entries = entries_of(stream.trailers);
+        const Entries entries = entries_of(stream.trailers, session_of(user).memory_);
         if (nghttp2_submit_trailer(session, id, entries.data(), entries.size()) != 0) {
           return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         }
@@ -273,10 +277,12 @@ struct Http2Session::Callbacks {
 };
 
 Http2Session::Http2Session(Http2Connection::Role role, const Http2Limits& limits, Http2Events events,
-                           Http2Counts& counts, TimeNs now)
+                           Http2Counts& counts, TimeNs now, BlockCache& memory)
     : limits_(limits),
       events_(std::move(events)),
       counts_(counts),
+      memory_(memory),
+      streams_(BlockAllocator<Streams::value_type>(memory)),
       is_server_(role == Http2Connection::Role::kServer),
       guard_(limits.flood, now),
       now_(now) {
@@ -289,8 +295,9 @@ Http2Session::Http2Session(Http2Connection::Role role, const Http2Limits& limits
     relax(option, limits_);
     // Until its SETTINGS come, a server is taken to allow what RFC 9113 recommends.
     nghttp2_option_set_peer_max_concurrent_streams(option, 100);
-    result = role == Http2Connection::Role::kServer ? nghttp2_session_server_new2(&session_, callbacks, this, option)
-                                                    : nghttp2_session_client_new2(&session_, callbacks, this, option);
+    nghttp2_mem allocation = nghttp2_memory(memory);
+    const auto make = is_server_ ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+    result = make(&session_, callbacks, this, option, &allocation);
     nghttp2_option_del(option);
   }
   nghttp2_session_callbacks_del(callbacks);
@@ -335,24 +342,27 @@ bool Http2Session::wants_write() const { return nghttp2_session_want_write(sessi
 bool Http2Session::is_finished() const { return !wants_write() && nghttp2_session_want_read(session_) == 0; }
 
 StreamId Http2Session::open(std::span<const HeaderView> headers, std::unique_ptr<StreamHandler> handler, bool ended) {
-  auto stream = std::make_unique<Stream>();
-  stream->handler = std::move(handler);
-  nghttp2_data_provider body{.source = {.ptr = stream.get()}, .read_callback = Callbacks::on_read};
-  const std::vector<nghttp2_nv> entries = entries_of(headers);
-  const std::int32_t id =
-      nghttp2_submit_request(session_, nullptr, entries.data(), entries.size(), ended ? nullptr : &body, stream.get());
-  if (id < 0) return StreamId{-1};
+  const std::uint32_t next = nghttp2_session_get_next_stream_id(session_);
+  if (next > std::numeric_limits<std::int32_t>::max()) return StreamId{-1};
+  const StreamId id{static_cast<std::int32_t>(next)};
+  Stream& stream = add(id, std::move(handler));
+  nghttp2_data_provider body{.source = {.ptr = &stream}, .read_callback = Callbacks::on_read};
+  const Entries entries = entries_of(headers, memory_);
+  const std::int32_t given =
+      nghttp2_submit_request(session_, nullptr, entries.data(), entries.size(), ended ? nullptr : &body, &stream);
+  if (given < 0) {
+    streams_.erase(static_cast<std::int32_t>(id));
+    return StreamId{-1};
+  }
   ++counts_.streams;
-  stream->id = StreamId{id};
-  streams_.emplace(id, std::move(stream));
-  return StreamId{id};
+  return id;
 }
 
 void Http2Session::send_headers(StreamId id, std::span<const HeaderView> headers, bool ended) {
   Stream* const stream = find(id);
   if (stream == nullptr) return;
   const nghttp2_data_provider body{.source = {.ptr = stream}, .read_callback = Callbacks::on_read};
-  const std::vector<nghttp2_nv> entries = entries_of(headers);
+  const Entries entries = entries_of(headers, memory_);
   check(nghttp2_submit_response(session_, static_cast<std::int32_t>(id), entries.data(), entries.size(),
                                 ended ? nullptr : &body),
         "response");
@@ -421,7 +431,7 @@ void Http2Session::ping() { check(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NON
 
 std::size_t Http2Session::unsent_bytes(StreamId id) const {
   const auto found = streams_.find(static_cast<std::int32_t>(id));
-  return found == streams_.end() ? 0 : found->second->unsent_bytes;
+  return found == streams_.end() ? 0 : found->second.unsent_bytes;
 }
 
 std::uint32_t Http2Session::peer_streams_max() const {
@@ -430,22 +440,23 @@ std::uint32_t Http2Session::peer_streams_max() const {
 
 void Http2Session::close_streams(Http2Error error) {
   // A handler may look at other streams, of which none is left then.
-  const auto streams = std::exchange(streams_, {});
+  const Streams streams = std::move(streams_);
+  streams_.clear();
   queued_bytes_ = 0;
-  for (const auto& entry : streams) entry.second->handler->on_closed(error);
+  for (const auto& entry : streams) entry.second.handler->on_closed(error);
 }
 
 Http2Session::Stream* Http2Session::find(StreamId id) {
   const auto found = streams_.find(static_cast<std::int32_t>(id));
-  return found == streams_.end() ? nullptr : found->second.get();
+  return found == streams_.end() ? nullptr : &found->second;
 }
 
 Http2Session::Stream& Http2Session::add(StreamId id, std::unique_ptr<StreamHandler> handler) {
-  auto stream = std::make_unique<Stream>();
-  stream->id = id;
-  stream->opened = now_;
-  stream->handler = std::move(handler);
-  return *streams_.insert_or_assign(static_cast<std::int32_t>(id), std::move(stream)).first->second;
+  Stream& stream = streams_.try_emplace(static_cast<std::int32_t>(id), memory_).first->second;
+  stream.id = id;
+  stream.opened = now_;
+  stream.handler = std::move(handler);
+  return stream;
 }
 
 void Http2Session::resume(Stream& stream) {

@@ -31,8 +31,9 @@ struct Http2Events {
 //   - data of a stream leave in order, and its end only after them.
 class Http2Session {
  public:
+  // `memory` outlives it.
   Http2Session(Http2Connection::Role role, const Http2Limits& limits, Http2Events events, Http2Counts& counts,
-               TimeNs now);
+               TimeNs now, BlockCache& memory);
   ~Http2Session();
   Http2Session(const Http2Session&) = delete;
   Http2Session& operator=(const Http2Session&) = delete;
@@ -68,12 +69,14 @@ class Http2Session {
 
  private:
   struct Stream {
+    explicit Stream(BlockCache& memory) : unsent(BlockAllocator<Piece>(memory)), trailers(unsent.get_allocator()) {}
+
     StreamId id{};
     std::unique_ptr<StreamHandler> handler;
-    std::vector<Piece> unsent;
+    std::vector<Piece, BlockAllocator<Piece>> unsent;
     std::size_t first_unsent = 0;  // those before it have left
     std::size_t unsent_bytes = 0;
-    std::vector<HeaderView> trailers;
+    std::vector<HeaderView, BlockAllocator<HeaderView>> trailers;
     std::string trailer_text;  // what those of them view that are not static
     TimeNs opened;
     bool ended = false;     // no data follow
@@ -86,6 +89,8 @@ class Http2Session {
   };
   struct Callbacks;
   friend struct Callbacks;
+  using Streams = std::unordered_map<std::int32_t, Stream, std::hash<std::int32_t>, std::equal_to<>,
+                                     BlockAllocator<std::pair<const std::int32_t, Stream>>>;
 
   void submit_settings(Http2Connection::Role role);
   Stream* find(StreamId stream);
@@ -99,8 +104,9 @@ class Http2Session {
   const Http2Limits limits_;
   const Http2Events events_;
   Http2Counts& counts_;
+  BlockCache& memory_;
   nghttp2_session* session_ = nullptr;
-  std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
+  Streams streams_;
   OutBuffer* out_ = nullptr;  // while frames are produced
   std::size_t out_bytes_max_ = 0;
   std::size_t queued_bytes_ = 0;

@@ -48,6 +48,12 @@ ServerCall::~ServerCall() {
   leave();
 }
 
+void ServerCall::operator delete(ServerCall* call, std::destroying_delete_t) {
+  BlockCache& memory = call->server_.loop().memory();
+  call->~ServerCall();
+  memory.give(call, sizeof(ServerCall));
+}
+
 void ServerCall::on_header(std::string_view name, std::string_view value) {
   if (state_ != State::kHeaders) return;  // trailers of a request say nothing
   const bool may_pass = handler_ == nullptr && server_.backend().exists();
@@ -160,7 +166,9 @@ void ServerCall::reply(std::string message) {
   const std::string_view prefix_bytes(prefix.data(), prefix.size());
   http2_.send_headers(stream_, kResponseHeaders, false);
   if (message.size() <= kMovedMax) {
-    http2_.send_data(stream_, Piece(message.insert(0, prefix_bytes)));
+    message.insert(0, prefix_bytes);
+    const BlockAllocator<std::string> memory(server_.loop().memory());
+    http2_.send_data(stream_, Piece(std::allocate_shared<const std::string>(memory, std::move(message))));
   } else {
     http2_.send_data(stream_, Piece(std::string(prefix_bytes)));
     http2_.send_data(stream_, Piece(std::move(message)));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ class ServerCall final : public StreamHandler {
   ~ServerCall() override;
   ServerCall(const ServerCall&) = delete;
   ServerCall& operator=(const ServerCall&) = delete;
+  // In the loop's own memory.
+  static void* operator new(std::size_t bytes, BlockCache& memory) { return memory.take(bytes); }
+  static void operator delete(void* call, BlockCache& memory) { memory.give(call, sizeof(ServerCall)); }
+  static void operator delete(ServerCall* call, std::destroying_delete_t);
 
   void on_header(std::string_view name, std::string_view value) override;
   void on_headers_end() override;

@@ -26,7 +26,7 @@ ServerConnection::~ServerConnection() {
 }
 
 std::unique_ptr<StreamHandler> ServerConnection::on_stream(Http2Connection& /*connection*/, StreamId stream) {
-  return std::make_unique<ServerCall>(*this, stream);
+  return std::unique_ptr<StreamHandler>(new (server_.loop().memory()) ServerCall(*this, stream));
 }
 
 void ServerConnection::on_settings(Http2Connection& /*connection*/) { settings_came_ = true; }

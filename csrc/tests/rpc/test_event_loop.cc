@@ -110,6 +110,36 @@ TEST_CASE("tasks of many threads all run, those of each in order, and none after
   for (const int count : next) CHECK(count == kTasks);
 }
 
+// Each hands it to the other, which mostly sleeps by then, and now and then is about to.
+TEST_CASE("no task is slept through: two loops hand one to and fro") {
+  constexpr int kTimes = 20'000;
+  std::array<EventLoop, 2> loops;
+  int times = 0;
+  std::function<void()> hand_over = [&] {
+    if (++times == kTimes) {
+      for (EventLoop& loop : loops) loop.stop();
+    } else {
+      loops[static_cast<std::size_t>(times % 2)].post(hand_over);
+    }
+  };
+  loops[0].post([&] { hand_over(); });
+  std::array<std::thread, 2> threads{std::thread([&] { loops[0].run(); }), std::thread([&] { loops[1].run(); })};
+  for (std::thread& thread : threads) thread.join();
+  CHECK(times == kTimes);
+}
+
+TEST_CASE("a task that is posted by the loop itself runs in its next turn, without an event") {
+  EventLoop loop;
+  int turns = 0;
+  std::function<void()> again = [&] {
+    if (++turns == 1000) return loop.stop();
+    loop.post(again);
+  };
+  loop.post(again);
+  loop.run();
+  CHECK(turns == 1000);
+}
+
 TEST_CASE(
     "deferred tasks run after the turn's other work, the last ones after them, also those of before the first turn") {
   EventLoop loop;

@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -308,6 +311,46 @@ TEST_CASE("connections are spread over the threads, and no more than the limit a
   CHECK(seventh.closed().wait_for(kTestPatience) == std::future_status::ready);
   CHECK(echo.server.counts().connections_refused == 1);
   CHECK(echo.server.counts().connections_open == 6);
+}
+
+// Echoes, and counts how many calls came on each thread.
+class CallsByThread final : public UnaryHandler {
+ public:
+  void on_call(CallLoop& calls, UnaryCall call) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++calls_[&calls];
+    }
+    calls.reply(call.id, std::move(call.message));
+  }
+  void on_cancelled(CallLoop& /*calls*/, CallId /*call*/) override {}
+  int of(CallLoop* calls) {
+    const std::lock_guard lock(mutex_);
+    return calls_[calls];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<CallLoop*, int> calls_;
+};
+
+TEST_CASE("the more the first thread does for the others, the fewer connections it is given") {
+  GrpcServerParams params = echo_params("127.0.0.1:0", 2);
+  params.first_thread_share = 0.25;
+  CallsByThread handler;
+  GrpcServer server(params);
+  server.handle(kEchoPath, handler);
+  server.start();
+  LoopThread loop;
+  std::vector<std::unique_ptr<TestClient>> clients;
+  clients.reserve(8);
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<TestClient>(loop, server.address()));
+    REQUIRE(clients.back()->call(kEchoPath, "x").status() == "0");
+  }
+  const std::vector<CallLoop*> loops = server.call_loops();
+  CHECK(handler.of(loops[0]) == 3);  // and as much to do as two more take
+  CHECK(handler.of(loops[1]) == 5);
 }
 
 TEST_CASE("one client sends without end, and another is answered") {

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from mark.cli.load_run import LoadClient, send, sending_of
 from mark.cli.option_checks import check_positive, check_within, check_writable
+from mark.domain.tls import TlsIdentity
 from mark.errors import ConfigError
+from mark.protocol.tls import read_client_identity
 from mark.workload import arrivals
 from mark.workload.trace_file import read_trace, slice_trace
 
@@ -51,6 +53,10 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     in_flight: Annotated[int | None, typer.Option(help="Keep so many in flight, instead of a rate.")] = None,
     client: Annotated[LoadClient | None, typer.Option(help="What sends; native where mark has it.")] = None,
     connections: Annotated[int | None, typer.Option(help="Connections of the native client; 4 by default.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="Use TLS, and trust the authorities in this PEM file.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file to show, where the server asks.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's private key, a PEM file.")] = None,
+    tls_name: Annotated[str, typer.Option(help="The name in the server's certificate; the host by default.")] = "",
     output: Annotated[Path | None, typer.Option(help="Write the JSON report to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report and nothing else.")] = False,
 ) -> None:
@@ -73,12 +79,13 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
             check_within(option, value, 1, _IN_FLIGHT_MAX)
     if in_flight is not None and trace is not None:
         raise ConfigError("--in-flight and --trace exclude one another: a trace has its own rate")
+    tls = _tls(tls_ca, tls_certificate, tls_key, tls_name)
     instants_s = np.zeros(0)
     if in_flight is None:
         gaps = _Gaps(rate, duration_s, arrival, start_s, scale, speed, seed)
         instants_s = _instants(gaps, trace)
     sending = sending_of(
-        client, connections, in_flight, instants_s=instants_s, duration_s=duration_s, deadline_ms=deadline_ms
+        client, connections, in_flight, instants_s=instants_s, duration_s=duration_s, deadline_ms=deadline_ms, tls=tls
     )
     console = Console(stderr=True, quiet=as_json)
     report = asyncio.run(send(address, (model, rows, seed), sending, console))
@@ -86,6 +93,17 @@ def load(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comman
     typer.echo(text)  # first: whatever becomes of the file, the run was not for nothing
     if output is not None:
         _write(output, text)
+
+
+def _tls(authorities: Path | None, certificate: Path | None, key: Path | None, peer_name: str) -> TlsIdentity | None:
+    if authorities is None:
+        for option, value in {"--tls-certificate": certificate, "--tls-key": key, "--tls-name": peer_name}.items():
+            if value:
+                raise ConfigError(f"{option}: needs --tls-ca, which says whom to trust")
+        return None
+    if (certificate is None) != (key is None):
+        raise ConfigError("--tls-certificate and --tls-key: give both, or none")
+    return read_client_identity(authorities, certificate, key, peer_name)
 
 
 @dataclass(frozen=True, slots=True)

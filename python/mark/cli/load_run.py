@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mark.client import AsyncClient
+from mark.domain.tls import TlsIdentity
 from mark.errors import ConfigError
 from mark.workload.native_load import NativeLoad, native_load_available
 from mark.workload.open_loop import OpenLoop
@@ -44,6 +45,7 @@ class Sending:
         instants_s: in seconds from the beginning.
         duration_s: of a closed loop.
         deadline_ms: of each request, or None.
+        tls: whom to trust, and what to show; None: no TLS.
     """
 
     client: LoadClient
@@ -52,9 +54,10 @@ class Sending:
     instants_s: npt.NDArray[np.float64]
     duration_s: float
     deadline_ms: float | None
+    tls: TlsIdentity | None
 
 
-def sending_of(
+def sending_of(  # noqa: PLR0913 - what a Sending has
     client: LoadClient | None,
     connections: int | None,
     in_flight: int | None,
@@ -62,6 +65,7 @@ def sending_of(
     instants_s: npt.NDArray[np.float64],
     duration_s: float,
     deadline_ms: float | None,
+    tls: TlsIdentity | None = None,
 ) -> Sending:
     """How to send what was asked for.
 
@@ -78,13 +82,13 @@ def sending_of(
         for option, value in {"--connections": connections, "--in-flight": in_flight}.items():
             if value is not None:
                 raise ConfigError(f"{option}: only the native client has it; leave it out, or use --client native")
-    return Sending(chosen, connections or _CONNECTIONS, in_flight, instants_s, duration_s, deadline_ms)
+    return Sending(chosen, connections or _CONNECTIONS, in_flight, instants_s, duration_s, deadline_ms, tls)
 
 
 async def send(address: str, what: tuple[str, int, int], sending: Sending, console: Console) -> LoadReport:
     """Send requests for a model, of so many rows, drawn with a seed; SIGINT ends it early."""
     model, rows, seed = what
-    async with AsyncClient(address) as client:
+    async with AsyncClient(address, tls=sending.tls) as client:
         signature = await client.model_metadata(model)
         requests = random_requests(signature, rows, seed)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
@@ -109,7 +113,7 @@ def _work(
     in_flight = sending.in_flight
     load = NativeLoad(
         address, requests, deadline_ms=deadline_ms, connections=sending.connections,
-        in_flight_max=max(20_000, in_flight or 0),
+        in_flight_max=max(20_000, in_flight or 0), tls=sending.tls,
     )  # fmt: skip
     if in_flight is None:
         return load.stop, lambda tell: load.run(instants_s, on_progress=tell)

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from mark import _core
 from mark.domain.signature import ModelSignature, TensorSpec
+from mark.domain.tls import TlsIdentity
 from mark.errors import InvalidRequest, RequestError
 from mark.protocol import messages
 from mark.protocol.statuses import error_of
@@ -44,9 +45,11 @@ _QUESTIONS = {
 }
 
 
-def channel_options(message_bytes_max: int) -> list[tuple[str, int]]:
+def channel_options(message_bytes_max: int, tls: TlsIdentity | None) -> list[tuple[str, str | int]]:
     """Options of a client's channel."""
+    named = [("grpc.ssl_target_name_override", tls.peer_name)] if tls is not None and tls.peer_name else []
     return [
+        *named,
         ("grpc.max_send_message_length", message_bytes_max),
         ("grpc.max_receive_message_length", message_bytes_max),
     ]

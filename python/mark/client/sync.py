@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from mark.client import calls
 from mark.domain.signature import ModelSignature
+from mark.domain.tls import TlsIdentity
 from mark.protocol import messages
+from mark.protocol.tls import channel_credentials
 
 __all__ = ["Client"]
 
@@ -27,8 +29,13 @@ class Client:
     Thread safety: may be shared between threads.
     """
 
-    def __init__(self, address: str, *, message_bytes_max: int = 64 << 20) -> None:
-        self._channel = grpc.insecure_channel(address, options=calls.channel_options(message_bytes_max))
+    def __init__(self, address: str, *, message_bytes_max: int = 64 << 20, tls: TlsIdentity | None = None) -> None:
+        """Connect, over TLS if `tls` says whom to trust; calls wait until the server is there."""
+        options = calls.channel_options(message_bytes_max, tls)
+        if tls is None:
+            self._channel = grpc.insecure_channel(address, options=options)
+        else:
+            self._channel = grpc.secure_channel(address, channel_credentials(tls), options=options)
         self._infer = self._channel.unary_unary(messages.MODEL_INFER)
 
     def infer(  # noqa: PLR0913 - the protocol has so many fields

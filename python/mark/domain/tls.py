@@ -12,10 +12,10 @@ class TlsIdentity:
     """A certificate with its private key, and the authorities whose certificates the other end may show.
 
     Attributes:
-        certificate_pem: of this end, with what leads from it to an authority.
-        key_pem: its private key, in PKCS #8; never shown, logged or compared in text.
+        certificate_pem: of this end, with what leads from it to an authority; empty: a client that shows none.
+        key_pem: its private key, in PKCS #8; never shown, logged or compared in text. Empty: as the certificate.
         authorities_pem: certificates that are trusted; two while an authority is being replaced.
-        peer_name: the name that the other end's certificate must carry.
+        peer_name: the name that the other end's certificate must carry; empty: the host that a client connects to.
     """
 
     certificate_pem: bytes

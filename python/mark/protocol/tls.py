@@ -22,6 +22,7 @@ __all__ = [
     "TlsFolder",
     "channel_credentials",
     "channel_options",
+    "read_client_identity",
     "write_tls_folder",
 ]
 
@@ -36,13 +37,63 @@ _Stamp = tuple[tuple[int, int, int], ...]  # of each file: which one it is, when
 
 
 def channel_credentials(identity: TlsIdentity) -> grpc.ChannelCredentials:
-    """What a router connects to workers with."""
-    return grpc.ssl_channel_credentials(identity.authorities_pem, identity.key_pem, identity.certificate_pem)
+    """What a router connects to workers with, and a client to a server."""
+    return grpc.ssl_channel_credentials(
+        identity.authorities_pem, identity.key_pem or None, identity.certificate_pem or None
+    )
 
 
 def channel_options(identity: TlsIdentity) -> list[tuple[str, str | int]]:
     """Options of such a channel: workers are known by the name of their cluster, and not called through a proxy."""
     return [("grpc.ssl_target_name_override", identity.peer_name), ("grpc.enable_http_proxy", 0)]
+
+
+def read_client_identity(
+    authorities: Path, certificate: Path | None = None, key: Path | None = None, peer_name: str = ""
+) -> TlsIdentity:
+    """What a client trusts and shows, of files in PEM.
+
+    Raises:
+        ConfigError: a file is missing or wrong, or certificate and key do not belong together; the message names it.
+    """
+    authorities_pem = _read_bytes(authorities)
+    _check_certificates(authorities, authorities_pem)
+    if certificate is None or key is None:
+        return TlsIdentity(b"", b"", authorities_pem, peer_name)
+    certificate_pem = _read_bytes(certificate)
+    _check_certificates(certificate, certificate_pem)
+    _check_pair(certificate, key)
+    return TlsIdentity(certificate_pem, _read_bytes(key), authorities_pem, peer_name)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check_certificates(path: Path, pem: bytes) -> None:
+    """Refuse what gRPC would refuse late, with no word about why."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"{path}: holds no certificate in PEM") from error
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    try:
+        # Told no password: it would ask for one at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        if "MISMATCH" in str(error):
+            where = f"{certificate.parent}: {certificate.name} and {key.name}"
+            if certificate.parent != key.parent:
+                where = f"{certificate} and {key}"
+            raise ConfigError(f"{where} do not belong together; write both anew") from error
+        raise ConfigError(f"{key}: holds no private key in PEM that is not encrypted") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {key}: {error.strerror}") from error
 
 
 def write_tls_folder(folder: Path, certificate_pem: bytes, key_pem: bytes, authorities_pem: bytes) -> None:
@@ -152,21 +203,6 @@ class TlsFolder:
         return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
 
     def _check(self, files: _Files) -> None:
-        """Refuse what gRPC would refuse late, with no word about why."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for name, pem in ((CERTIFICATE, files.certificate), (AUTHORITIES, files.authorities)):
-            try:
-                context.load_verify_locations(cadata=pem.decode("ascii"))
-            except (ssl.SSLError, ValueError) as error:
-                raise ConfigError(f"{self._folder / name}: holds no certificate in PEM") from error
-        try:
-            # Told no password: it would ask for one at the terminal.
-            context.load_cert_chain(self._folder / CERTIFICATE, self._folder / KEY, password="")
-        except ssl.SSLError as error:
-            if "MISMATCH" in str(error):
-                raise ConfigError(
-                    f"{self._folder}: {CERTIFICATE} and {KEY} do not belong together; write both anew"
-                ) from error
-            raise ConfigError(f"{self._folder / KEY}: holds no private key in PEM that is not encrypted") from error
-        except OSError as error:
-            raise ConfigError(f"cannot read {self._folder / KEY}: {error.strerror}") from error
+            _check_certificates(self._folder / name, pem)
+        _check_pair(self._folder / CERTIFICATE, self._folder / KEY)

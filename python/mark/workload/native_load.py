@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 
 from mark import _core
+from mark.domain.tls import TlsIdentity
 from mark.errors import ConfigError
 from mark.protocol.statuses import error_of
 from mark.workload.open_loop import Check
 from mark.workload.report import CANCELLED, NOT_SENT, OK, LoadReport
 
-__all__ = ["NativeLoad", "native_load_available"]
+__all__ = ["AnswerCheck", "NativeLoad", "native_load_available"]
 
 _TELL_EVERY_S = 0.1
 _GRACE_S = 2.0
@@ -29,6 +31,19 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 def native_load_available() -> bool:
     """Whether mark was built with its native data plane."""
     return bool(_core.native_available)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCheck:
+    """How answers are looked at.
+
+    Attributes:
+        is_right: (index of the request, response) -> whether the answer is right.
+        every: so many-th answer is kept until the end, and looked at.
+    """
+
+    is_right: Check
+    every: int = 1
 
 
 class NativeLoad:
@@ -48,9 +63,9 @@ class NativeLoad:
         *,
         deadline_ms: float | None = None,
         connections: int = 1,
-        check: Check | None = None,
-        check_every: int = 1,
+        check: AnswerCheck | None = None,
         in_flight_max: int = 20_000,
+        tls: TlsIdentity | None = None,
     ) -> None:
         """Prepare to send.
 
@@ -59,12 +74,12 @@ class NativeLoad:
             requests: serialized ModelInferRequests.
             deadline_ms: gRPC deadline of each request, from when it is sent.
             connections: that the requests take in turn.
-            check: (index of the request, response) -> whether the answer is right; called once all are there.
-            check_every: every so many-th answer is kept and checked.
+            check: which answers are looked at, once all are there.
             in_flight_max: as in `OpenLoop`.
+            tls: whom to trust, and what to show; None: no TLS.
 
         Raises:
-            ConfigError: the address is of another form.
+            ConfigError: the address is of another form, or what `tls` shows does not belong together.
             ValueError: a number is out of range, or there is no request.
         """
         self._check = check
@@ -75,10 +90,11 @@ class NativeLoad:
                 connections=connections,
                 timeout_ns=None if deadline_ms is None else round(deadline_ms * 1e6),
                 in_flight_max=in_flight_max,
-                keep_every=check_every if check is not None else 0,
+                keep_every=0 if check is None else check.every,
+                identity=None if tls is None else _texts(tls),
             )
         except ValueError as error:
-            if "write " in str(error):
+            if "write " in str(error) or "TLS" in str(error):
                 raise ConfigError(f"the native load generator cannot call it: {error}") from error
             raise
 
@@ -131,9 +147,13 @@ class NativeLoad:
             latencies_ms=outcome.take_latency_ns() / 1e6,
             lags_ms=outcome.take_lag_ns() / 1e6,
             statuses=tuple(names[outcome.take_ending()].tolist()),
-            answers_wrong=0 if check is None else sum(not check(index, answer) for index, answer in outcome.kept),
+            answers_wrong=0 if check is None else sum(not check.is_right(*kept) for kept in outcome.kept),
             duration_s=outcome.duration_ns / 1e9,
         )
+
+
+def _texts(tls: TlsIdentity) -> tuple[bytes, bytes, bytes, str]:
+    return tls.certificate_pem, tls.key_pem, tls.authorities_pem, tls.peer_name
 
 
 def _name_of(ending: _core.LoadEnding, code: int, details: str, metadata: list[tuple[str, str]]) -> str:
