@@ -23,7 +23,7 @@ def doubled(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"y": 2 * inputs["x"]}
 
 
-def raising(_: Mapping[str, Any]) -> Mapping[str, Any]:
+def raising(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     raise RuntimeError("no such weights")
 
 
