@@ -15,7 +15,7 @@ from unit.forecast_series import Constant
 from mark.errors import ForecastError
 from mark.forecast.background import InlineBackground, Job, RefitOutcome, Refits, held_out_loss
 from mark.forecast.champion import Champion, ChampionOptions
-from mark.forecast.fan import HORIZON_STEPS, QuantileFan, QuantilePredictor, flat_fan
+from mark.forecast.fan import HORIZON_STEPS, LEVELS, QuantileFan, QuantilePredictor, flat_fan
 from mark.live.background import ThreadBackground
 
 
@@ -35,7 +35,8 @@ class Rig:
         for rate in rates:
             self.history.append(rate)
             self.step += 1
-            words = self.champion.forecast(np.array(self.history), 60.0, HORIZON_STEPS).forecaster
+            self.last = self.champion.forecast(np.array(self.history), 60.0, HORIZON_STEPS)
+            words = self.last.forecaster
         return words
 
     def rates(self, horizon_steps: int = HORIZON_STEPS) -> tuple[float, ...]:
@@ -54,6 +55,17 @@ def test_a_newcomer_is_served_by_the_moving_maximum_with_headroom() -> None:
 
     assert rig.see(50.0, 80.0, 60.0) == "moving maximum at 95 %"
     assert rig.rates(2) == pytest.approx((96.0, 96.0))
+
+
+def test_a_forecast_has_the_quantiles_of_the_fan_that_serves_as_far_as_it_was_asked_for() -> None:
+    rig = Rig([])
+    rig.see(50.0, 80.0, 60.0)
+
+    assert rig.last.levels == LEVELS
+    assert [len(quantiles) for quantiles in rig.last.quantiles_per_s] == [HORIZON_STEPS] * len(LEVELS)
+    assert rig.last.quantiles_per_s[0][0] == 80.0  # a moving maximum does not know how sure it is
+    assert rig.last.fallback == ""
+    assert {len(each) for each in rig.champion.forecast(np.array(rig.history), 60.0, 7).quantiles_per_s} == {7}
 
 
 def test_a_better_predictor_takes_over_by_itself_and_is_calibrated() -> None:
@@ -116,6 +128,7 @@ def test_a_champion_that_fails_is_replaced_within_the_step_and_named(
 
     assert said.startswith("moving maximum at 95 % in place of constant, which failed 1 times")
     assert words in said
+    assert said == f"moving maximum at 95 % {rig.last.fallback}"
     assert rig.champion.standings()[1].failures == {kind: 1}
     assert np.all(np.isfinite(rig.rates()))
 
@@ -298,6 +311,7 @@ def test_until_the_one_that_is_to_lead_can_the_moving_maximum_serves_and_says_so
     rig = Rig([Constant(60.0, "late", history_steps=3)], leader="late")
 
     assert rig.see(1.0, 2.0) == "moving maximum at 95 % until late has enough history"
+    assert rig.last.fallback == ""  # it has not failed
     assert rig.see(3.0) == "late at 95 %"
 
 

@@ -153,3 +153,18 @@ def test_a_number_that_json_has_not_is_lost_and_told(tmp_path: Path, caplog: pyt
 
     assert file.lost == 1
     assert "a record is lost" in caplog.text
+
+
+def test_a_file_that_others_moved_or_took_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "log"
+    lines = RotatedLines(path, bytes_max=1000, files_max=2)
+    lines.write("a")
+    path.rename(tmp_path / "moved")
+    lines.write("b")
+    path.unlink()
+    path.parent.rmdir()
+    lines.write("c")
+    lines.close()
+
+    assert lines_of(tmp_path / "moved") == ["a"]
+    assert lines_of(path) == ["c"]

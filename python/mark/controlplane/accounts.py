@@ -107,11 +107,13 @@ class Accounts:
         self._chronicle = chronicle
         self._tally = Tally()
         self._arrivals: list[tuple[int, int]] = []  # instants, and rows in all until then
+        self._latest: tuple[int, int] | None = None  # whether it is a sample or not
         self._shed, self._functions = Refusals(quiet_s), Refusals(quiet_s)
         self._fallback = ""
 
     def observe(self, now_ns: int, rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now."""
+        self._latest = (now_ns, rows)
         if not self._arrivals or now_ns - self._arrivals[-1][0] >= _SAMPLE_NS:
             self._arrivals.append((now_ns, rows))
         if len(self._arrivals) > _SAMPLES_MAX:
@@ -121,6 +123,7 @@ class Accounts:
         """Take note of what the request path has done until now."""
         now_ns, before = scene.snapshot.now_ns, self._tally
         self._tally = tally
+        self.observe(now_ns, tally.rows)
         shed = self._shed.look(now_ns, tally.shed)
         if shed is not None:
             self._write_burst(RecordKind.SHED, shed, scene)
@@ -147,6 +150,8 @@ class Accounts:
 
     def details(self) -> dict[str, Any]:
         """What a plan's record says of the request path: totals, and what arrived since the record before."""
+        if self._latest is not None and self._latest != self._arrivals[-1]:
+            self._arrivals.append(self._latest)
         arrivals, self._arrivals = self._arrivals, self._arrivals[-1:]
         return {"tally": asdict(self._tally), "arrivals": [[at_ns, rows] for at_ns, rows in arrivals]}
 

@@ -54,6 +54,8 @@ class RotatedLines:
             OSError: it is not written, or not all of it.
         """
         data = line.encode("utf-8") + b"\n"
+        if self._file is not None and not self._is_there(self._file):
+            self.close()
         file = self._file or self._open()
         if self._size and self._size + len(data) > self._bytes_max:
             self.close()
@@ -87,6 +89,14 @@ class RotatedLines:
             raise
         self._file = file
         return file
+
+    def _is_there(self, file: BinaryIO) -> bool:
+        """Whether what is open is what the path names: others may have moved it, or taken it away."""
+        try:
+            named, opened = self._path.stat(), os.fstat(file.fileno())
+        except FileNotFoundError:
+            return False
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def _put_aside(self) -> None:
         for number in range(self._files_max - 1, 0, -1):
