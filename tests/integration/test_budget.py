@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from integration.router_process import CONFIG, RouterProcess, start_router
 
-from mark import Client
+from mark import Client, _core
 from mark.errors import Overloaded
 from mark.protocol import messages
 
@@ -62,8 +62,13 @@ class Pressure:
                     time.sleep(0.02)  # as a client that was refused does
 
 
-def test_a_router_never_commits_more_than_its_cap_and_sheds_the_lowest_priority(make_router: MakeRouter) -> None:
-    router = make_router(CAPPED)
+@pytest.mark.parametrize("ingress", ["native", "grpcio"])
+def test_a_router_never_commits_more_than_its_cap_and_sheds_the_lowest_priority(
+    make_router: MakeRouter, ingress: str
+) -> None:
+    if ingress == "native" and not hasattr(_core, "NativeServer"):
+        pytest.skip("mark was built without its native data plane")
+    router = make_router(CAPPED.replace("server: {", f"server: {{ingress: {ingress}, "))
     seen_usd_per_hour, stages, at = [], [], time.monotonic() + 60
 
     with Pressure(router.address, priority=2) as pressure:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,10 @@ class Load:
 
 
 class WatchedCloud(SimulatedCloud):
-    """Notes what is committed whenever somebody looks or launches."""
+    """Notes what is committed, and what functions have cost, whenever somebody looks or launches."""
 
-    notes: list[tuple[int, float]]
+    notes: list[tuple[int, float, float]]
+    functions_usd: Callable[[], float]
 
     def launch(self, offering: str, artifact: ModelArtifact, token: str) -> Instance:
         launched = super().launch(offering, artifact, token)
@@ -63,7 +65,7 @@ class WatchedCloud(SimulatedCloud):
     def _note(self) -> None:
         alive = [each for each in self.list_instances() if each.state is not InstanceState.GONE]
         usd = sum(self._offerings[each.offering].price_usd_per_hour for each in alive)
-        self.notes.append((self._clock.now_ns(), usd))
+        self.notes.append((self._clock.now_ns(), usd, self.functions_usd()))
 
 
 @dataclass
@@ -86,14 +88,13 @@ class BudgetRun:
     @property
     def committed_max(self) -> float:
         """The most dollars an hour that were ever committed, functions' of the last hour included."""
-        worst, usd_at = 0.0, dict(self.functions)
-        times = sorted(usd_at)
-        for at_ns, usd in self.cloud.notes:
-            then = [each for each in times if each <= at_ns]
-            before = [each for each in times if each <= at_ns - 3600 * _S]
-            functions = (usd_at[then[-1]] if then else 0.0) - (usd_at[before[-1]] if before else 0.0)
-            worst = max(worst, usd + functions)
-        return worst
+        times = [at_ns for at_ns, _, _ in self.cloud.notes]
+
+        def an_hour_before(at_ns: int) -> float:
+            before = bisect.bisect_right(times, at_ns - 3600 * _S) - 1
+            return self.cloud.notes[before][2] if before >= 0 else 0.0
+
+        return max((usd + functions - an_hour_before(at_ns) for at_ns, usd, functions in self.cloud.notes), default=0.0)
 
     def usd_by_day(self) -> dict[int, float]:
         usd: dict[int, float] = {}
@@ -194,7 +195,7 @@ def run_with_budget(
     model = _Model(offerings, serverless, policy, lowest_share, caps)
     clock = ManualClock()
     cloud = WatchedCloud(offerings, clock, behaviour or CloudBehaviour(boot_variation=0.0))
-    cloud.notes = []
+    cloud.notes, cloud.functions_usd = [], lambda: world.engine.functions_usd
     controller, spending = model.controller(), model.spending()
     if spending is not None:
         controller.keep_to(spending)

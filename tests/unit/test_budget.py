@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mark.controlplane.budget import Budget
 from mark.domain.budget import BudgetCaps
+from mark.live.shared_budget import SharedBudget
 
 HOUR_NS = 3600 * 10**9
 MODELS = ("a", "b", "c")
@@ -97,3 +100,16 @@ def test_caps_of_nothing_are_refused() -> None:
     for caps in ({"usd_per_hour": 0.0}, {"usd_per_day": -1.0}, {"usd_per_hour": float("nan")}):
         with pytest.raises(ValueError, match="positive"):
             BudgetCaps(**caps)
+
+
+def test_a_shared_budget_grants_no_more_to_many_threads_at_once() -> None:
+    models = [f"m{number}" for number in range(8)]
+    shared = SharedBudget(BudgetCaps(usd_per_hour=10.0), models)
+    shared.spent(0, 0.0)
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(50):
+            grants = list(threads.map(lambda name: shared.ask(name, 5.0, 0.0), models))
+
+    assert sum(grants) == pytest.approx(10.0)
+    assert shared.caps == BudgetCaps(usd_per_hour=10.0)

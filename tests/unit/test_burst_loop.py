@@ -26,6 +26,7 @@ from mark._core import (
     Tracer,
     WorkerSpec,
 )
+from mark.domain.budget import SpendingLimits, Stage
 from mark.errors import CloudError, DeadlineExceeded, ModelFailed, Overloaded, Throttled, Unavailable
 from mark.live.burst_loop import BurstLoop, BurstLoopParams, GivenUp
 from mark.live.clock import SteadyClock
@@ -354,6 +355,21 @@ async def test_without_a_worker_functions_answer_and_an_answer_is_an_answer(func
     assert statistics.ended(Outcome.PREDICTED_MISS) == 0
     assert statistics.attainment == 1.0
     assert statistics.latency_quantile_ns(0.5) >= 1_000_000
+    await loop.close()
+
+
+async def test_functions_that_the_budget_does_not_pay_for_are_not_asked(functions: FakeFunctions) -> None:
+    loop = dispatch_with(functions)
+    await ask(loop)
+    loop.keep_to(SpendingLimits(Stage.NO_SERVERLESS, functions_usd_per_hour=0.0, shed_share=0.0))
+    with pytest.raises(Overloaded):
+        await ask(loop)
+    loop.keep_to(SpendingLimits(Stage.SPOT_FIRST, functions_usd_per_hour=100.0, shed_share=0.0))
+    assert await ask(loop) == 5
+
+    spent = loop.spent()
+    assert spent.functions_usd == functions.use().usd > 0.0
+    assert (spent.rows, spent.rows_lowest) == (3, 3)
     await loop.close()
 
 

@@ -22,6 +22,7 @@ from mark._core import (
     Tracer,
     WorkerSpec,
 )
+from mark.domain.budget import SpendingLimits, Spent, Stage
 from mark.errors import DeadlineExceeded, InvalidRequest, ModelFailed, Overloaded, Unavailable
 from mark.live import dispatch_loop
 from mark.live.clock import SteadyClock
@@ -177,6 +178,20 @@ async def test_what_more_capacity_could_have_answered_is_counted_and_nothing_els
         await world.ask()
 
     assert world.loop.attained() == (2, 1)
+
+
+async def test_what_the_budget_does_not_pay_for_is_shed_and_is_no_lack_of_capacity(world: World) -> None:
+    world.add(1, Link())
+    await world.ask()
+    world.loop.keep_to(SpendingLimits(Stage.SHED, functions_usd_per_hour=0.0, shed_share=1.0))
+    with pytest.raises(Overloaded, match="the budget does not pay for all requests of the lowest priority"):
+        await world.ask()
+    world.loop.keep_to(SpendingLimits(Stage.FULL, functions_usd_per_hour=0.0, shed_share=0.0))
+    await world.ask()
+
+    assert world.ended(Outcome.SHED) == 1
+    assert world.loop.attained() == (2, 2)
+    assert world.loop.spent() == Spent(rows=3, rows_lowest=3)
 
 
 async def test_a_lost_worker_is_replaced_within_the_request(world: World) -> None:

@@ -134,7 +134,7 @@ class Router:
         if self._native is not None:
             self._native.hide_beside()
         self._http = await start_http(self._config.http, self._mount)
-        self._accounts.look()
+        await self._accounts.look()
         for model in self._config.models:
             self._start_model(model)
             await self._start_functions(model)

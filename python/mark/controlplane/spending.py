@@ -155,20 +155,25 @@ class Spending:
             held: dollars an hour of all that runs or boots.
             plan: makes a plan; it may be called several times, and what it returned last need not be what is chosen.
         """
-        found: dict[Stage, Planned] = {}
+        found: dict[Terms, Planned] = {}
+
+        def whole(stage: Stage) -> Planned:
+            terms = Terms.of(stage)
+            if terms not in found:
+                found[terms] = plan(forecast, terms)
+            return found[terms]
 
         def needs(stage: Stage) -> float:
-            if stage not in found:
-                found[stage] = plan(forecast, Terms.of(stage))
             functions = self._functions.wanted if Terms.of(stage).serverless else self._functions.fixed
-            return found[stage].usd_per_hour + functions
+            return whole(stage).usd_per_hour + functions
 
         wanted = needs(self._stage)
         self._allowed = self._budget.ask(self._model, wanted, held + self._functions.spent)
         self._move(now_ns, needs)
         money = self._allowed - (self._functions.spent if self._stage < Stage.NO_SERVERLESS else self._functions.fixed)
-        whole = found.get(self._stage) or plan(forecast, Terms.of(self._stage))
-        paid = whole if whole.usd_per_hour <= money + _EPSILON_USD else self._paid_for(forecast, money, whole, plan)
+        paid = whole(self._stage)
+        if paid.usd_per_hour > money + _EPSILON_USD:
+            paid = self._paid_for(forecast, money, paid, plan)
         self._peak = min(paid.peak_usd_per_hour, self._allowed)
         return paid
 

@@ -62,15 +62,21 @@ class Accounts:
     async def keep(self) -> None:
         """Look now and then, until cancelled: each dollar belongs in the hour that it was spent in."""
         while True:
-            self.look()
+            await self.look()
             await asyncio.sleep(_READ_S if self._budget is None else _TELL_BUDGET_S)
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Read the functions, and tell the budget what this day has cost so far."""
         self._read()
         if self._budget is not None:
+            bill = await self.ask_bill()
             unix_ns = self.unix_ns()
-            self._budget.spent(unix_ns, self.bill().of_day(unix_ns).usd)
+            self._budget.spent(unix_ns, bill.of_day(unix_ns).usd)
+
+    async def ask_bill(self) -> Bill:
+        """As `bill`, without keeping the event loop from its work while the cloud is busy."""
+        self._read()
+        return await asyncio.to_thread(self._cloud.bill) + self._meter.bill()
 
     def _read(self) -> None:
         unix_ns = self.unix_ns()

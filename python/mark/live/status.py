@@ -73,7 +73,7 @@ class ControlService:
 
     async def get_bill(self) -> Any:
         """The BillResponse of this moment."""
-        bill, caps = self._accounts.bill(), self._accounts.caps
+        bill, caps = await self._accounts.ask_bill(), self._accounts.caps
         return messages.BillResponse(
             lines=[messages.BillLine(**asdict(line)) for line in bill.lines],
             usd_today=bill.of_day(self._accounts.unix_ns()).usd,
