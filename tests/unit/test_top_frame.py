@@ -151,6 +151,7 @@ def test_a_model_without_anything_is_drawn_as_such() -> None:
         text = text_of(draw(view, size, 0.0, BLOCKS))
         for words in ("nothing answered of late", "no instance", "$0.0000 an hour  $0.000000 so far", "none yet"):
             assert words in text
+        assert "capacity" not in text
 
 
 def test_many_models_leave_room_for_the_one_that_is_shown() -> None:
