@@ -13,6 +13,7 @@ from mark.cli.top.frame import Frame, Size, draw
 from mark.cli.top.glyphs import ASCII, BLOCKS
 from mark.cli.top.keys import Key
 from mark.cli.top.view import View
+from mark.domain.plan import Alternative
 from mark.domain.record import Record, RecordKind
 from mark.domain.sample import ModelSample
 
@@ -151,6 +152,7 @@ def test_a_model_without_anything_is_drawn_as_such() -> None:
         text = text_of(draw(view, size, 0.0, BLOCKS))
         for words in ("nothing answered of late", "no instance", "$0.0000 an hour  $0.000000 so far", "none yet"):
             assert words in text
+        assert "capacity" not in text
 
 
 def test_many_models_leave_room_for_the_one_that_is_shown() -> None:
@@ -195,9 +197,37 @@ def test_details_and_retirements_are_told() -> None:
     shed = text_of(draw(opened(viewed(), Key.DOWN), Size(100, 40), 0.0, BLOCKS))
     retired = text_of(draw(opened(viewed(), *[Key.DOWN] * 4), Size(100, 40), 0.0, BLOCKS))
 
-    assert "by reason: queue_full 1380" in shed
+    assert "by reason: queue full 1380" in shed
     assert "nothing: the fleet stays as it is" in shed
     assert "retire i-9: not planned with" in retired
+
+
+def test_what_a_record_has_for_a_replay_alone_is_left_out() -> None:
+    details = {
+        "horizon_s": 3600.0,
+        "arrivals": [[1, 2], [3, 4]],
+        "tally": {"rows": 5},
+        "began_at_ns": 7,
+        "instances": [{"id": "i-3", "notice_s": 15.0}, {"id": "i-4", "notice_s": 12.5}],
+        "ready": True,
+        "words": "w" * 1000,
+    }
+    alternatives = (Alternative("1 huge", 0.5, "dearer"),)
+    view = View()
+    view.take_sample(sample_at(0))
+    view.take_record(replace(told_records()[0], alternatives=alternatives, details=details))
+
+    text = text_of(draw(opened(view), Size(100, 40), 0.0, BLOCKS))
+
+    for words in (
+        "1 huge, $0.5000 more over 60 min: dearer",
+        "instances: id i-3, notice 15 s; id i-4, notice 12.5 s",
+        "ready: yes",
+        "w...",
+    ):
+        assert words in text
+    for words in ("arrivals", "tally", "began", "horizon", "w" * 500):
+        assert words not in text.replace("\n    ", "")
 
 
 def test_an_opened_decision_scrolls_to_its_end_and_no_farther() -> None:

@@ -159,8 +159,7 @@ class _Model:
         told = sorted(by_offering.items(), key=lambda each: -len(each[1]))
         lines = [self._offering(name, market, instances) for (name, market), instances in told[:_OFFERINGS_MAX]]
         if not lines:
-            functions = "bursts" in self._model or self._model.get("workers")
-            lines = [Text("no instance", style="" if functions else BAD)]
+            lines = [Text("no instance")]
         if len(told) > _OFFERINGS_MAX:
             rest = sum(len(instances) for _, instances in told[_OFFERINGS_MAX:])
             lines.append(Text(f"{rest} of {len(told) - _OFFERINGS_MAX} other offerings"))

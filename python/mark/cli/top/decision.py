@@ -15,6 +15,7 @@ from mark.cli.top.lines import clean, clock_time, cut, spread, wrapped
 from mark.domain.forecast import Forecast
 from mark.domain.plan import Action, Launch
 from mark.domain.record import Record, RecordedInstance, RecordKind
+from mark.report.wording import duration
 
 __all__ = ["KIND_STYLES", "decision_line", "decision_lines"]
 
@@ -29,6 +30,8 @@ KIND_STYLES: Mapping[RecordKind, str] = {
 }
 _KIND_COLUMNS = max(len(kind.value) for kind in RecordKind)
 _INDENT = "    "
+_FOR_REPLAY = frozenset({"arrivals", "config", "horizon_s", "tally"})
+_WORDS_MAX = 400
 _NARROW = 70
 
 
@@ -87,8 +90,10 @@ def _done(actions: Sequence[Action]) -> Iterator[str]:
 
 
 def _not_done(record: Record) -> Iterator[str]:
+    horizon_s = record.details.get("horizon_s")
+    over = f"over {duration(horizon_s)}" if isinstance(horizon_s, (int, float)) else "over the horizon"
     for each in record.alternatives:
-        price = "" if each.extra_usd is None else f", {_more(each.extra_usd)} over the horizon"
+        price = "" if each.extra_usd is None else f", {_more(each.extra_usd)} {over}"
         yield f"{clean(each.what)}{price}: {clean(each.reason)}"
 
 
@@ -139,13 +144,25 @@ def _counted(instances: Sequence[RecordedInstance]) -> str:
 
 
 def _told(details: Mapping[str, Any]) -> Iterator[str]:
+    """What only this kind of record has, without what is there for a replay."""
     for name, value in details.items():
-        yield f"{clean(name).replace('_', ' ')}: {clean(_said(value))}"
+        if name not in _FOR_REPLAY and not name.endswith("_at_ns"):
+            words = clean(_named(name, value, ": "))
+            yield f"{words[:_WORDS_MAX]}{'...' if len(words) > _WORDS_MAX else ''}"
+
+
+def _named(name: str, value: Any, between: str) -> str:
+    """A name and its value; seconds with their unit where people have it."""
+    if name.endswith("_s") and not name.endswith("_per_s") and isinstance(value, (int, float)):
+        return f"{name.removesuffix('_s').replace('_', ' ')}{between}{value:,.6g} s"
+    return f"{name.replace('_', ' ')}{between}{_said(value)}"
 
 
 def _said(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_said(each)}" for name, each in value.items())
+        return ", ".join(_named(name, each, " ") for name, each in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_said(each) for each in value)
+        return ("; " if any(isinstance(each, Mapping) for each in value) else ", ").join(_said(each) for each in value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
     return f"{value:,.6g}" if isinstance(value, float) else str(value)

@@ -118,7 +118,7 @@ def fleet_line(
             parts.append(
                 Part.of((mark, style), " " * len(mark), f"{clean(market).replace('_', ' ')} {counted or 'none'}")
             )
-    return joined(parts, width, glyphs, f" {glyphs.dot} ") if parts else Text("no instance", style=BAD)
+    return joined(parts, width, glyphs, f" {glyphs.dot} ") if parts else Text("no instance")
 
 
 def money_line(

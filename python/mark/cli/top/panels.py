@@ -108,7 +108,8 @@ class Panels:
         parts = [Part.of((glyphs.bars[-1], LOAD), f" load {rate(sample.load_per_s)}")]
         if math.isfinite(expected):
             parts.append(Part.of((glyphs.dots, FORECAST), f" expected {rate(expected)}"))
-        parts.append(Part.of((glyphs.line, LIMIT), f" capacity {rate(ready)}"))
+        if ready or planned:  # of foreign workers nothing is known
+            parts.append(Part.of((glyphs.line, LIMIT), f" capacity {rate(ready)}"))
         if rate(planned) != rate(ready):
             parts.append(Part.of(f"{rate(planned)} planned", spare=1))
         parts.append(Part.of(("rows/s", "dim"), spare=2))
