@@ -78,6 +78,8 @@ class LiveRun:
 
 
 class _Link:
+    address = "by hand"
+
     def __init__(self, driver: Driver, worker: Worker) -> None:
         self._driver = driver
         self._worker = worker

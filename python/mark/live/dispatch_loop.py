@@ -259,8 +259,8 @@ class DispatchLoop:
     async def _carry(self, batch: OutboundBatch, entry: _Worker) -> None:
         life = entry.life.life
         timeout_ns = WorkerLife.timeout_ns(batch.predicted_finish_ns - self._clock.now_ns(), self._rt_max_ns)
-        headers = sent_headers(batch.trace, entry.link.address, self._clock.now_ns())
         try:
+            headers = sent_headers(batch.trace, entry.link.address, self._clock.now_ns())
             response = await entry.link.send(batch.message, timeout_ns / 1e9, headers)
         except ModelRaised as error:
             end_batch(batch.trace, "INTERNAL", str(error), self._clock.now_ns())
