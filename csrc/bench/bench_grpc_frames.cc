@@ -37,6 +37,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kFrameHeaderBytes = 9;
 constexpr std::size_t kReadBytes = std::size_t{1} << 18U;
+constexpr short kBoth = POLLIN + POLLOUT;
 constexpr std::uint32_t kWindowMax = 0x7fffffff;
 constexpr std::uint32_t kWindowGrowth = kWindowMax - 65'535;  // of a connection, beyond what it begins with
 
@@ -72,13 +73,13 @@ class Deflater {
   Deflater& operator=(const Deflater&) = delete;
 
   std::string block(const std::string& authority) {
-    std::array<std::pair<std::string_view, std::string_view>, 7> headers{{{":method", "POST"},
-                                                                          {":scheme", "http"},
-                                                                          {":path", mark::net::kModelInferMethod},
-                                                                          {":authority", authority},
-                                                                          {"te", "trailers"},
-                                                                          {"content-type", "application/grpc"},
-                                                                          {"user-agent", "grpc-frames-mark"}}};
+    const std::array<std::pair<std::string_view, std::string_view>, 7> headers{{{":method", "POST"},
+                                                                                {":scheme", "http"},
+                                                                                {":path", mark::net::kModelInferMethod},
+                                                                                {":authority", authority},
+                                                                                {"te", "trailers"},
+                                                                                {"content-type", "application/grpc"},
+                                                                                {"user-agent", "grpc-frames-mark"}}};
     std::vector<nghttp2_nv> entries;
     entries.reserve(headers.size());
     for (const auto& [name, value] : headers) {
@@ -125,13 +126,14 @@ class Inflater {
     std::size_t left = block.size();
     bool is_ok = !is_last;
     int flags = 0;
-    while ((flags & NGHTTP2_HD_INFLATE_FINAL) == 0) {
+    const auto has = [&flags](int flag) { return (static_cast<unsigned>(flags) & static_cast<unsigned>(flag)) != 0; };
+    while (!has(NGHTTP2_HD_INFLATE_FINAL)) {
       nghttp2_nv entry{};
       const ssize_t taken = nghttp2_hd_inflate_hd2(inflater_, &entry, &flags, in, left, 1);
       if (taken < 0) fail("cannot read headers");
       in += taken;
       left -= static_cast<std::size_t>(taken);
-      if ((flags & NGHTTP2_HD_INFLATE_EMIT) == 0) continue;
+      if (!has(NGHTTP2_HD_INFLATE_EMIT)) continue;
       const std::string_view name(reinterpret_cast<const char*>(entry.name), entry.namelen);
       const std::string_view value(reinterpret_cast<const char*>(entry.value), entry.valuelen);
       if (name == "grpc-status") is_ok = is_last && value == "0";
@@ -293,12 +295,12 @@ void run(std::vector<std::unique_ptr<Connection>>& connections, Clock::time_poin
   while (in_flight > 0) {
     for (std::size_t i = 0; i < polled.size(); ++i) {
       if (connections[i]->wants_write()) connections[i]->write();
-      polled[i].events = static_cast<short>(POLLIN | (connections[i]->wants_write() ? POLLOUT : 0));
+      polled[i].events = connections[i]->wants_write() ? kBoth : short{POLLIN};
     }
     if (poll(polled.data(), polled.size(), 10'000) == 0) fail("no answer within 10 s");
     const bool goes_on = Clock::now() < until;
     for (std::size_t i = 0; i < polled.size(); ++i) {
-      if ((polled[i].revents & ~POLLOUT) == 0) continue;
+      if (polled[i].revents == 0 || polled[i].revents == POLLOUT) continue;
       const std::size_t answers = connections[i]->read();
       if (goes_on) {
         connections[i]->ask(answers);

@@ -69,7 +69,10 @@ class BlockCache {
     std::size_t kept_bytes = 0;
   };
 
-  static constexpr std::size_t rounded(std::size_t bytes) { return (bytes + kStepBytes - 1) / kStepBytes * kStepBytes; }
+  // Never nothing: a block that is kept holds the way to the next one.
+  static constexpr std::size_t rounded(std::size_t bytes) {
+    return bytes == 0 ? kStepBytes : (bytes + kStepBytes - 1) / kStepBytes * kStepBytes;
+  }
   // The last one is of those that pass through.
   Size& size_of(std::size_t bytes) {
     return sizes_[bytes > kBlockBytesMax ? sizes_.size() - 1 : rounded(bytes) / kStepBytes];
@@ -90,7 +93,7 @@ class BlockAllocator {
   BlockAllocator(const BlockAllocator<Other>& other) : cache_(other.cache()) {}
 
   T* allocate(std::size_t count) { return static_cast<T*>(cache_->take(count * sizeof(T))); }
-  void deallocate(T* block, std::size_t count) { cache_->give(block, count * sizeof(T)); }
+  void deallocate(T* block, std::size_t count) { cache_->give(static_cast<void*>(block), count * sizeof(T)); }
   BlockCache* cache() const { return cache_; }
   template <class Other>
   bool operator==(const BlockAllocator<Other>& other) const {

@@ -17,9 +17,9 @@
 
 namespace mark::net {
 
-// For GrpcServerParams::first_thread_share: forming batches, and cutting their answers, takes the home loop a fourth of
-// what a call takes the loop that reads and answers it.
-inline constexpr double kHomeLoopShare = 0.25;
+// For GrpcServerParams::first_thread_share: to form batches, send them and cut their answers takes the home loop half
+// of what a call takes the loop that reads and answers it.
+inline constexpr double kHomeLoopShare = 0.5;
 
 // Thread safety: add_model() before any call comes; drain(), answer() and end() from any thread, the rest on the loops
 // of the calls. Outlives what runs on the loops.
