@@ -246,7 +246,7 @@ class TestWatch:
         watch = Watch({"digits": cast(Any, sampler)}, MemoryRecorder(), cast(Any, steady), cast(Any, accounts))
 
         for _ in range(20):
-            watch._look()
+            watch.look()
             clock.advance_s(1.0)
 
         assert len(bills) == 4  # for each took as long as a hundredth of five seconds
