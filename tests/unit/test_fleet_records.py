@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from unit.recorded_world import RecordedWorld, settled
 
 from mark.controlplane.accounts import Tally
-from mark.controlplane.chronicle import Chronicle
+from mark.controlplane.chronicle import Chronicle, Scene
+from mark.controlplane.controller import Snapshot
+from mark.controlplane.fleet_events import FleetEvents
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
-from mark.domain.fleet import InstanceState
-from mark.domain.plan import Launch, Retire
+from mark.controlplane.fleet_view import FleetChange
+from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
+from mark.domain.forecast import Forecast
+from mark.domain.plan import Decision, Launch, Retire
 from mark.domain.record import RecordKind
+from mark.live.recorder import MemoryRecorder
+
+S = 1_000_000_000
 
 
 def test_a_plan_says_what_it_saw_what_it_did_and_what_else_there_was() -> None:
@@ -165,3 +173,19 @@ def test_without_a_recorder_nothing_is_kept_and_all_else_goes_on() -> None:
     world.rules.end(1)
 
     assert world.records() == []
+
+
+def test_an_interruption_is_over_in_the_end_even_where_the_load_never_rests() -> None:
+    recorder = MemoryRecorder()
+    events = FleetEvents(Chronicle(("m", "run"), recorder))
+    taken = Instance(InstanceId("spot-1"), "spot", "m", InstanceState.READY, 0, taken_at_ns=10 * S)
+    events.noticed([taken], Scene(Snapshot(0, (), (taken,))))
+    gone = replace(taken, state=InstanceState.GONE, ended_at_ns=10 * S, detail=TAKEN_AWAY)
+    events.ended(FleetChange(taken, gone, wanted=True), Scene(Snapshot(10 * S, ())))
+    for at_s in (11, 909, 910, 911):  # 10 s of notice and a quarter of an hour
+        launch = (Launch("plain", f"t{at_s}", "the load grows"),)
+        decision = Decision(at_s * S, launch, Forecast(1.0, (1.0,), "script"), 1.0, 1.0, "why")
+        events.planned(decision, Scene(Snapshot(at_s * S, ())), {})
+
+    plans = [each for each in recorder.records("m") if each.kind is RecordKind.PLAN]
+    assert ["interruption" in each.details for each in plans] == [True, True, True, False]

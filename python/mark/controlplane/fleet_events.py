@@ -17,12 +17,15 @@ from mark.policies.alternatives import HURRY_HORIZON_S
 
 __all__ = ["FleetEvents"]
 
+_SETTLED_WITHIN_S = 900.0  # a load that never rests is not the interruption's doing
+
 
 class FleetEvents:
     """Turns notices, losses, refusals and decisions into records. Knows no clock, cloud or thread.
 
-    From a notice until what it takes is gone and a plan has nothing left to do, everything that is launched, refused or
-    lost carries the id of that interruption under `details.interruption`; so does the retirement of what stood in.
+    From a notice until what it takes is gone and a plan has nothing left to do, a quarter of an hour at most, all that
+    is launched, refused or lost carries the id of that interruption under `details.interruption`; so does the
+    retirement of what stood in.
 
     Thread safety: none.
 
@@ -32,6 +35,7 @@ class FleetEvents:
     def __init__(self, chronicle: Chronicle) -> None:
         self._chronicle = chronicle
         self._interruption: str | None = None  # the last one's record, while the fleet is not settled again
+        self._settled_by_ns = 0
         self._leaving: set[InstanceId] = set()
         self._bridging: set[str] = set()  # offerings of the last bridge
         self._standing_in: dict[InstanceId, str] = {}  # and the interruption that they stand in for
@@ -58,6 +62,7 @@ class FleetEvents:
         }
         self._interruption = self._chronicle.write(Entry(RecordKind.INTERRUPTION, reason, details=details), scene)
         self._leaving.update(left_s)
+        self._settled_by_ns = now_ns + round((max(left_s.values()) + _SETTLED_WITHIN_S) * 1e9)
 
     def bridged(self, decision: Decision, scene: Scene) -> None:
         """Something was launched at once for it, or nothing had to be."""
@@ -72,8 +77,9 @@ class FleetEvents:
         """The controller planned for a step."""
         horizon_s = decision.forecast.step_s * len(decision.forecast.rates_per_s)
         self._decided(RecordKind.PLAN, decision, scene, {"horizon_s": horizon_s, **details})
-        if not decision.actions and not self._leaving:
-            self._interruption = None  # the fleet is settled again
+        settled = not decision.actions or scene.snapshot.now_ns >= self._settled_by_ns
+        if settled and not self._leaving:
+            self._interruption = None
 
     def launched(self, instance: Instance) -> None:
         """An instance was rented."""

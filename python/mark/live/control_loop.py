@@ -76,6 +76,7 @@ class ControlLoop:
         self._worker_ids = worker_ids
         self._fleet = fleet
         self._linked: dict[InstanceId, int] = {}
+        self._instances_usd = 0.0
         self._bought: set[InstanceId] = set()  # before any was ready
         self._tasks: set[asyncio.Task[None]] = set()
         self._planning = LatencyHistogram()
@@ -139,7 +140,7 @@ class ControlLoop:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._account(clock.now_ns())
+            self._reckon(clock.now_ns())
             self._fleet.end(clock.now_ns())
 
     async def _observe(self, clock: Clock, leads: bool) -> None:
@@ -170,9 +171,14 @@ class ControlLoop:
             self._dispatch.keep_to(limits)
 
     def _account(self, now_ns: int) -> None:
+        self._fleet.account(now_ns, tally_of(self._dispatch, self._instances_usd))
+
+    def _reckon(self, now_ns: int) -> None:
+        """Account with the dollars of now: once for each plan, for all instances ever rented are gone through."""
         offerings = {each.name: each for each in self._cloud.offerings()}
-        instances_usd = cost_usd(self._fleet.instances, offerings, now_ns)
-        self._fleet.account(now_ns, tally_of(self._dispatch, instances_usd))
+        known = (each for each in self._fleet.instances if each.offering in offerings)
+        self._instances_usd = cost_usd(known, offerings, now_ns)
+        self._account(now_ns)
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
@@ -211,6 +217,7 @@ class ControlLoop:
     async def _tick(self, clock: Clock) -> None:
         self._fleet.priced(self._cloud.offerings())
         self._keep_to_budget(clock)
+        self._reckon(clock.now_ns())
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         began_ns = clock.now_ns()
         decision = await asyncio.to_thread(self._fleet.tick, began_ns, self._corrections())

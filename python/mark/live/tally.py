@@ -8,7 +8,7 @@ from mark.live.request_path import RequestPath, attained
 
 __all__ = ["tally_of"]
 
-_SHED = (Outcome.QUEUE_FULL, Outcome.PREDICTED_MISS, Outcome.EXPIRED)
+_SHED = (Outcome.QUEUE_FULL, Outcome.PREDICTED_MISS, Outcome.EXPIRED, Outcome.SHED)
 # Not too_late, which is the request's fault, nor broken, which the breaker says once.
 _REFUSED = (BurstVerdict.AT_LIMIT, BurstVerdict.OVER_BUDGET)
 
