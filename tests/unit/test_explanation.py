@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.recorded_world import RecordedWorld, settled
 
-from mark.controlplane.accounts import Tally
+from mark.controlplane.tallies import Tally
 from mark.domain.record import Record, RecordKind
 from mark.domain.story import LAST, interruption_of, story_of
 from mark.report.explanation import explain

@@ -11,7 +11,7 @@ import pytest
 from mark._core import BreakerState, BurstVerdict, Outcome
 from mark.app.simulated_scenario import simulated_scenario
 from mark.app.simulation import Told, simulate
-from mark.controlplane.accounts import Tally
+from mark.controlplane.tallies import Tally
 from mark.domain.functions import FunctionUse
 from mark.domain.load import RecordedLoad
 from mark.domain.record import Record, RecordKind

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mark.controlplane.accounts import Accounts, Tally
 from mark.controlplane.chronicle import Chronicle, Entry, Scene
 from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_events import FleetEvents
 from mark.controlplane.fleet_view import FleetChange, FleetView
 from mark.controlplane.spending import Spending
+from mark.controlplane.tallies import Tallies, Tally
 from mark.domain.budget import SpendingLimits, Spent
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.offering import Offering
@@ -124,7 +124,7 @@ class FleetRules:
         self._offerings: dict[str, Offering] = {}  # at their prices of now
         self._chronicle = chronicle or Chronicle((model, ""))
         self._events = FleetEvents(self._chronicle)
-        self._accounts = Accounts(self._chronicle, params.quiet_s)
+        self._tallies = Tallies(self._chronicle, params.quiet_s)
         self._params = params
         self._view = FleetView(model)
         self._drain_at_ns: dict[InstanceId, int] = {}
@@ -167,18 +167,18 @@ class FleetRules:
     def end(self, now_ns: int) -> None:
         """The model is not served any more."""
         scene = self._scene(now_ns)
-        self._accounts.end(scene)
-        entry = Entry(RecordKind.STOP, "the model is not served any more", details=self._accounts.details())
+        self._tallies.end(scene)
+        entry = Entry(RecordKind.STOP, "the model is not served any more", details=self._tallies.details())
         self._chronicle.write(entry, scene)
 
     def observe(self, now_ns: int, submitted_rows: int) -> None:
         """Take note of the offered load: rows submitted in all until now, refused ones included."""
         self._controller.observe(now_ns, submitted_rows)
-        self._accounts.observe(now_ns, submitted_rows)
+        self._tallies.observe(now_ns, submitted_rows)
 
     def account(self, now_ns: int, tally: Tally) -> None:
         """Take note of what became of the requests until now, and what it cost."""
-        self._accounts.look(tally, self._scene(now_ns))
+        self._tallies.look(tally, self._scene(now_ns))
 
     def see(self, instances: Iterable[Instance], now_ns: int, *, leads: bool = True) -> FleetNews:
         """Take note of instances as the cloud sees them now.
@@ -214,8 +214,8 @@ class FleetRules:
         scene = self._scene(now_ns)
         decision = self._controller.tick(scene.snapshot)
         self._note_stage(scene)
-        self._events.planned(decision, scene, self._accounts.details())
-        self._accounts.planned_for(decision.forecast, scene)
+        self._events.planned(decision, scene, self._tallies.details())
+        self._tallies.planned_for(decision.forecast, scene)
         return decision
 
     def limits(self, now_ns: int, spent: Spent) -> SpendingLimits | None:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from mark.controlplane.accounts import Accounts
 from mark.controlplane.chronicle import Chronicle, Entry, Scene
 from mark.controlplane.controller import Snapshot
+from mark.controlplane.tallies import Tallies
 from mark.domain.record import RecordKind
 from mark.live.request_path import RequestPath
 from mark.live.tally import tally_of
@@ -33,14 +33,14 @@ async def watch_path(path: RequestPath, chronicle: Chronicle, clock: Clock, serv
     def scene() -> Scene:
         return Scene(Snapshot(clock.now_ns(), ()))
 
-    accounts = Accounts(chronicle, _QUIET_S)
+    tallies = Tallies(chronicle, _QUIET_S)
     chronicle.write(Entry(RecordKind.START, "the model is served by workers of others", details=served), scene())
     try:
         while True:
-            accounts.look(tally_of(path, instances_usd=0.0), scene())
+            tallies.look(tally_of(path, instances_usd=0.0), scene())
             await asyncio.sleep(_LOOK_S)
     finally:
-        accounts.look(tally_of(path, instances_usd=0.0), scene())
-        accounts.end(scene())
-        entry = Entry(RecordKind.STOP, "the model is not served any more", details=accounts.details())
+        tallies.look(tally_of(path, instances_usd=0.0), scene())
+        tallies.end(scene())
+        entry = Entry(RecordKind.STOP, "the model is not served any more", details=tallies.details())
         chronicle.write(entry, scene())

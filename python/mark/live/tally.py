@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mark._core import BurstVerdict, Outcome
-from mark.controlplane.accounts import Tally
+from mark.controlplane.tallies import Tally
 from mark.live.request_path import RequestPath, attained
 
 __all__ = ["tally_of"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mark._core import BurstVerdict, Ending, Simulation
-from mark.controlplane.accounts import Tally
+from mark.controlplane.tallies import Tally
 from mark.domain.offering import Market
 from mark.sim.roles import VirtualCloud
 

@@ -10,7 +10,7 @@ from mark.controlplane.chronicle import Chronicle, Entry, Scene
 from mark.domain.forecast import Forecast
 from mark.domain.record import RecordKind
 
-__all__ = ["Accounts", "Refusals", "RefusedBurst", "Tally"]
+__all__ = ["Refusals", "RefusedBurst", "Tallies", "Tally"]
 
 _SAMPLE_NS = 1_000_000_000  # finer than that nobody needs to know the load again
 _SAMPLES_MAX = 720
@@ -97,7 +97,7 @@ class Refusals:
         return ended
 
 
-class Accounts:
+class Tallies:
     """Keeps the tally of one model, and writes down what in it is worth a record. Knows no clock.
 
     Thread safety: none.

@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mark.controlplane.accounts import Accounts, Refusals, RefusedBurst, Tally
 from mark.controlplane.chronicle import Chronicle, Scene
 from mark.controlplane.controller import Snapshot
+from mark.controlplane.tallies import Refusals, RefusedBurst, Tallies, Tally
 from mark.domain.forecast import Forecast
 from mark.domain.record import Record, RecordKind
 from mark.live.recorder import MemoryRecorder
@@ -20,10 +20,10 @@ S = 1_000_000_000
 class World:
     def __init__(self) -> None:
         self.recorder = MemoryRecorder()
-        self.accounts = Accounts(Chronicle(("m", "run"), self.recorder), quiet_s=5.0)
+        self.tallies = Tallies(Chronicle(("m", "run"), self.recorder), quiet_s=5.0)
 
     def look(self, at_s: float, tally: Tally) -> None:
-        self.accounts.look(tally, scene(at_s))
+        self.tallies.look(tally, scene(at_s))
 
     @property
     def records(self) -> list[Record]:
@@ -89,8 +89,8 @@ def test_a_burst_that_is_not_over_when_serving_ends_is_written_then() -> None:
     world = World()
     world.look(0, Tally())
     world.look(1, Tally(shed={"expired": 2}, functions_refused={"at_limit": 3}))
-    world.accounts.end(scene(1.5))
-    world.accounts.end(scene(2.0))
+    world.tallies.end(scene(1.5))
+    world.tallies.end(scene(2.0))
 
     assert [each.kind for each in world.records] == [RecordKind.SHED, RecordKind.FALLBACK]
     assert world.records[1].reason == "functions were not asked for 3 requests in 1.0 s: 3 at limit"
@@ -108,7 +108,7 @@ def test_the_breaker_is_written_when_it_opens_and_again_only_after_it_was_closed
 def test_a_forecaster_that_stands_in_is_written_when_it_begins() -> None:
     world = World()
     for at_s, fallback in enumerate(("", "in place of lstm: raised", "in place of lstm", "", "x")):
-        world.accounts.planned_for(Forecast(60.0, (1.0,), "moving maximum", fallback=fallback), scene(at_s))
+        world.tallies.planned_for(Forecast(60.0, (1.0,), "moving maximum", fallback=fallback), scene(at_s))
 
     assert [each.at_ns // S for each in world.records] == [1, 4]
     assert world.records[0].reason == "the forecast is by moving maximum: in place of lstm: raised"
@@ -117,11 +117,11 @@ def test_a_forecaster_that_stands_in_is_written_when_it_begins() -> None:
 def test_arrivals_are_sampled_once_a_second_and_thinned_but_never_lost() -> None:
     world = World()
     for tenth in range(50_000):
-        world.accounts.observe(tenth * S // 10, tenth)
-    arrivals = world.accounts.details()["arrivals"]
+        world.tallies.observe(tenth * S // 10, tenth)
+    arrivals = world.tallies.details()["arrivals"]
 
     assert len(arrivals) <= 722
     assert arrivals[0] == [0, 0]
     assert arrivals[-1] == [49_999 * S // 10, 49_999]  # the last, whether a second has passed or not
     assert arrivals == sorted(arrivals)
-    assert world.accounts.details()["arrivals"] == [arrivals[-1]]
+    assert world.tallies.details()["arrivals"] == [arrivals[-1]]
