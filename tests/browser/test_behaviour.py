@@ -266,7 +266,6 @@ class TestBehindAToken:
         page.reload()
         page.wait_for_selector(LIVE)
 
-
     def test_whoever_has_one_that_is_no_more_is_asked_again(self, make_world: MakeWorld, open_page: OpenPage) -> None:
         world = make_world(token=TOKEN)
         page = open_page(world.address, wait_for="form", may_lose=True)
