@@ -195,7 +195,11 @@ class Controller:
             load_per_s=load_per_s,
             capacity_per_s=self._capacity_after(actions, snapshot.instances),
             reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s),
-            alternatives=(*proposal.alternatives, *self._left_out(actions, full, now_ns)),
+            alternatives=(
+                *_to_keep(actions, proposal, snapshot.instances),
+                *proposal.alternatives,
+                *self._left_out(actions, full, now_ns),
+            ),
         )
 
     def bridge(self, snapshot: Snapshot) -> Decision:
@@ -333,6 +337,15 @@ class Controller:
         names = [instance.offering for instance in instances if instance.id not in retired]
         names += [action.offering for action in actions if isinstance(action, Launch)]
         return sum(self._capacities.get(name, 0.0) for name in names)
+
+
+def _to_keep(actions: Sequence[Action], proposal: Proposal, instances: Sequence[Instance]) -> list[Alternative]:
+    """What it would cost to keep what is retired; where something is launched, what that costs matters more."""
+    if any(isinstance(action, Launch) for action in actions):
+        return []
+    retired = {action.instance for action in actions if isinstance(action, Retire)}
+    offerings = dict.fromkeys(each.offering for each in instances if each.id in retired)
+    return [proposal.to_keep[name] for name in offerings if name in proposal.to_keep]
 
 
 def _counted(purchases: Sequence[Purchase]) -> str:
