@@ -189,3 +189,17 @@ def test_an_interruption_is_over_in_the_end_even_where_the_load_never_rests() ->
 
     plans = [each for each in recorder.records("m") if each.kind is RecordKind.PLAN]
     assert ["interruption" in each.details for each in plans] == [True, True, True, False]
+
+
+def test_what_is_given_back_is_explained_by_what_it_would_cost_to_keep_it() -> None:
+    world = settled()
+    for _ in range(8):
+        world.step(20)
+
+    retired = next(each for each in world.records(RecordKind.PLAN) if any(isinstance(a, Retire) for a in each.actions))
+    best = retired.alternatives[0]
+    assert best.what == "to keep it (4 x spot)"
+    assert best.extra_usd is not None
+    assert best.extra_usd > 0
+    assert best.reason == "no step needs it"
+    assert all("to keep it" not in other.what for other in retired.alternatives[1:])

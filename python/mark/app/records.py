@@ -29,7 +29,9 @@ def served_on(config: Config, model: ModelConfig) -> dict[str, Any]:
 
     `config` is a configuration in itself, with this one model and measured profiles, on processes of one machine.
     """
-    replayed = config.model_dump(mode="json", include=_REPLAYED, exclude={"offerings": {"__all__": _ON_AWS_ALONE}})
+    # A budget is of all models together: one alone is kept to it as it was only where there is no other.
+    kept = _REPLAYED | {"budget"} if len(config.models) == 1 else _REPLAYED
+    replayed = config.model_dump(mode="json", include=kept, exclude={"offerings": {"__all__": _ON_AWS_ALONE}})
     for offering, dumped in zip(config.offerings, replayed["offerings"], strict=True):
         dumped["price_usd_per_hour"] = offering.as_offering().price_usd_per_hour
     return {

@@ -221,7 +221,11 @@ class Controller:
             capacity_per_s=self._capacity_after(actions, snapshot.instances),
             reason=_reason(actions, forecast, load_per_s, proposal.uncovered_per_s)
             + self._budget_words(len(proposal.purchases) - len(afforded.purchases)),
-            alternatives=(*proposal.alternatives, *self._left_out(actions, full, now_ns)),
+            alternatives=(
+                *_to_keep(actions, proposal, snapshot.instances),
+                *proposal.alternatives,
+                *self._left_out(actions, full, now_ns),
+            ),
         )
 
     def bridge(self, snapshot: Snapshot) -> Decision:
@@ -437,6 +441,15 @@ def _peak_usd_per_hour(plan: FleetPlan | None, prices: Mapping[str, float]) -> f
         return 0.0
     steps = zip(*([prices[name] * count for count in counts] for name, counts in plan.counts.items()), strict=True)
     return max((sum(step) for step in steps), default=0.0)
+
+
+def _to_keep(actions: Sequence[Action], proposal: Proposal, instances: Sequence[Instance]) -> list[Alternative]:
+    """What it would cost to keep what is retired; where something is launched, what that costs matters more."""
+    if any(isinstance(action, Launch) for action in actions):
+        return []
+    retired = {action.instance for action in actions if isinstance(action, Retire)}
+    offerings = dict.fromkeys(each.offering for each in instances if each.id in retired)
+    return [proposal.to_keep[name] for name in offerings if name in proposal.to_keep]
 
 
 def _counted(purchases: Sequence[Purchase]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -47,12 +47,14 @@ class Proposal:
         purchases: what to launch beside them.
         uncovered_per_s: rows per second that no instance can be had for; 0 when all is covered.
         alternatives: what was rejected, instead of launches first.
+        to_keep: what it would cost to keep those that are not needed, by offering, as far as that is known.
     """
 
     keeps: tuple[Keep, ...]
     purchases: tuple[Purchase, ...]
     uncovered_per_s: float
     alternatives: tuple[Alternative, ...] = ()
+    to_keep: Mapping[str, Alternative] = field(default_factory=dict)
 
 
 def lead_steps_of(offerings: Sequence[Offering], step_s: float) -> int:

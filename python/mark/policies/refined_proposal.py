@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mark.domain.fleet import Instance
@@ -68,31 +68,29 @@ def propose_refined(
     uncovered_per_s = _uncovered_per_s(plan, offerings, capacities, forecast)
     if options.serverless is not None:
         uncovered_per_s = max(0.0, uncovered_per_s - options.serverless.requests_per_s_max)
-    return RefinedProposal(Proposal(tuple(keeps), tuple(purchases), uncovered_per_s, _rejected(plan)), plan)
+    to_keep = {
+        change.offering: _alternative(change, f" ({change.count} x {change.offering})") for change in plan.retire
+    }
+    proposal = Proposal(tuple(keeps), tuple(purchases), uncovered_per_s, tuple(_rejected(plan)), to_keep)
+    return RefinedProposal(proposal, plan)
 
 
-def _rejected(plan: FleetPlan) -> tuple[Alternative, ...]:
+def _rejected(plan: FleetPlan) -> Iterator[Alternative]:
     """The best that was rejected for each change of a plan: for launches first, and the dearest last."""
-
-    def of(changes: Iterable[PlannedChange], words: str) -> list[Alternative]:
-        found = [
-            Alternative(
-                change.alternative + words.format(change=change),
-                change.alternative_extra_usd,
-                f"the schedule with it costs more: needed most at step {change.binding_step}"
-                if change.binding_step >= 0
-                else "no step needs it",
-            )
+    for changes, kind in ((plan.launch, "new"), (plan.keep, "running")):
+        found = (
+            _alternative(change, f" instead of {change.count} {kind} {change.offering}")
             for change in changes
             if change.alternative
-        ]
-        return sorted(found, key=lambda each: each.extra_usd or 0.0)
+        )
+        yield from sorted(found, key=lambda each: each.extra_usd or 0.0)
 
-    return (
-        *of(plan.launch, " instead of {change.count} new {change.offering}"),
-        *of(plan.retire, " ({change.count} x {change.offering})"),
-        *of(plan.keep, " instead of {change.count} running {change.offering}"),
-    )
+
+def _alternative(change: PlannedChange, words: str) -> Alternative:
+    why = "no step needs it"
+    if change.binding_step >= 0:
+        why = f"the schedule with it costs more: needed most at step {change.binding_step}"
+    return Alternative(change.alternative + words, change.alternative_extra_usd, why)
 
 
 def _uncovered_per_s(
