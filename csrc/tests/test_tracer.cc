@@ -19,8 +19,15 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr TimeNs kStart{1'000'000'000ns};
-const TraceHeaders kSampled{.parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", .state = "v=1"};
-const TraceHeaders kUnsampled{.parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", .state = {}};
+const TraceHeaders& sampled() {
+  static const TraceHeaders kHeaders{.parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                                     .state = "v=1"};
+  return kHeaders;
+}
+const TraceHeaders& unsampled() {
+  static const TraceHeaders kHeaders{.parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", .state = {}};
+  return kHeaders;
+}
 
 std::shared_ptr<Tracer> tracer_of(double share, std::size_t spans_max = 100) {
   return std::make_shared<Tracer>(TracerParams{.share = share, .lanes = 2, .seed = 7, .spans_max = spans_max});
@@ -38,8 +45,8 @@ std::vector<Span> named(const std::vector<Span>& spans, SpanName name) {
 TEST_CASE("a client's word on sampling counts, and the share where there is none") {
   const auto all = tracer_of(1.0);
   const auto none = tracer_of(0.0);
-  CHECK(none->begin(0, &kSampled, "m", kStart) != nullptr);
-  CHECK(all->begin(0, &kUnsampled, "m", kStart) == nullptr);
+  CHECK(none->begin(0, &sampled(), "m", kStart) != nullptr);
+  CHECK(all->begin(0, &unsampled(), "m", kStart) == nullptr);
   CHECK(all->begin(0, nullptr, "m", kStart) != nullptr);
   CHECK(none->begin(0, nullptr, "m", kStart) == nullptr);
   const TraceHeaders broken{.parent = "00-broken", .state = {}};
@@ -62,7 +69,7 @@ TEST_CASE("a share is one, and a tracer has a lane") {
 
 TEST_CASE("a request continues its client's trace, and its spans lie below it") {
   const auto tracer = tracer_of(0.0);
-  const auto request = tracer->begin(0, &kSampled, "m", kStart);
+  const auto request = tracer->begin(0, &sampled(), "m", kStart);
   request->queued(kStart);
   BatchFacts facts;
   facts.rows = 3;
@@ -199,11 +206,11 @@ TEST_CASE("what nobody takes is dropped and counted, and does not grow") {
 }
 
 TEST_CASE("requests end on many threads, and none is lost") {
-  constexpr int kRequests = 2000;
+  constexpr std::size_t kRequests = 2000;
   const auto tracer = tracer_of(1.0, 3 * kRequests);
   std::vector<std::shared_ptr<RequestTrace>> requests;
   requests.reserve(kRequests);
-  for (int i = 0; i < kRequests; ++i) requests.push_back(tracer->begin(0, nullptr, "m", kStart));
+  for (std::size_t i = 0; i < kRequests; ++i) requests.push_back(tracer->begin(0, nullptr, "m", kStart));
   for (const auto& request : requests) request->queued(kStart);
   std::thread leaving([&] {
     for (const auto& request : requests) request->end("CANCELLED", {}, kStart + 1ms);
