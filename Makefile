@@ -7,7 +7,8 @@ VENV := .venv
 ARGS ?=
 
 # What the installed package depends on. Python modules are not part of it: the install is editable.
-INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh python/mark/workload/_timestamps.pyx \
+INSTALLED_FROM := pyproject.toml constraints.txt CMakeLists.txt scripts/setup.sh scripts/fetch_charts.py \
+	python/mark/workload/_timestamps.pyx \
 	$(shell find csrc/mark csrc/net csrc/bindings -name '*.h' -o -name '*.cc')
 
 help: ## list the targets

@@ -266,6 +266,19 @@ class TestBehindAToken:
         page.reload()
         page.wait_for_selector(LIVE)
 
+    def test_whoever_has_one_that_is_no_more_is_asked_again(self, make_world: MakeWorld, open_page: OpenPage) -> None:
+        world = make_world(token=TOKEN)
+        page = open_page(world.address, wait_for="form", may_lose=True)
+        page.get_by_label("Token of this router").fill(TOKEN)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(LIVE)
+
+        world.stop()
+        world._token = TOKEN[::-1]
+        world.start_again()
+
+        page.wait_for_url("**/login", timeout=20_000)
+
 
 @pytest.mark.parametrize(
     ("style", "problem"),

@@ -23,7 +23,8 @@ from mark.live.http_server import HttpServer
 from mark.live.page import mount_page, page_files
 from mark.live.recorder import MemoryRecorder
 from mark.live.telling import Telling
-from mark.live.watch import Watch
+from mark.live.watch import Watch, next_look_ns
+from mark.testing import ManualClock
 
 
 @dataclass(frozen=True)
@@ -225,3 +226,30 @@ class TestWatch:
 
         assert caplog.text.count("page and top show nothing new") == 1
         assert "no bill today" in caplog.text
+
+    def test_a_loop_that_was_held_up_looks_once_and_not_again_at_once(self) -> None:
+        assert next_look_ns(due_ns=0, now_ns=10_000_000) == 1_000_000_000
+        assert next_look_ns(due_ns=0, now_ns=999_000_000) == 1_499_000_000
+        assert next_look_ns(due_ns=0, now_ns=7_300_000_000) == 7_800_000_000
+
+    async def test_a_bill_that_takes_long_is_reckoned_seldom(self) -> None:
+        clock, bills = ManualClock(), []
+
+        def bill() -> Any:
+            bills.append(clock.now_ns())
+            clock.advance_s(0.05)
+            return SimpleNamespace(by_model=lambda: {"digits": float(len(bills))})
+
+        accounts = SimpleNamespace(cloud=SimpleNamespace(offerings=tuple), bill=bill)
+        sampler = SimpleNamespace(sample=lambda moment: replace(SAMPLE, usd_total=moment.usd_by_model["digits"]))
+        steady = SimpleNamespace(now_ns=clock.now_ns, unix_s=lambda at_ns: at_ns / 1e9)
+        watch = Watch({"digits": cast(Any, sampler)}, MemoryRecorder(), cast(Any, steady), cast(Any, accounts))
+
+        for _ in range(20):
+            watch._look()
+            clock.advance_s(1.0)
+
+        assert len(bills) == 4  # for each took as long as a hundredth of five seconds
+        told = [json.loads(event.data)["usd_total"] for event in await watch.feed.after(0) or ()]
+        assert told == sorted(told)
+        assert (told[0], told[-1]) == (1.0, 4.0)

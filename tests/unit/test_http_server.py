@@ -132,6 +132,18 @@ class TestWithAToken:
         async with client.get("/metrics") as answer:
             assert answer.status == 200
 
+    async def test_two_routers_of_one_host_do_not_log_each_other_out(self, client: aiohttp.ClientSession) -> None:
+        other = HttpServer("127.0.0.1", TOKEN[::-1])
+        other.mount_metrics(lambda: b"")
+        await other.start(0)
+        for address, token in ((client._base_url, TOKEN), (other.address, TOKEN[::-1])):
+            async with client.post(f"{address}login", data={"token": token}, allow_redirects=False) as answer:
+                assert answer.status == 303
+        for address in (client._base_url, other.address):
+            async with client.get(f"{address}metrics") as answer:
+                assert answer.status == 200
+        await other.stop()
+
     async def test_a_wrong_one_is_refused_in_words(self, client: aiohttp.ClientSession) -> None:
         async with client.post("/login", data={"token": "wrong"}) as answer:
             assert answer.status == 401

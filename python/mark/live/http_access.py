@@ -15,7 +15,6 @@ __all__ = ["LOGIN_PATH", "HttpAccess"]
 LOGIN_PATH: Final = "/login"
 _OPEN_PATHS: Final = frozenset({"/healthz", LOGIN_PATH})
 _OPEN_FOLDER: Final = "/static/"  # which everybody can read who installs mark
-_COOKIE: Final = "mark_access"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _COOKIE_S: Final = 30 * 86_400
 _HEADERS: Final = {
@@ -49,7 +48,9 @@ class HttpAccess:
             host: that the server is bound to.
         """
         self._token = token
-        self._cookie = "" if token is None else hmac.new(token.encode(), b"mark page", hashlib.sha256).hexdigest()
+        self._cookie = _made_of(token or "", b"mark page")
+        # Browsers send the cookies of one port to all others of the host, where another router may have another token.
+        self._cookie_name = f"mark_{_made_of(token or '', b'mark cookie')[:8]}"
         self._names = _LOOPBACK_NAMES | {host}
 
     def add_to(self, app: web.Application) -> None:
@@ -74,7 +75,7 @@ class HttpAccess:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(shown.strip(), self._token):
             return True
-        return _same(request.cookies.get(_COOKIE, ""), self._cookie)
+        return _same(request.cookies.get(self._cookie_name, ""), self._cookie)
 
     def _refused(self, request: web.Request) -> web.Response:
         if self._token is None:
@@ -95,12 +96,18 @@ class HttpAccess:
             return _form("That is not the token.", 401)
         response = web.Response(status=303, headers={"Location": "/"})
         secure = request.headers.get("X-Forwarded-Proto", request.scheme) == "https"
-        response.set_cookie(_COOKIE, self._cookie, max_age=_COOKIE_S, httponly=True, samesite="Strict", secure=secure)
+        response.set_cookie(
+            self._cookie_name, self._cookie, max_age=_COOKIE_S, httponly=True, samesite="Strict", secure=secure
+        )
         return response
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
+
+
+def _made_of(token: str, purpose: bytes) -> str:
+    return hmac.new(token.encode(), purpose, hashlib.sha256).hexdigest()
 
 
 def _name_of(host: str) -> str:

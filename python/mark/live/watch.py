@@ -15,12 +15,22 @@ from mark.live.history import History
 from mark.live.recorder import MemoryRecorder
 from mark.live.sampler import Moment, Sampler
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "next_look_ns"]
 
 _log = logging.getLogger(__name__)
 
 _LOOK_NS: Final = 1_000_000_000
 _RECORDS_S: Final = 0.2
+_BILL_PAUSE: Final = 100  # times as long as the last bill took: a hundredth of the loop's time at most
+
+
+def next_look_ns(due_ns: int, now_ns: int) -> int:
+    """When to look again after a look that was due and has ended.
+
+    Whoever was held up looks once, not once for each second that went by, and not again at once: the rates of a moment
+    say nothing.
+    """
+    return max(due_ns + _LOOK_NS, now_ns + _LOOK_NS // 2)
 
 
 class Watch:
@@ -46,6 +56,8 @@ class Watch:
         self._accounts = accounts
         self._trouble = ""
         self._records_seen = 0
+        self._usd_by_model: Mapping[str, float] = {}
+        self._bill_due_ns = 0
         self.feed = Feed()
         """Every sample and record."""
         self.histories = {name: History() for name in samplers}
@@ -66,8 +78,7 @@ class Watch:
                     if str(error) != self._trouble:
                         _log.exception("page and top show nothing new")
                     self._trouble = str(error)
-                # Whoever was held up looks once, not once for each second that went by.
-                due_ns = max(due_ns + _LOOK_NS, self._clock.now_ns())
+                due_ns = next_look_ns(due_ns, self._clock.now_ns())
             await asyncio.sleep(min(_RECORDS_S, max(0.0, (due_ns - self._clock.now_ns()) / 1e9)))
 
     def _look(self) -> None:
@@ -76,13 +87,20 @@ class Watch:
             now_ns=now_ns,
             unix_s=self._clock.unix_s(now_ns),
             offerings=self._accounts.cloud.offerings(),
-            usd_by_model=self._accounts.bill().by_model(),
+            usd_by_model=self._dollars(now_ns),
         )
         for name, sampler in self._samplers.items():
             sample = sampler.sample(moment)
             self.last[name] = sample
             self.histories[name].add(sample)
             self.feed.publish("sample", sample.as_dict())
+
+    def _dollars(self, now_ns: int) -> Mapping[str, float]:
+        """What each model has cost; as of a while ago where reckoning takes long, as after weeks of instances."""
+        if now_ns >= self._bill_due_ns:
+            self._usd_by_model = self._accounts.bill().by_model()
+            self._bill_due_ns = now_ns + _BILL_PAUSE * (self._clock.now_ns() - now_ns)
+        return self._usd_by_model
 
     def _tell_records(self) -> None:
         self._records_seen, records = self._recorder.since(self._records_seen)

@@ -67,7 +67,7 @@ export class Chart {
       this.#build(data, shape);
     } else {
       this.uplot.setData(data, false);
-      this.uplot.setScale("x", { min: this.board.from, max: this.board.to });
+      this.uplot.setScale("x", { min: this.board.from, max: this.#until() });
     }
     this.#place();
     this.area.setAttribute("aria-label", `${this.plot.title}: ${this.#told(this.#lastIndex())}`);
@@ -83,6 +83,11 @@ export class Chart {
     this.gutter = 0;
     this.#place();
     this.uplot.redraw(false);
+  }
+
+  // Only a chart that shows what is to come needs room for it.
+  #until() {
+    return this.nowS === null ? Math.min(this.board.to, this.times.at(-1)) : this.board.to;
   }
 
   #size() {
@@ -124,7 +129,7 @@ export class Chart {
       bands,
       series: [{}, ...this.lines.map((line, index) => this.#series(line, index))],
       scales: {
-        x: { time: false, range: () => [this.board.from, this.board.to] },
+        x: { time: false, range: () => [this.board.from, this.#until()] },
         y: { range: (_, min, max) => this.plot.range(min ?? 0, max ?? 0) },
       },
       axes: [
