@@ -11,6 +11,7 @@ from pathlib import Path
 
 from command_page import command_page
 from configuration_page import configuration_page
+from metrics_page import metrics_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -30,6 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     generated = {
         "reference/configuration.md": configuration_page(EXAMPLE),
         "reference/commands.md": command_page(),
+        "reference/metrics.md": metrics_page(),
         "reference/python.md": python_page(),
         "site.css": picture_colours(),
     }
