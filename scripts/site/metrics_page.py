@@ -9,9 +9,9 @@ __all__ = ["metrics_page"]
 
 _INTRODUCTION = """# Metrics
 
-What a router exports at `/metrics` of `http.address`, and a worker at `--metrics-port`. `mark metrics list` prints the same;
-[metrics, dashboard and alerts](../how-to/metrics.md) says what to do with them. This page is made of the tables that the
-exporters are bound to.
+What a router exports at `/metrics` of `http.address`, and a worker at `--metrics-port`. `mark metrics list` prints the
+same; [metrics, dashboard and alerts](../how-to/metrics.md) says what to do with them. This page is made of the tables
+that the exporters are bound to.
 """
 
 
