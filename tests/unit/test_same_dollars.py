@@ -9,6 +9,7 @@ import pytest
 from contract.cloud_world import ARTIFACT
 from prometheus_client.parser import text_string_to_metric_families
 
+from mark._core import BreakerState, BurstLedger, BurstStatistics
 from mark.domain.bill import MEASURING, SERVERLESS
 from mark.domain.functions import FunctionUse
 from mark.domain.offering import Market, Offering
@@ -38,6 +39,9 @@ class Path:
     def statistics(self) -> Any:
         return self._dispatcher.statistics()
 
+    def attained(self) -> tuple[int, int]:
+        return 0, 0
+
     def address_of(self, worker: int) -> str:
         return str(worker)
 
@@ -48,15 +52,28 @@ class Bursts:
     usd = 0.0
     spent_usd = 0.0
 
+    breaker = BreakerState.CLOSED
+    functions = None
+
     def use(self) -> FunctionUse:
         return FunctionUse(0, 0, 0, self.usd)
+
+    def statistics(self) -> BurstStatistics:
+        return BurstLedger(0).statistics()
+
+
+class Clock(ManualClock):
+    """One that the wall's runs along with."""
+
+    def unix_s(self, at_ns: int) -> float:
+        return at_ns / 1e9
 
 
 class World:
     """A cloud with a few instances, functions beside it, and everybody who tells of their dollars."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
+        self.clock = Clock()
         self.cloud = FakeCloud([BIG, SPOT], self.clock)
         self.bursts = Bursts()
         model = ServedModel(ARTIFACT.signature, Slo(100.0, 0.9), Path(), None, self.bursts)  # type: ignore[arg-type]

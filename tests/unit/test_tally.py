@@ -52,7 +52,7 @@ class RequestPath:
 
 
 def test_a_live_path_without_functions() -> None:
-    shed = {"queue_full": 4, "predicted_miss": 3, "expired": 2}
+    shed = {"queue_full": 4, "predicted_miss": 3, "expired": 2, "beyond_the_budget": 0}
 
     assert tally_of(RequestPath(), 1.5) == Tally(123, 100, 90, 1.5, shed)  # type: ignore[arg-type]
 

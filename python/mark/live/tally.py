@@ -8,7 +8,13 @@ from mark.live.request_path import RequestPath, attained
 
 __all__ = ["tally_of"]
 
-_SHED = (Outcome.QUEUE_FULL, Outcome.PREDICTED_MISS, Outcome.EXPIRED, Outcome.SHED)
+# Why requests were turned away or given up, in the words of a record.
+_SHED = {
+    Outcome.QUEUE_FULL: "queue_full",
+    Outcome.PREDICTED_MISS: "predicted_miss",
+    Outcome.EXPIRED: "expired",
+    Outcome.SHED: "beyond_the_budget",
+}
 # Not too_late, which is the request's fault, nor broken, which the breaker says once.
 _REFUSED = (BurstVerdict.AT_LIMIT, BurstVerdict.OVER_BUDGET)
 
@@ -17,7 +23,7 @@ def tally_of(path: RequestPath, instances_usd: float) -> Tally:
     """The tally of a request path whose instances have cost so much."""
     statistics, bursts = path.statistics(), path.bursts
     ended, in_time = attained(statistics)
-    shed = {outcome.name.lower(): statistics.ended(outcome) for outcome in _SHED}
+    shed = {why: statistics.ended(outcome) for outcome, why in _SHED.items()}
     if bursts is None:
         return Tally(statistics.submitted_rows, ended, in_time, instances_usd, shed)
     decided = bursts.statistics()
