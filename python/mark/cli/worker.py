@@ -12,7 +12,7 @@ import typer
 
 from mark.cli.option_checks import check_within
 from mark.domain.artifact import ModelArtifact, artifact_from_json
-from mark.domain.device import device_of
+from mark.domain.device import Device, device_of
 from mark.errors import ConfigError
 
 __all__ = ["Ingress", "Runtime", "worker"]
@@ -84,10 +84,7 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
     check_within("--threads", threads, 1, _THREADS_MAX)
     if metrics_port is not None:
         check_within("--metrics-port", metrics_port, 0, _PORT_MAX)
-    try:
-        placed = device_of(device)
-    except ValueError as error:
-        raise ConfigError(f"--{error}") from error
+    placed = _placed(device)
     from mark.worker.main import DEFAULT_INGRESS, WorkerOptions, run_worker, tracing_params
 
     source = source if runtime is Runtime.PYTHON else str(Path(source))
@@ -117,6 +114,13 @@ def worker(  # noqa: PLR0913, PLR0917 - every parameter is an option of the comm
             tracing=tracing_params(trace_endpoint, trace_share, trace_service),
         )
     )
+
+
+def _placed(device: str) -> Device:
+    try:
+        return device_of(device)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from error
 
 
 def _artifact(data: dict[str, Any]) -> ModelArtifact:
