@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/rpc/block_cache.h"
 #include "net/rpc/http2_session.h"
 
 namespace {
@@ -73,13 +74,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Http2Limits limits;
   limits.flood.frames_burst = 100;
   limits.flood.resets_burst = 20;
+  BlockCache memory;
   Http2Session* self = nullptr;
   {
     Http2Session session(Http2Connection::Role::kServer, limits,
                          {.on_stream = [&self](StreamId id) { return std::make_unique<Stream>(*self, id); },
                           .on_settings = [] {},
                           .on_go_away = [] {}},
-                         counts, mark::TimeNs{});
+                         counts, mark::TimeNs{}, memory);
     self = &session;
     bool goes_on = true;
     for (std::size_t at = 0; at < bytes.size() && goes_on; at += piece) {
