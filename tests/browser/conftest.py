@@ -12,6 +12,8 @@ import pytest
 from browser.page_world import PageWorld
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from mark.live.page import page_files
+
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 LIVE = '#connection[data-state="live"]'
 
@@ -28,6 +30,8 @@ def browser() -> Iterator[Browser]:
     path = chromium()
     if path is None:
         pytest.skip("there is no Chromium here: apt-get install chromium, or set CHROMIUM to one")
+    if not page_files().has_charts:
+        pytest.skip("this build has no charting library: CMake said why when it configured; scripts/fetch_charts.py")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
