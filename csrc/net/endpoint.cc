@@ -180,7 +180,7 @@ std::vector<Reply> Endpoint::State::complete(BatchId batch, TimeNs now, Split sp
   for (const RequestId id : waiting) {
     // Both lists are in the batch's order, and the first is part of the second.
     while (carried.ids[next] != id) ++next;
-    PayloadSlots::Freed freed = slots_.free(id);
+    PayloadSlots::Freed freed = slots_.free(id);  // NOLINT(misc-const-correctness): its payload is moved on
     replies.push_back({.request = id,
                        .caller = freed.caller,
                        .payload = std::move(freed.payload),

@@ -74,6 +74,11 @@ def test_explain_last_after_an_interruption_names_it_what_was_started_why_and_th
         for _ in range(20):  # the load is remembered for good, and takes about as much as there is
             client.infer("doubler", {"x": rows})
 
+    def planned_for() -> bool:
+        status = json.loads(mark(tmp_path, "status", router.address, "--json").stdout)
+        return float(status["models"][0]["forecast_per_s"]) > 0
+
+    until(planned_for)
     done = mark(tmp_path, "chaos", "interrupt", "--share", "1", "--json", router.address)
     hit = [each["id"] for each in json.loads(done.stdout)["interrupted"]]
     assert len(hit) == 3
