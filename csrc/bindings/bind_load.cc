@@ -43,6 +43,7 @@ py::list kept_of(const net::LoadOutcome& outcome) {
   return kept;
 }
 
+// NOLINTNEXTLINE(readability-function-size): each is an argument by name in Python
 std::unique_ptr<net::LoadGenerator> make_generator(const std::string& address, std::vector<std::string> requests,
                                                    int connections, std::optional<std::int64_t> timeout_ns,
                                                    std::size_t in_flight_max, std::size_t keep_every,
