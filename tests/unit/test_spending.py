@@ -46,13 +46,15 @@ class World:
         self.now_ns = 0
         self.plans: list[tuple[float, Terms]] = []
         self.spent = Spent()
+        self.count_max = 10_000
 
     def plan(self, forecast: Forecast, terms: Terms) -> Planned:
         rate = max(forecast.rates_per_s)
         self.plans.append((rate, terms))
         price = 0.5 if terms.spot_first else 1.0
-        usd = price * -(-rate // 10)
-        return Planned(Proposal((), (), 0.0), usd, None, usd, price)
+        count = min(self.count_max, -(-rate // 10))
+        usd = price * count
+        return Planned(Proposal((), (), max(0.0, rate - 10 * count)), usd, None, usd, price)
 
     def tick(self, rate: float) -> Stage:
         self.now_ns += STEP_S * S
@@ -120,6 +122,17 @@ def test_no_plan_costs_more_than_is_allowed_nor_leaves_what_another_instance_cos
     assert 4.0 < world.chosen.usd_per_hour <= 5.0
     assert world.chosen.proposal.uncovered_per_s == pytest.approx(rate - 50.0, abs=10.0)
     assert len(world.plans) <= 7
+
+
+@pytest.mark.parametrize("rate", [45.0, 200.0, 10_000.0])
+def test_a_load_that_nothing_carries_leaves_no_more_unspent_than_one_that_money_alone_limits(rate: float) -> None:
+    # Four instances at most, whatever the load is: dollars stop growing with it long before.
+    world = World(3.5, stages=(Stage.FULL,))
+    world.count_max = 4
+    world.tick(rate)
+
+    assert world.chosen.usd_per_hour == 3.0
+    assert world.chosen.proposal.uncovered_per_s == pytest.approx(rate - 30.0, abs=10.0)
 
 
 def test_nothing_is_planned_where_nothing_is_paid_for() -> None:

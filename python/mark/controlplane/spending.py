@@ -269,7 +269,8 @@ class Spending:
     ) -> Planned:
         """The plan for the largest load that there is money for: whatever exceeds it is not planned for."""
         terms, peak_per_s = Terms.of(self._stage), max(forecast.rates_per_s, default=0.0)
-        low, high = (0.0, 0.0), (peak_per_s, whole.usd_per_hour)  # rows per second, and dollars an hour for them
+        # Rows per second that are carried, and dollars an hour for them: what nothing can be had for costs nothing.
+        low, high = (0.0, 0.0), (peak_per_s - whole.proposal.uncovered_per_s, whole.usd_per_hour)
         best: Planned | None = None
         for _ in range(_PROBES):
             # Dollars grow about as the load does; not quite, so neither end is gone to.
@@ -277,7 +278,7 @@ class Spending:
             middle_per_s = low[0] + (high[0] - low[0]) * share
             tried = plan(_clipped(forecast, middle_per_s), terms)
             if tried.usd_per_hour > money + _EPSILON_USD:
-                high = (middle_per_s, tried.usd_per_hour)
+                high = (middle_per_s - tried.proposal.uncovered_per_s, tried.usd_per_hour)
                 continue
             low, best = (middle_per_s, tried.usd_per_hour), tried
             if money - tried.usd_per_hour < tried.least_usd_per_hour:
