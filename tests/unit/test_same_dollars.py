@@ -39,9 +39,6 @@ class Path:
     def statistics(self) -> Any:
         return self._dispatcher.statistics()
 
-    def attained(self) -> tuple[int, int]:
-        return 0, 0
-
     def address_of(self, worker: int) -> str:
         return str(worker)
 

@@ -64,8 +64,7 @@ class World:
         self.draining: frozenset[InstanceId] = frozenset()
         self.recorder = MemoryRecorder()
         self.now_s = 1000.0
-        self.attained: tuple[int, int] | None = None
-        dispatch = SimpleNamespace(statistics=lambda: self.counts, attained=self._attained)
+        dispatch = SimpleNamespace(statistics=lambda: self.counts)
         model = ServedModel(
             SIGNATURE, Slo(300.0, 0.98), cast(Any, dispatch), cast(Any, self) if controlled else None, bursts
         )
@@ -75,11 +74,6 @@ class World:
     @property
     def capacities(self) -> Mapping[str, float]:
         return CAPACITIES
-
-    def _attained(self) -> tuple[int, int]:
-        if self.attained is not None:
-            return self.attained
-        return sum(self.counts.by_outcome.values()), self.counts.by_outcome[Outcome.ANSWERED]
 
     def look(self, after_s: float = 1.0, offerings: Sequence[Offering] = OFFERINGS) -> ModelSample:
         self.now_s += after_s
@@ -205,15 +199,21 @@ class TestPromise:
 
     def test_a_request_that_a_function_takes_over_breaks_nothing(self) -> None:
         world = World()
-        world.attained = (0, 0)
         world.look()
-        world.attained = (10, 9)  # one was refused ...
+        world.counts.by_outcome |= {Outcome.ANSWERED: 9, Outcome.PREDICTED_MISS: 1}  # refused ...
         assert world.look().attainment[60] == 0.9
-        world.attained = (9, 9)  # ... is with a function now ...
+        world.counts.by_outcome[Outcome.PREDICTED_MISS] = 0  # ... with a function now ...
         assert world.look().attainment[60] == 1.0
-        world.attained = (10, 10)  # ... and is answered
+        world.counts.by_outcome[Outcome.ANSWERED] = 10  # ... and answered
 
         assert world.look().attainment[60] == 1.0
+
+    def test_what_the_budget_does_not_pay_for_breaks_it_what_its_caller_gave_up_does_not(self) -> None:
+        world = World()
+        world.look()
+        world.counts.by_outcome |= {Outcome.ANSWERED: 8, Outcome.SHED: 2, Outcome.CANCELLED: 30}
+
+        assert world.look().attainment[60] == 0.8
 
 
 class TestLatency:

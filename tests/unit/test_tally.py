@@ -60,6 +60,7 @@ def test_a_live_path_without_functions() -> None:
 def test_a_live_path_with_functions_has_their_dollars_what_they_were_not_asked_for_and_the_breaker() -> None:
     tally = tally_of(RequestPath(Bursts()), 1.5)  # type: ignore[arg-type]
 
+    assert (tally.ended, tally.in_time) == (100, 90)
     assert tally.usd == 1.75
     assert tally.functions_refused == {"at_limit": 7, "over_budget": 0}
     assert tally.breaker == "half_open"

@@ -75,7 +75,7 @@ class ErrorBudget:
 
         Args:
             now_ns: the time.
-            ended: requests that ended in all until now and that count: see `mark.live.request_path.attained`.
+            ended: requests that ended in all until now and that count: see `mark.live.request_path.promised`.
             in_time: how many of them were answered in time.
 
         `ended` may go back by a few: a request that was refused, and that a function then takes, has not ended yet.

@@ -23,7 +23,7 @@ class Tally:
 
     Attributes:
         rows: that were submitted, refused ones included.
-        ended: requests that ended and that more capacity could have answered.
+        ended: requests that ended and that the promise is about.
         in_time: how many of them were answered in time.
         usd: what instances and functions have cost.
         shed: requests that were turned away or given up, by why.

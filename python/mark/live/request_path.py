@@ -11,13 +11,12 @@ from mark.domain.budget import SpendingLimits, Spent
 from mark.domain.tls import TlsIdentity
 from mark.live.burst_loop import BurstLoop
 
-__all__ = ["RequestPath", "WorkerAddress", "attained", "spent"]
+__all__ = ["RequestPath", "WorkerAddress", "attained", "promised", "spent"]
 
-# How a request may end that more capacity could have answered: not those that their callers gave up, or the model did.
-# Nor those that the budget does not pay for: there is no more capacity to be had for them.
-_ANSWERABLE = tuple(
-    outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR, Outcome.SHED}
-)
+# How a request may end that the promise is about: not those that their callers gave up, or the model did.
+_PROMISED = tuple(outcome for outcome in Outcome if outcome not in {Outcome.CANCELLED, Outcome.MODEL_ERROR})
+# And of these that more capacity could have answered: none is to be had for what the budget does not pay for.
+_ANSWERABLE = tuple(outcome for outcome in _PROMISED if outcome is not Outcome.SHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +113,12 @@ def attained(statistics: Statistics) -> tuple[int, int]:
     Functions count as instances do: what they answer in time keeps the promise.
     """
     ended = sum(statistics.ended(outcome) for outcome in _ANSWERABLE)
+    return ended, statistics.ended(Outcome.ANSWERED)
+
+
+def promised(statistics: Statistics) -> tuple[int, int]:
+    """Requests that ended and that the promise is about, whatever was paid for; how many of them were in time."""
+    ended = sum(statistics.ended(outcome) for outcome in _PROMISED)
     return ended, statistics.ended(Outcome.ANSWERED)
 
 

@@ -16,6 +16,7 @@ from mark.domain.sample import ModelSample
 from mark.live.peak_so_far import PeakSoFar
 from mark.live.recent_latency import RecentLatency
 from mark.live.recorder import MemoryRecorder
+from mark.live.request_path import promised
 from mark.live.server import ServedModel
 
 __all__ = ["Moment", "Sampler"]
@@ -74,7 +75,7 @@ class Sampler:
         model, name = self._model, self._model.signature.name
         statistics = model.dispatch.statistics()
         rows_per_s, requests_per_s = self._rates.look(at.now_ns, statistics)
-        self._budget.observe(at.now_ns, *model.dispatch.attained())
+        self._budget.observe(at.now_ns, *promised(statistics))
         plan = self._last_plan()
         sized = self._recorder.last(name, _SIZED)
         instances = [] if model.control is None else _alive(model.control.instances)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mark._core import BurstVerdict, Outcome
 from mark.controlplane.tallies import Tally
-from mark.live.request_path import RequestPath, attained
+from mark.live.request_path import RequestPath, promised
 
 __all__ = ["tally_of"]
 
@@ -22,7 +22,7 @@ _REFUSED = (BurstVerdict.AT_LIMIT, BurstVerdict.OVER_BUDGET)
 def tally_of(path: RequestPath, instances_usd: float) -> Tally:
     """The tally of a request path whose instances have cost so much."""
     statistics, bursts = path.statistics(), path.bursts
-    ended, in_time = attained(statistics)
+    ended, in_time = promised(statistics)
     shed = {why: statistics.ended(outcome) for outcome, why in _SHED.items()}
     if bursts is None:
         return Tally(statistics.submitted_rows, ended, in_time, instances_usd, shed)
