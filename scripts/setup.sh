@@ -45,6 +45,7 @@ has_fuzzer() {
   printf 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
     clang++ -fsanitize=fuzzer -x c++ - -o /dev/null 2>/dev/null
 }
+has_chromium() { [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; }
 
 check_python() {
   command -v "$PYTHON" >/dev/null || fail "no $PYTHON; install Python 3.10 or newer, or set PYTHON to one"
