@@ -91,11 +91,10 @@ fetch_promtool() {
   say "fetching promtool"
   folder=$(mktemp -d)
   (
-    cd "$folder"
-    apt-get download -q=2 prometheus || { apt_install ca-certificates && apt-get download -q=2 prometheus; }
-    dpkg-deb -x prometheus_*.deb .
-  )
-  cp "$folder/usr/bin/promtool" "$VENV/bin/promtool"
+    cd "$folder" &&
+      { apt-get download -q=2 prometheus || { apt_install ca-certificates && apt-get download -q=2 prometheus; }; } &&
+      dpkg-deb -x prometheus_*.deb .
+  ) && cp "$folder/usr/bin/promtool" "$VENV/bin/promtool" || say "without promtool; the tests that need it are skipped"
   rm -r "$folder"
 }
 
