@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mark.domain.artifact import ModelArtifact, artifact_from_json, artifact_to_json
+from mark.domain.fleet import Instance, InstanceId, InstanceState, capacity_ready_per_s
 from mark.domain.offering import Market, Offering
 from mark.domain.profile import Profile, ProfilePoint
 from mark.domain.signature import ModelSignature, TensorSpec
@@ -162,3 +163,11 @@ class TestArtifactAsJson:
 
         with pytest.raises(ValueError, match=f"^is not an artifact: .*{words}"):
             artifact_from_json(json.dumps(data))
+
+
+def test_capacity_is_of_what_answers_and_is_not_drained() -> None:
+    states = (InstanceState.READY, InstanceState.READY, InstanceState.PENDING, InstanceState.GONE, InstanceState.READY)
+    instances = [Instance(InstanceId(str(at)), "small", "m", state, 0) for at, state in enumerate(states)]
+    instances.append(Instance(InstanceId("other"), "unknown", "m", InstanceState.READY, 0))
+
+    assert capacity_ready_per_s(instances, {InstanceId("4")}, {"small": 10.0}) == 20.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NewType
 
-__all__ = ["TAKEN_AWAY", "Instance", "InstanceId", "InstanceState"]
+__all__ = ["TAKEN_AWAY", "Instance", "InstanceId", "InstanceState", "capacity_ready_per_s"]
 
 InstanceId = NewType("InstanceId", str)
 
@@ -51,3 +52,20 @@ class Instance:
     address: str | None = None
     detail: str = ""
     price_usd_per_hour: float | None = None
+
+
+def capacity_ready_per_s(
+    instances: Iterable[Instance], draining: Collection[InstanceId], capacities: Mapping[str, float]
+) -> float:
+    """Rows per second that those of these instances serve which answer now and are not being drained.
+
+    Args:
+        instances: of one model.
+        draining: those that take no more batches.
+        capacities: rows per second of one instance, by offering; 0 for those that are not named.
+    """
+    return sum(
+        capacities.get(instance.offering, 0.0)
+        for instance in instances
+        if instance.state is InstanceState.READY and instance.id not in draining
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from mark.controlplane.coverage import BOUND
 from mark.controlplane.error_budget import WINDOWS_S, ErrorBudget
 from mark.controlplane.record_counts import RecordCounts
-from mark.domain.fleet import Instance, InstanceState
+from mark.domain.fleet import Instance, InstanceState, capacity_ready_per_s
 from mark.domain.offering import Offering
 from mark.domain.record import Record, RecordKind
 from mark.domain.slo import Slo
@@ -61,8 +61,7 @@ def add_fleet_metrics(to: MetricFamilies, model: str, control: ControlLoop, offe
     """What is rented, what it serves, and what came and went."""
     instances, draining, capacities = control.instances, control.draining, control.capacities
     alive = [each for each in instances if each.state is not InstanceState.GONE]
-    ready = [each for each in alive if each.state is InstanceState.READY and each.id not in draining]
-    to.add("mark_capacity_ready_rows_per_second", sum(capacities.get(each.offering, 0.0) for each in ready), model)
+    to.add("mark_capacity_ready_rows_per_second", capacity_ready_per_s(alive, draining, capacities), model)
     for offering, rate_per_s in capacities.items():
         to.add("mark_capacity_rows_per_second", rate_per_s, model, offering)
     states = Counter((each.offering, "draining" if each.id in draining else each.state.value) for each in alive)

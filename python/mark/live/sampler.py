@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mark._core import Outcome, Statistics
 from mark.controlplane.error_budget import WINDOWS_S, ErrorBudget
 from mark.domain.cost import usd_per_hour_by_market
-from mark.domain.fleet import Instance, InstanceState
+from mark.domain.fleet import Instance, InstanceState, capacity_ready_per_s
 from mark.domain.offering import Offering
 from mark.domain.record import Record, RecordKind
 from mark.domain.sample import ModelSample
@@ -89,7 +89,9 @@ class Sampler:
             forecast_unix_s=0.0 if plan is None else plan.unix_s,
             foreseen_per_s=_foreseen(self._plans[0], at.unix_s),
             capacity_planned_per_s=0.0 if sized is None else sized.snapshot.capacity_per_s,
-            capacity_ready_per_s=self._capacity_ready_per_s(instances),
+            capacity_ready_per_s=0.0
+            if model.control is None
+            else capacity_ready_per_s(instances, model.control.draining, model.control.capacities),
             instances=self._by_market(instances, offerings),
             latency_ms=self._latency.look(at.now_ns, statistics.latency_buckets()),
             rt_max_ms=model.slo.rt_max_ms,
@@ -111,16 +113,6 @@ class Sampler:
         if last is not None and last is not self._plans[1]:
             self._plans = (self._plans[1], last)
         return last
-
-    def _capacity_ready_per_s(self, instances: Sequence[Instance]) -> float:
-        control = self._model.control
-        if control is None:
-            return 0.0
-        return sum(
-            control.capacities.get(instance.offering, 0.0)
-            for instance in instances
-            if instance.state is InstanceState.READY and instance.id not in control.draining
-        )
 
     def _by_market(self, instances: Sequence[Instance], offerings: Mapping[str, Offering]) -> dict[str, dict[str, int]]:
         draining = frozenset() if self._model.control is None else self._model.control.draining

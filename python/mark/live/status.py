@@ -13,7 +13,7 @@ from mark._core import BurstVerdict, Outcome
 from mark.controlplane.spending import Spending
 from mark.domain.bill import Bill
 from mark.domain.cost import instance_cost_usd, usd_per_hour_by_market
-from mark.domain.fleet import Instance, InstanceState
+from mark.domain.fleet import Instance, InstanceState, capacity_ready_per_s
 from mark.domain.offering import Offering
 from mark.domain.record import RecordKind, RecordSnapshot
 from mark.domain.sample import ModelSample
@@ -163,11 +163,7 @@ class ControlService:
             load_per_s=seen.load_per_s,
             forecast_per_s=0.0 if seen.forecast is None else max(seen.forecast.rates_per_s, default=0.0),
             capacity_per_s=seen.capacity_per_s,
-            capacity_ready_per_s=sum(
-                capacities.get(instance.offering, 0.0)
-                for instance in alive
-                if instance.state is InstanceState.READY and instance.id not in draining
-            ),
+            capacity_ready_per_s=capacity_ready_per_s(alive, draining, capacities),
             last_decision="" if decision is None else decision.reason,
             instances=[self._instance(instance, instance.id in draining, now_ns) for instance in alive],
             cost_usd=bill.of_model(model.signature.name).usd,
