@@ -15,9 +15,11 @@ from mark.controlplane.controller import Controller, ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.artifact import ModelArtifact
+from mark.domain.bill import Bill, BillLine
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Retire
+from mark.domain.record import RecordKind
 from mark.domain.signature import ModelSignature, TensorSpec
 from mark.domain.tls import TlsIdentity
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError
@@ -300,6 +302,20 @@ async def test_the_cloud_s_prices_of_the_moment_are_planned_with() -> None:
         await world.end()
 
     assert (first, world.loop.instances[1].offering) == ("spot", "small")
+
+
+async def test_the_log_has_the_dollars_of_the_cloud_s_own_bill(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As EC2 bills: not what the list says, and for others, too.
+    lines = (BillLine(0, "m", "spot", "small", 1.25), BillLine(0, "another", "spot", "small", 8.0))
+    monkeypatch.setattr(SteppingCloud, "bill", lambda _: Bill(lines))
+    world = World()
+    await world.until(lambda: bool(world.dispatch.workers))
+    await world.end()
+
+    plan, stop = world.recorder.last("m", (RecordKind.PLAN,)), world.recorder.last("m", (RecordKind.STOP,))
+    assert plan is not None
+    assert stop is not None
+    assert (plan.details["tally"]["usd"], stop.details["tally"]["usd"]) == (1.25, 1.25)
 
 
 async def test_an_offering_that_is_sold_out_is_left_alone_for_a_while() -> None:

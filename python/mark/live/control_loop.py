@@ -15,7 +15,6 @@ from mark.controlplane.fleet_rules import FleetRules
 from mark.controlplane.fleet_view import FleetChange
 from mark.controlplane.spending import Spending
 from mark.domain.artifact import ModelArtifact
-from mark.domain.cost import cost_usd
 from mark.domain.fleet import Instance, InstanceId
 from mark.domain.plan import Decision, Launch, Retire
 from mark.errors import CloudError, InsufficientCapacity, ModelLoadError, QuotaExceeded
@@ -140,7 +139,7 @@ class ControlLoop:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._reckon(clock.now_ns())
+            await self._reckon(clock)
             self._fleet.end(clock.now_ns())
 
     async def _observe(self, clock: Clock, leads: bool) -> None:
@@ -173,12 +172,11 @@ class ControlLoop:
     def _account(self, now_ns: int) -> None:
         self._fleet.account(now_ns, tally_of(self._dispatch, self._instances_usd))
 
-    def _reckon(self, now_ns: int) -> None:
-        """Account with the dollars of now: once for each plan, for all instances ever rented are gone through."""
-        offerings = {each.name: each for each in self._cloud.offerings()}
-        known = (each for each in self._fleet.instances if each.offering in offerings)
-        self._instances_usd = cost_usd(known, offerings, now_ns)
-        self._account(now_ns)
+    async def _reckon(self, clock: Clock) -> None:
+        """Account with the dollars of now: once for each plan, for a bill takes a while."""
+        bill = await asyncio.to_thread(self._cloud.bill)
+        self._instances_usd = bill.of_model(self._model).usd
+        self._account(clock.now_ns())
 
     async def _moved(self, change: FleetChange, clock: Clock) -> None:
         after = change.instance
@@ -217,7 +215,7 @@ class ControlLoop:
     async def _tick(self, clock: Clock) -> None:
         self._fleet.priced(self._cloud.offerings())
         self._keep_to_budget(clock)
-        self._reckon(clock.now_ns())
+        await self._reckon(clock)
         # A plan takes milliseconds, without the interpreter's lock: requests need not wait for it.
         began_ns = clock.now_ns()
         decision = await asyncio.to_thread(self._fleet.tick, began_ns, self._corrections())
