@@ -85,6 +85,9 @@ install() {
   "$VENV/bin/pip" install -qq -c constraints.txt --no-build-isolation -e ".[$1]"
 }
 
+# As this user: the folder is no one else's.
+download_prometheus() { apt-get download -q=2 -o APT::Sandbox::User="$(id -un)" prometheus; }
+
 # Checks metrics, alert rules and their tests. Taken out of its package: installing that would start a server here.
 fetch_promtool() {
   [ -x "$VENV/bin/promtool" ] || command -v promtool >/dev/null && return
@@ -92,7 +95,7 @@ fetch_promtool() {
   folder=$(mktemp -d)
   (
     cd "$folder" &&
-      { apt-get download -q=2 prometheus || { apt_install ca-certificates && apt-get download -q=2 prometheus; }; } &&
+      { download_prometheus || { apt_install ca-certificates && download_prometheus; }; } &&
       dpkg-deb -x prometheus_*.deb .
   ) && cp "$folder/usr/bin/promtool" "$VENV/bin/promtool" || say "without promtool; the tests that need it are skipped"
   rm -r "$folder"
