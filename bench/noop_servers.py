@@ -115,7 +115,8 @@ def closed_loop(address: str, in_flight: int, seconds: float, core: int, connect
 
     def run() -> _core.LoadOutcome:
         os.sched_setaffinity(0, {CORES[core % len(CORES)]})  # of this thread
-        load = _core.LoadGenerator(address, [REQUEST], connections=connections, keep_every=_CHECK_EVERY)
+        params = _core.LoadParams(address, connections=connections, keep_every=_CHECK_EVERY)
+        load = _core.LoadGenerator(params, [REQUEST])
         return load.run_closed(in_flight, round(seconds * 1e9))
 
     with ThreadPoolExecutor(1) as pool:

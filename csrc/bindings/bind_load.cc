@@ -6,6 +6,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/native_server.h"
+#include "net/rpc/connector.h"
 #include "net/rpc/load_generator.h"
 
 namespace net = mark::net;
@@ -43,11 +44,11 @@ py::list kept_of(const net::LoadOutcome& outcome) {
   return kept;
 }
 
-// NOLINTNEXTLINE(readability-function-size): each is an argument by name in Python
-std::unique_ptr<net::LoadGenerator> make_generator(const std::string& address, std::vector<std::string> requests,
-                                                   int connections, std::optional<std::int64_t> timeout_ns,
-                                                   std::size_t in_flight_max, std::size_t keep_every,
-                                                   const std::optional<ClientIdentity>& identity) {
+// Whom to call, and how; std::invalid_argument when nobody can be called so.
+net::LoadParams make_params(const std::string& address, int connections, std::optional<std::int64_t> timeout_ns,
+                            std::size_t in_flight_max, std::size_t keep_every,
+                            const std::optional<ClientIdentity>& identity) {
+  net::parse_peer_address(address);
   net::LoadParams params;
   params.address = address;
   params.tls = client_tls(identity);
@@ -55,7 +56,7 @@ std::unique_ptr<net::LoadGenerator> make_generator(const std::string& address, s
   if (timeout_ns) params.timeout = mark::DurationNs{*timeout_ns};
   params.in_flight_max = in_flight_max;
   params.keep_every = keep_every;
-  return std::make_unique<net::LoadGenerator>(std::move(params), std::move(requests));
+  return params;
 }
 
 net::LoadOutcome run_open(net::LoadGenerator& generator, const Instants& instants_ns) {
@@ -86,10 +87,12 @@ void bind_load(py::module_& m) {
       .def("take_latency_ns", [](net::LoadOutcome& outcome) { return array_of(outcome.latency_ns); })
       .def("take_lag_ns", [](net::LoadOutcome& outcome) { return array_of(outcome.lag_ns); })
       .def_property_readonly("duration_ns", [](const net::LoadOutcome& outcome) { return ns_of(outcome.duration); });
+  py::class_<net::LoadParams>(m, "LoadParams", "Whom a load generator calls, and how.")
+      .def(py::init(&make_params), py::arg("address"), py::kw_only(), py::arg("connections") = 1,
+           py::arg("timeout_ns") = py::none(), py::arg("in_flight_max") = 20'000, py::arg("keep_every") = 0,
+           py::arg("identity") = py::none());
   py::class_<net::LoadGenerator>(m, "LoadGenerator", "Calls ModelInfer from one thread without Python; runs once.")
-      .def(py::init(&make_generator), py::arg("address"), py::arg("requests"), py::kw_only(),
-           py::arg("connections") = 1, py::arg("timeout_ns") = py::none(), py::arg("in_flight_max") = 20'000,
-           py::arg("keep_every") = 0, py::arg("identity") = py::none())
+      .def(py::init<net::LoadParams, std::vector<std::string>>(), py::arg("params"), py::arg("requests"))
       .def("run_open", &run_open, py::arg("instants_ns"))
       .def("run_closed", &run_closed, py::arg("in_flight"), py::arg("duration_ns"))
       .def(

@@ -1003,8 +1003,8 @@ class LoadOutcome:
     def take_latency_ns(self) -> npt.NDArray[np.int64]: ...
     def take_lag_ns(self) -> npt.NDArray[np.int64]: ...
 
-class LoadGenerator:
-    """Calls ModelInfer from the thread that runs it, without Python. It runs once; stop() is for other threads.
+class LoadParams:
+    """Whom a load generator calls, and how; ValueError when nobody can be called so.
 
     `identity`: for TLS, certificate and key in PEM or empty, authorities in PEM, and the name of the peer or empty.
     """
@@ -1012,7 +1012,6 @@ class LoadGenerator:
     def __init__(
         self,
         address: str,
-        requests: list[bytes],
         *,
         connections: int = 1,
         timeout_ns: int | None = None,
@@ -1020,6 +1019,11 @@ class LoadGenerator:
         keep_every: int = 0,
         identity: tuple[bytes, bytes, bytes, str] | None = None,
     ) -> None: ...
+
+class LoadGenerator:
+    """Calls ModelInfer from the thread that runs it, without Python. It runs once; stop() is for other threads."""
+
+    def __init__(self, params: LoadParams, requests: list[bytes]) -> None: ...
     def run_open(self, instants_ns: npt.NDArray[np.int64]) -> LoadOutcome: ...
     def run_closed(self, in_flight: int, duration_ns: int) -> LoadOutcome: ...
     def stop(self, grace_ns: int) -> None: ...

@@ -84,9 +84,8 @@ class NativeLoad:
         """
         self._check = check
         try:
-            self._generator = _core.LoadGenerator(
+            params = _core.LoadParams(
                 address,
-                list(requests),
                 connections=connections,
                 timeout_ns=None if deadline_ms is None else round(deadline_ms * 1e6),
                 in_flight_max=in_flight_max,
@@ -94,9 +93,8 @@ class NativeLoad:
                 identity=None if tls is None else _texts(tls),
             )
         except ValueError as error:
-            if "write " in str(error) or "TLS" in str(error):
-                raise ConfigError(f"the native load generator cannot call it: {error}") from error
-            raise
+            raise ConfigError(f"the native load generator cannot call it: {error}") from error
+        self._generator = _core.LoadGenerator(params, list(requests))
 
     @property
     def sent(self) -> int:
