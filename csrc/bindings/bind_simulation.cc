@@ -263,6 +263,7 @@ void bind_simulation(py::module_& m) {
       .value("SERVERLESS", Ending::kServerless)
       .value("REFUSED", Ending::kRefused)
       .value("LATE", Ending::kLate)
+      .value("SHED", Ending::kShed)
       .finalize();
   bind_parts(m);
   py::class_<Simulation> bound(m, "Simulation", "Drives the real dispatcher in virtual time.");

@@ -36,11 +36,13 @@ TEST_CASE("each ending has its count, and only those in time are in time") {
   tally.answered(Ending::kServerless, at(0s), at(1s));
   tally.answered(Ending::kLate, at(0s), at(1s));
   tally.answered(Ending::kLate, at(0s), at(2s));
-  tally.refused(at(0s));
+  tally.unanswered(Ending::kRefused, at(0s));
+  tally.unanswered(Ending::kShed, at(0s));
   CHECK(tally.ended(Ending::kInstance) == 1);
   CHECK(tally.ended(Ending::kServerless) == 1);
   CHECK(tally.ended(Ending::kLate) == 2);
   CHECK(tally.ended(Ending::kRefused) == 1);
+  CHECK(tally.ended(Ending::kShed) == 1);
   CHECK(tally.in_time_by_bin() == Counts{2});
   CHECK(tally.latency().count() == 4);  // refused ones have none
 }
@@ -51,13 +53,13 @@ TEST_CASE("what arrives before the beginning is not counted, even if it ends aft
   tally.burst(at(0s));
   tally.answered(Ending::kInstance, at(99s), at(101s));
   tally.answered(Ending::kLate, at(99s), at(200s));
-  tally.refused(at(99s));
+  tally.unanswered(Ending::kRefused, at(99s));
   CHECK(tally.offered() == 0);
   CHECK(tally.offered_by_bin().empty());
   CHECK(tally.burst_by_bin().empty());
   CHECK(tally.in_time_by_bin().empty());
   CHECK(tally.latency().count() == 0);
-  for (const Ending ending : {Ending::kInstance, Ending::kServerless, Ending::kRefused, Ending::kLate}) {
+  for (const Ending ending : {Ending::kInstance, Ending::kServerless, Ending::kRefused, Ending::kLate, Ending::kShed}) {
     CHECK(tally.ended(ending) == 0);
   }
   tally.offered(at(100s));  // bins begin there

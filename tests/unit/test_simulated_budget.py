@@ -8,8 +8,10 @@ from itertools import pairwise
 import pytest
 from unit.budget_world import BIG, SPOT, BudgetRun, run_with_budget
 
+from mark import _core
 from mark.cloud.simulated import CloudBehaviour, Interruption
 from mark.domain.budget import BudgetCaps, Stage
+from mark.sim.tally import attained, tally_of
 
 # A quiet quarter of an hour, three busy ones, and quiet again.
 DAY = ((900.0, 50.0), (3600.0, 150.0), (6000.0, 20.0))
@@ -103,6 +105,15 @@ def test_of_the_lowest_priority_only_what_is_not_paid_for_is_shed() -> None:
     assert 0.3 < max(done.shares) <= 1.0
     statistics = done.world.engine.statistics()
     assert statistics.submitted_rows_lowest == pytest.approx(0.8 * statistics.submitted_rows, rel=0.01)
+    # Told apart from what was refused, as live serving tells it; no more capacity is to be had for it.
+    engine = done.world.engine
+    shed_count = engine.ended(_core.Ending.SHED)
+    assert shed_count > 0
+    ended, answered = attained(engine)
+    tally = tally_of(engine, done.cloud, functions=False)
+    assert (tally.ended, tally.in_time) == (ended + shed_count, answered)
+    assert tally.ended == sum(engine.ended(each) for each in _core.Ending) == engine.offered
+    assert tally.shed == {"refused": engine.ended(_core.Ending.REFUSED), "beyond_the_budget": shed_count}
     # What the instances carry is still answered: the shed share is no more than it has to be.
     first = int(shed_s / 60) + 10
     in_time = done.world.engine.in_time_by_bin[first:58]

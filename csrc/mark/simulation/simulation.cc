@@ -124,7 +124,7 @@ void Simulation::arrive() {
 // What instances do not answer in time goes to a function, if one does.
 void Simulation::give_up(std::uint32_t slot, Outcome otherwise) {
   if (!bursting_ || !functions_ || !burst(*bursting_, *functions_, slot, otherwise)) {
-    tally_.refused(slots_[slot].arrival);
+    tally_.unanswered(otherwise == Outcome::kShed ? Ending::kShed : Ending::kRefused, slots_[slot].arrival);
     release(slot);
   }
 }

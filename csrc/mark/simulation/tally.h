@@ -17,8 +17,9 @@ enum class Ending : std::uint8_t {
   kServerless,  // answered in time by a function
   kRefused,     // not answered: refused at the door, given up in the queue, or lost
   kLate,        // answered after its deadline
+  kShed,        // not answered: the budget does not pay for it
 };
-inline constexpr int kEndings = 4;
+inline constexpr int kEndings = 5;
 
 // Thread safety: none.
 class Tally {
@@ -43,9 +44,9 @@ class Tally {
       ended(ending, arrival);
     }
   }
-  void refused(TimeNs arrival) {
+  void unanswered(Ending ending, TimeNs arrival) {
     if (arrival >= begin_) {
-      ended(Ending::kRefused, arrival);
+      ended(ending, arrival);
     }
   }
 

@@ -29,7 +29,7 @@ def report_of(world: World, names: tuple[str, str], duration_s: float, wall_s: f
     served = Served(
         instances=engine.ended(_core.Ending.INSTANCE),
         serverless=engine.ended(_core.Ending.SERVERLESS),
-        refused=engine.ended(_core.Ending.REFUSED),
+        refused=engine.ended(_core.Ending.REFUSED) + engine.ended(_core.Ending.SHED),
         late=engine.ended(_core.Ending.LATE),
     )
     in_time = served.instances + served.serverless

@@ -26,7 +26,7 @@ from mark.domain.signature import ModelSignature
 from mark.errors import CloudError
 from mark.sim.history import History
 from mark.sim.roles import Feed, MovableClock, VirtualCloud
-from mark.sim.tally import tally_of
+from mark.sim.tally import attained, tally_of
 
 __all__ = ["World", "WorldParams"]
 
@@ -264,9 +264,7 @@ class World:
             return
         self._watch_ns = now_ns + round(watch_s * 1e9)
         self._fleet.observe(now_ns, self._engine.arrived)
-        ended = {ending: self._engine.ended(ending) for ending in _core.Ending}
-        in_time = ended[_core.Ending.INSTANCE] + ended[_core.Ending.SERVERLESS]
-        decision = self._fleet.watch(now_ns, (sum(ended.values()), in_time))
+        decision = self._fleet.watch(now_ns, attained(self._engine))
         for action in () if decision is None else decision.actions:
             if isinstance(action, Launch):
                 self._launch(action)
