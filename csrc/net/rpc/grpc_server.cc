@@ -124,8 +124,8 @@ class GrpcServer::State final : public FdWatcher {
 
   void accepted(int fd) {
     if (shared_.connections_open.load(std::memory_order_relaxed) >= shared_.params.connections_max) {
+      refused_.add();  // first: whoever sees the connection end finds it counted
       ::close(fd);
-      refused_.add();
       return;
     }
     shared_.connections_open.fetch_add(1, std::memory_order_relaxed);
