@@ -354,8 +354,10 @@ class Client {
 
  private:
   void turn() {
-    for (int i = 0; i < 8 && left_ > 0; ++i, --left_) {
+    // No more than the queue holds for all of them, however long another thread is kept from running.
+    for (int i = 0; i < 8 && left_ > 0 && in_flight() < 64; ++i, --left_) {
       const CallId call = calls_.next_call();
+      ++started_;
       ingress_.on_call(calls_, {.id = call, .message = path_request(), .deadline = std::nullopt});
       seed_ = seed_ * 1103515245U + 12345U;
       if (seed_ % 5 == 0 && !calls_.ended.contains(call.value)) {
@@ -365,11 +367,13 @@ class Client {
     }
     calls_.loop().post([this] { turn(); });
   }
+  int in_flight() const { return started_ - cancelled_ - static_cast<int>(calls_.count()); }
 
   FakeCalls& calls_;
   Ingress& ingress_;
   unsigned seed_;
   int left_ = 0;
+  int started_ = 0;
   int cancelled_ = 0;
 };
 
