@@ -22,7 +22,8 @@ from mark._core import LatencyProfile, Outcome, WorkerSpec
 from mark.cloud.aws.cloud import AwsCloud, AwsParts
 from mark.cloud.aws.session import AwsSession
 from mark.cloud.aws.settings import AwsOffering, AwsSettings, Rhythm
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import InstanceState

@@ -12,7 +12,8 @@ import numpy as np
 from mark import _core
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
 from mark.controlplane.budget import Budget
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.spending import Spending, SpendingParams
 from mark.domain.artifact import ModelArtifact
 from mark.domain.budget import BudgetCaps, Stage

@@ -8,7 +8,8 @@ from typing import Any
 from contract.cloud_world import ARTIFACT
 
 from mark.controlplane.chronicle import Chronicle
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.controlplane.slo_monitor import SloMonitorParams
 from mark.domain.offering import Market, Offering

@@ -8,7 +8,7 @@ import pytest
 from contract.cloud_world import ARTIFACT
 
 from mark.controlplane.baselines import CountController, CountPolicy, FixedCounts, TrackedCount
-from mark.controlplane.controller import Snapshot
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Decision, Launch, Retire

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from mark.controlplane.budget import Budget
 from mark.controlplane.chronicle import Chronicle
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.controlplane.spending import Spending, SpendingParams
 from mark.domain.budget import BudgetCaps, Spent

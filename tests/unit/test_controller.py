@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mark.controlplane.controller import Controller, ControllerParams, Snapshot
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.artifact import ModelArtifact
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering

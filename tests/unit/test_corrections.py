@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from mark.controlplane.controller import Controller, ControllerParams
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.corrections import corrections_of
 from mark.domain.offering import Market, Offering
 from mark.forecast.baselines import MovingMaximum

@@ -8,10 +8,10 @@ from itertools import pairwise
 from unit.recorded_world import RecordedWorld, settled
 
 from mark.controlplane.chronicle import Chronicle, Scene
-from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_events import FleetEvents
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
 from mark.controlplane.fleet_view import FleetChange
+from mark.controlplane.snapshot import Snapshot
 from mark.controlplane.tallies import Tally
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 from mark.domain.forecast import Forecast

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_rules import FleetRuleParams, FleetRules
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Market, Offering

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mark.cloud.simulated import CloudBehaviour, SimulatedCloud
-from mark.controlplane.controller import Controller, ControllerParams, Snapshot
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.fleet_view import FleetView
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Action, Launch, Retire

@@ -9,8 +9,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mark.controlplane.controller import Controller, ControllerParams, Snapshot
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.slo_monitor import SloMonitorParams
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import Instance, InstanceId, InstanceState
 from mark.domain.offering import Market, Offering
 from mark.domain.plan import Decision, Retire

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mark.controlplane.chronicle import Chronicle, Scene
-from mark.controlplane.controller import Snapshot
+from mark.controlplane.snapshot import Snapshot
 from mark.controlplane.tallies import Refusals, RefusedBurst, Tallies, Tally
 from mark.domain.forecast import Forecast
 from mark.domain.record import Record, RecordKind

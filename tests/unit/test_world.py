@@ -10,8 +10,10 @@ import pytest
 
 from mark import _core
 from mark.cloud.simulated import CloudBehaviour, Interruption, SimulatedCloud
-from mark.controlplane.controller import Controller, ControllerParams, Snapshot
+from mark.controlplane.controller import Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.slo_monitor import SloMonitorParams
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import InstanceId
 from mark.domain.forecast import Forecast
 from mark.domain.load import LoadChunk

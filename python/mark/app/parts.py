@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mark._core import DispatcherParams, LatencyProfile, WorkerSpec, capacity_rows_per_s
 from mark._core import ModelSignature as CoreSignature
 from mark.config import BatchingConfig, ModelConfig
-from mark.controlplane.controller import ControllerParams
+from mark.controlplane.controller_params import ControllerParams
 from mark.domain.profile import Profile
 from mark.domain.signature import ModelSignature
 from mark.domain.slo import Slo

@@ -14,7 +14,8 @@ from mark.app.simulated_past import NO_PAST, Past, first_step_of
 from mark.app.simulated_scenario import P99_OVER_MEAN, SimulatedScenario
 from mark.config import ControllerConfig
 from mark.controlplane.baselines import CountController, FixedCounts, TrackedCount
-from mark.controlplane.controller import STEPS_KEPT, Controller, ControllerParams
+from mark.controlplane.controller import STEPS_KEPT, Controller
+from mark.controlplane.controller_params import ControllerParams
 from mark.controlplane.fleet_rules import FleetController
 from mark.domain.offering import Offering, Serverless
 from mark.errors import ConfigError

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mark.controlplane.controller import Snapshot
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import Instance
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mark.controlplane.controller import Snapshot
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import Instance
 from mark.domain.forecast import Forecast
 from mark.domain.offering import Offering

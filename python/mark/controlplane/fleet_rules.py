@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mark.controlplane.chronicle import Chronicle, Entry, Scene
-from mark.controlplane.controller import Snapshot
 from mark.controlplane.fleet_events import FleetEvents
 from mark.controlplane.fleet_view import FleetChange, FleetView
+from mark.controlplane.snapshot import Snapshot
 from mark.controlplane.spending import Spending
 from mark.controlplane.tallies import Tallies, Tally
 from mark.domain.budget import SpendingLimits, Spent

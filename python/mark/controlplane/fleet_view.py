@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mark.controlplane.controller import Snapshot
+from mark.controlplane.snapshot import Snapshot
 from mark.domain.fleet import TAKEN_AWAY, Instance, InstanceId, InstanceState
 
 __all__ = ["FleetChange", "FleetView"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mark.controlplane.chronicle import Chronicle, Entry, Scene
-from mark.controlplane.controller import Snapshot
+from mark.controlplane.snapshot import Snapshot
 from mark.controlplane.tallies import Tallies
 from mark.domain.record import RecordKind
 from mark.live.request_path import RequestPath
