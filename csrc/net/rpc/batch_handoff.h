@@ -61,14 +61,22 @@ class HandoffCarrier final : public BatchCarrier {
   void send(const OutboundBatch& batch, DurationNs /*timeout*/, Done done) override {
     handoff_->send(batch, std::move(done));
   }
-  void when_ready(std::function<void()> ready) override { home_.defer(std::move(ready)); }
+  void when_ready(std::function<void()> ready) override {
+    home_.defer([closed = closed_, ready = std::move(ready)] {
+      if (!*closed) ready();
+    });
+  }
   const std::string& address() const override { return address_; }
   const std::string& last_probe() const override { return last_probe_; }
-  void close() override { handoff_->forget(); }
+  void close() override {
+    *closed_ = true;
+    handoff_->forget();
+  }
 
  private:
   std::shared_ptr<BatchHandoff> handoff_;
   EventLoop& home_;
+  const std::shared_ptr<bool> closed_ = std::make_shared<bool>(false);  // outlives this in what is deferred
   const std::string address_ = "this process";
   const std::string last_probe_ = "ready";
 };

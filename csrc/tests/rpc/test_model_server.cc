@@ -1,11 +1,13 @@
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "http2_client.h"
+#include "net/rpc/batch_handoff.h"
 #include "net/rpc/model_server.h"
 
 namespace mark::net {
@@ -60,6 +62,28 @@ class Model {
 };
 
 }  // namespace
+
+TEST_CASE("who is closed before it could say that it is ready says nothing") {
+  EventLoop loop;
+  HandoffCarrier carrier(std::make_shared<BatchHandoff>(loop), loop);
+  bool told = false;
+
+  carrier.when_ready([&told] { told = true; });
+  carrier.close();
+  loop.stop();
+  loop.run();
+
+  CHECK_FALSE(told);
+}
+
+TEST_CASE("a server that is stopped as soon as it starts is stopped") {
+  for (int i = 0; i < 20; ++i) {
+    ModelServer server(signature(), params());
+    server.start();
+    server.stop();
+    CHECK_FALSE(server.take().has_value());
+  }
+}
 
 TEST_CASE("a model behind a server answers each client its own rows") {
   for (const int threads : {1, 2}) {
