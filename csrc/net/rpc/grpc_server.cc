@@ -58,7 +58,10 @@ class GrpcServer::State final : public FdWatcher {
 
   void drain() {
     shared_.draining = true;
-    first().post([this] { listen_no_more(); });
+    first().post([this] {
+      if (listener_.fd() >= 0) on_ready(0);  // who has connected is told, and not cut off
+      listen_no_more();
+    });
     for (const auto& loop : loops_) loop->loop().post([&one = *loop] { one.drain(); });
   }
 

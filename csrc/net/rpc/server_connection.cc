@@ -72,7 +72,9 @@ void ServerConnection::count_bytes() {
   server_.counts().bytes_read.add(counts.bytes_read - std::exchange(bytes_read_, counts.bytes_read));
   const std::uint64_t before = std::exchange(bytes_written_, counts.bytes_written);
   server_.counts().bytes_written.add(bytes_written_ - before);
-  if (bytes_written_ != before || http2_->unsent_bytes() == 0) taken_ = server_.loop().now();
+  // What this turn has answered is not sent yet, and the last look may be long ago: that is not the peer's doing.
+  const bool took_before = std::exchange(takes_, http2_->unsent_bytes() > 0);
+  if (bytes_written_ != before || !takes_ || !took_before) taken_ = server_.loop().now();
 }
 
 void ServerConnection::count_end() {

@@ -41,7 +41,8 @@ class ServerConnection final : public Http2Owner {
   ServerLoop& server_;
   std::shared_ptr<Http2Connection> http2_;
   TimeNs began_;
-  TimeNs taken_;  // when its peer last took bytes, or had taken all
+  TimeNs taken_;        // when its peer last took bytes, or had taken all, or was first seen with something to take
+  bool takes_ = false;  // it had something to take when it was last looked at
   TimeNs draining_since_ = TimeNs::max();
   std::uint64_t bytes_read_ = 0;
   std::uint64_t bytes_written_ = 0;
