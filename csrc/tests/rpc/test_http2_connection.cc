@@ -189,7 +189,11 @@ TEST_CASE("either side may reset a stream") {
   by_client.on_client_closed = [] {};
   by_client.on_server_closed = [&] { by_client.loop.stop(); };
   const StreamId id = by_client.open(false);
-  by_client.loop.call_at(steady_now() + 1ms, [&] { by_client.client->reset(id, Http2Error::kCancel); });
+  // Once the server has it: a stream that is reset before it has left is never sent.
+  by_client.server_owner.make_stream = [&](Http2Connection& /*connection*/, StreamId /*stream*/) {
+    by_client.loop.defer([&] { by_client.client->reset(id, Http2Error::kCancel); });
+    return std::make_unique<Listener>(by_client.server_heard, [] {}, [&] { by_client.on_server_closed(); });
+  };
   by_client.run();
   CHECK(by_client.server_heard.error == Http2Error::kCancel);
   CHECK(by_client.client_heard.closed == 1);
@@ -233,11 +237,11 @@ TEST_CASE("when a side closes, the other hears of each stream once and then of t
   pair.on_request = [&] {
     pair.loop.defer([&] {
       pair.server->close();
-      pair.server->transport().fd();
+      // Its descriptor is open as long as it is held. In the next turn: the client still writes at the end of this one.
+      pair.loop.post([&] { shutdown(pair.server->transport().fd(), SHUT_RDWR); });
     });
   };
   pair.open(true);
-  pair.loop.call_at(steady_now() + 5ms, [&] { shutdown(pair.server->transport().fd(), SHUT_RDWR); });
   pair.run();
   CHECK(pair.server_heard.closed == 1);
   CHECK(pair.server_owner.closed == 0);  // it closed it itself

@@ -388,7 +388,9 @@ TEST_CASE("calls of several threads are each answered once, on their own thread"
   }
   Notices notices;
   Ingress ingress(pointers, notices);
-  RequestPath& path = ingress.add_model(path_params());
+  RequestPathParams params = path_params();
+  params.dispatcher.rt_max = 1h;  // however slow the threads are, none is refused or dropped
+  RequestPath& path = ingress.add_model(std::move(params));
   path.add_worker(kWorker, std::make_unique<FakeCarrier>(loops[0]->loop()), path_worker());
   path.add_worker(kOther, std::make_unique<FakeCarrier>(loops[0]->loop()), path_worker());
   std::vector<std::unique_ptr<Client>> clients;

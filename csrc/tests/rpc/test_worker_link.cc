@@ -104,7 +104,11 @@ TEST_CASE("statuses of the link and of the model, in the words of the Python lin
 }
 
 TEST_CASE("a worker that does not answer in time is hung, and its stream is reset") {
-  Fixture fixture([](const Request& /*request*/) {});
+  const std::string answered = batch_of("answered").message();
+  Fixture fixture([&answered](const Request& request) {
+    if (request.message() == answered) ScriptedPeer::answer(request, "");
+  });
+  CHECK(fixture.sent("answered").kind == Kind::kAnswered);  // connected: the deadline does not pass before the stream
   const BatchResult result = fixture.sent("batch", 30ms);
   CHECK(result.kind == Kind::kHung);
   CHECK(result.text == "worker " + fixture.peer.address() + ": DEADLINE_EXCEEDED: Deadline Exceeded");
