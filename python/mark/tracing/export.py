@@ -27,6 +27,7 @@ _PAUSE_MAX_S = 30.0  # after failures, each doubling the pause
 _SPANS_MAX = 512  # in one message: receivers take 4 MiB
 _TIMEOUT_S = 5.0  # of one message, the exporter's own retries included
 _LAST_S = 2.0  # for what is exported at the end
+_CLOCK_LOOKS = 5
 
 
 class TraceExport:
@@ -93,7 +94,7 @@ class TraceExport:
         return min(_PAUSE_MAX_S, _EVERY_S * 2.0 ** min(self._failures, 10))
 
     def _export_ended(self) -> None:
-        ahead_ns = time.time_ns() - time.monotonic_ns()
+        ahead_ns = _ahead_ns()
         ended = self.tracer.take()
         for at in range(0, len(ended), _SPANS_MAX):
             part = ended[at : at + _SPANS_MAX]
@@ -123,6 +124,19 @@ class TraceExport:
             _log.warning("traces: %s does not take spans, which are lost until it does: %s", self._endpoint, why)
         self._failures += 1
         return False
+
+
+def _ahead_ns() -> int:
+    """How far the clock of the day is ahead of the steady one.
+
+    Of several looks the one that took least: this thread may lose its core between the two clocks, and then spans would
+    be moved by as much.
+    """
+    looks = []
+    for _ in range(_CLOCK_LOOKS):
+        before_ns, unix_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        looks.append((after_ns - before_ns, unix_ns - (before_ns + after_ns) // 2))
+    return min(looks)[1]
 
 
 class _LastWords(logging.Handler):
