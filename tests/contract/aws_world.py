@@ -38,8 +38,9 @@ __all__ = [
     "tiny_user_data",
 ]
 
+# The lease is as long as ever: one that may run out while a machine stands still loses a router its cluster.
 QUICK = Rhythm(
-    describe_s=0.2, describe_soon_s=0.1, probe_s=0.05, lease_s=3.0, orphan_after_s=0.5, unavailable_s=0.5,
+    describe_s=0.2, describe_soon_s=0.1, probe_s=0.05, lease_s=30.0, orphan_after_s=0.5, unavailable_s=0.5,
     unavailable_max_s=4.0, prices_s=60.0, boot_max_s=20.0,
 )  # fmt: skip
 _TYPES = {Market.ON_DEMAND: ("c5.large",), Market.SPOT: ("c5.large", "c5.xlarge"), Market.BURSTABLE: ("t3.medium",)}
@@ -141,7 +142,7 @@ def interrupt_aws(cloud: AwsCloud, aws: FakeAws, chosen: Sequence[Instance], not
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
     aws.interrupt([str(each.id) for each in chosen], notice_s)
     wanted, changes = {each.id for each in chosen}, -1
-    for _ in range(100):
+    for _ in range(600):
         changes = cloud.wait_for_change(changes, 0.1)
         noticed = [each for each in cloud.list_instances() if each.id in wanted and each.taken_at_ns is not None]
         if len(noticed) == len(wanted):

@@ -209,12 +209,12 @@ def test_a_share_of_spot_instances_is_taken_away_after_the_notice_and_no_other(w
     world.wait_for(kept, InstanceState.READY)
     world.wait_for(spot, InstanceState.READY)
 
-    (noticed,) = world.interrupt_spot(0.8, "m", notice_s=0.5)
+    (noticed,) = world.interrupt_spot(0.8, "m", notice_s=3.0)  # long enough to be looked at before it is over
 
     assert (noticed.id, noticed.state) == (spot.id, InstanceState.READY)
     assert noticed.taken_at_ns is not None
     assert world.see(spot) == noticed
-    assert world.interrupt_spot(1.0, notice_s=0.5) == []  # it is under notice already
+    assert world.interrupt_spot(1.0, notice_s=3.0) == []  # it is under notice already
     gone = world.wait_for(spot, InstanceState.GONE)
     assert gone.ended_at_ns is not None
     assert (gone.detail, gone.ended_at_ns >= noticed.taken_at_ns) == ("taken away by the cloud", True)

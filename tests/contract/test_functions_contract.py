@@ -27,7 +27,7 @@ from mark.testing import FakeFunctions
 from mark.testing.aws import FakeAws, FakeAwsParams
 
 PRICE = FunctionPrice(usd_per_request=1.0, usd_per_s=1000.0, quantum_ns=1_000_000)
-IDLE_S = 0.6
+IDLE_S = 2.0  # no pause between two requests of a test is as long
 SLOW_S = 0.25
 TIMEOUT_S = 20.0
 
@@ -125,7 +125,7 @@ class World:
             while not holds():  # noqa: ASYNC110 - that a process has ended is told to nobody here
                 await asyncio.sleep(0.02)
 
-        await asyncio.wait_for(look(), 10.0)
+        await asyncio.wait_for(look(), 60.0)
 
 
 @pytest.fixture(params=["fake", "local", "lambda"])

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from contract.aws_world import QUICK
 
 from mark.cloud.aws.cloud import AwsCloud
 from mark.cloud.aws.settings import AwsOffering
 from mark.domain.offering import Market, Offering
 from mark.testing.aws import FakeAws
 
-__all__ = ["ALL", "KEPT", "MANY", "ONE", "kill", "states", "wait_until"]
+__all__ = ["ALL", "KEPT", "LAPSING", "MANY", "ONE", "kill", "states", "wait_until"]
 
 MANY = AwsOffering(Offering("many", Market.SPOT, 0.04, 10.0, 2000), ("c5.large", "c5a.large"))
 ONE = AwsOffering(Offering("one", Market.ON_DEMAND, 0.1, 10.0, 8), ("m5.large",), ("us-east-1a",))
 KEPT = AwsOffering(Offering("kept", Market.BURSTABLE, 0.05, 10.0, 2, stopped=1), ("t3.medium",))
 ALL = (MANY, ONE, KEPT)
+LAPSING = replace(QUICK, lease_s=3.0)  # for those who wait until a dead router's lease is over
 
 
-def wait_until(cloud: AwsCloud, holds: Callable[[], bool], rounds: int = 150) -> None:
+def wait_until(cloud: AwsCloud, holds: Callable[[], bool], rounds: int = 600) -> None:
     changes = -1
     for _ in range(rounds):
         if holds():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from contract.aws_world import QUICK, aws_cloud, aws_settings, lay_ground, running_aws, tiny_user_data
 from contract.cloud_world import ARTIFACT
-from unit.aws_driver_world import ALL, ONE, kill, states, wait_until
+from unit.aws_driver_world import ALL, LAPSING, ONE, kill, states, wait_until
 
 from mark.cloud.aws import tags
 from mark.cloud.aws.cloud import AwsCloud, AwsParts
@@ -38,7 +37,8 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
 
 @pytest.fixture
 def cloud(aws: FakeAws) -> Iterator[AwsCloud]:
-    opened = aws_cloud(aws_settings(aws, ALL))
+    # What EC2 has refused is left alone for longer than a test takes.
+    opened = aws_cloud(aws_settings(aws, ALL, replace(QUICK, unavailable_s=60.0, unavailable_max_s=60.0)))
     opened.open()
     yield opened
     opened.close()
@@ -133,15 +133,17 @@ def test_a_launch_whose_answer_was_lost_buys_once(aws: FakeAws, cloud: AwsCloud)
 
 
 def test_a_restarted_router_adopts_what_runs_and_finishes_what_was_begun(aws: FakeAws) -> None:
-    first = aws_cloud(aws_settings(aws, ALL))
+    settings = aws_settings(aws, ALL, LAPSING)
+    first = aws_cloud(settings)
     first.open()
     launched = first.launch("one", ARTIFACT, "a")
     kill(first)
+    first._renew()  # so that it leads for as long as it can when it begins the next launch
     aws.fail("ec2:CreateFleet", "InternalError", times=3)
     with pytest.raises(CloudError):
         first.launch("many", ARTIFACT, "b")
 
-    second = aws_cloud(aws_settings(aws, ALL))
+    second = aws_cloud(settings)
     second.open()
 
     wait_until(second, lambda: len(second.list_instances()) == 2)
@@ -185,7 +187,7 @@ def test_orphans_are_ended_and_what_carries_other_tags_is_not(aws: FakeAws) -> N
 
     wait_until(cloud, lambda: states(aws)[str(orphan.id)] in {"shutting-down", "terminated"})
 
-    assert states(aws)[str(kept.id)] == "running"
+    assert states(aws)[str(kept.id)] in {"pending", "running"}
     assert cloud.list_instances() == ()
     cloud.close()
 
@@ -196,12 +198,11 @@ def test_a_fleet_that_is_kept_is_adopted_by_the_next_router_at_once(aws: FakeAws
     first.open()
     launched = first.launch("one", ARTIFACT, "a")
     first.close()
-    began_s = time.monotonic()
     second = aws_cloud(replace(settings, keep_on_stop=False))
 
     second.open()
 
-    assert time.monotonic() - began_s < QUICK.lease_s  # the lease was given up, not waited for
+    assert second.leads()  # the lease was given up: `open` waits for none
     assert [each.id for each in second.list_instances()] == [launched.id]
     second.close()
 
@@ -264,7 +265,7 @@ def test_a_notice_is_told_and_closes_the_pool_and_nonsense_is_dropped(aws: FakeA
 
 
 def test_a_notice_that_a_killed_router_had_read_is_known_to_the_next(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL)
+    settings = aws_settings(aws, ALL, LAPSING)
     first = aws_cloud(settings)
     first.open()
     spared, taken = (first.launch("many", ARTIFACT, token) for token in "ab")
@@ -368,14 +369,14 @@ def test_a_standby_that_ec2_does_not_start_is_bought_anew(booting: FakeAws) -> N
 
 
 def test_a_steady_fleet_of_a_thousand_costs_below_thirty_calls_a_minute(aws: FakeAws) -> None:
-    settings = aws_settings(aws, ALL, Rhythm())  # rhythms of minutes: no thread asks anything while this is counted
+    settings = aws_settings(aws, ALL, Rhythm())
     cloud = aws_cloud(settings)
     cloud.open()
     found = cloud.launch_many("many", ARTIFACT, [str(number) for number in range(1000)])
     assert sum(isinstance(each, Instance) for each in found) == 1000
     assert aws.calls["ec2:CreateFleet"] == 1
     wait_until(cloud, lambda: all(each["State"]["Name"] == "running" for each in aws.instances()))
-    cloud._watcher.end()
+    kill(cloud)  # no thread asks anything while this is counted
     pause_s = cloud._watching.look(leads=True)
     before = sum(aws.calls.values())
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,9 +15,20 @@ import psutil
 import pytest
 from unit.forecast_series import SHORT_DAY, daily
 
-from mark.forecast.background import InlineBackground, Refits
+from mark.forecast.background import Background, InlineBackground, Job, Refits
 from mark.forecast.linear import fit_linear
 from mark.live.background_process import ProcessBackground
+
+
+class Remembering:
+    """Background work whose last piece can be waited for."""
+
+    def __init__(self, background: Background) -> None:
+        self.background = background
+
+    def start_work(self, work: Callable[[], object]) -> Job:
+        self.job = self.background.start_work(work)
+        return self.job
 
 
 def test_work_is_done_in_another_process_and_hands_over_what_it_returns() -> None:
@@ -29,11 +41,12 @@ def test_work_is_done_in_another_process_and_hands_over_what_it_returns() -> Non
 def test_a_refit_in_a_process_of_its_own_ends_as_it_does_here() -> None:
     calendar, load = SHORT_DAY, daily(5)
     outcomes = []
-    for background in (InlineBackground(), ProcessBackground()):
+    for background in (Remembering(InlineBackground()), Remembering(ProcessBackground())):
         refits = Refits({"linear": partial(fit_linear, calendar=calendar)}, {"linear": 1000}, background)
-        outcome = None
-        while outcome is None:
-            outcome = refits.poll(np.tile(load, 5), 0, {})
+        assert refits.poll(np.tile(load, 4), 0, {}) is None
+        assert background.job.wait(110)  # of low priority, it waits for whatever else runs on the machine
+        outcome = refits.poll(np.tile(load, 4), 0, {})
+        assert outcome is not None
         outcomes.append(outcome.promoted)
 
     here, there = (made.predict(load, 0) for made in outcomes if made is not None)
@@ -79,7 +92,9 @@ def test_closing_ends_what_runs_and_nothing_starts_afterwards() -> None:
     background.close()
 
     assert job.wait(0.0)
-    assert not [child for child in psutil.Process().children() if "background_process" in " ".join(child.cmdline())]
+    # Children of other tests may end meanwhile: those have no command line any more.
+    children = [each.info for each in psutil.process_iter(["ppid", "cmdline"]) if each.info["ppid"] == os.getpid()]
+    assert not [child for child in children if "background_process" in " ".join(child["cmdline"] or ())]
     with pytest.raises(RuntimeError, match="after the end"):
         background.start_work(os.getpid)
 

@@ -340,7 +340,7 @@ def functions() -> FakeFunctions:
     return made
 
 
-async def ask(loop: DispatchLoop, within_s: float = 1.0) -> int:
+async def ask(loop: DispatchLoop, within_s: float = 4.0) -> int:
     return value_of(await loop.infer(request_of(5), SteadyClock().now_ns() + round(within_s * 1e9)))
 
 
@@ -402,14 +402,15 @@ async def test_what_a_full_queue_keeps_out_goes_to_a_function(functions: FakeFun
 async def test_what_waits_for_a_worker_that_is_late_goes_to_a_function_while_that_is_in_time(
     functions: FakeFunctions,
 ) -> None:
-    loop = dispatch_with(functions, margin_ns=60_000_000)
+    loop = dispatch_with(functions, margin_ns=1_900_000_000)
     loop.add_worker(1, Link(), SLOW)  # type: ignore[arg-type]
     await loop.wait_ready()
     hanging = asyncio.ensure_future(ask(loop))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    assert await ask(loop, within_s=0.1) == 5
+    # It is given up after half of its time, when the worker is later than what is left: a second for the function.
+    assert await ask(loop, within_s=2.0) == 5
     hanging.cancel()
     await asyncio.gather(hanging, return_exceptions=True)
     await loop.close()
@@ -418,5 +419,5 @@ async def test_what_waits_for_a_worker_that_is_late_goes_to_a_function_while_tha
 async def test_without_functions_a_refusal_is_a_refusal() -> None:
     loop = DispatchLoop(Endpoint(SIGNATURE, DispatcherParams(RT_MAX_NS, rows_max=8)), SteadyClock(), RT_MAX_NS)
     with pytest.raises(DeadlineExceeded, match="before a worker answered"):
-        await ask(loop, within_s=0.01)
+        await ask(loop, within_s=0.1)
     await loop.close()

@@ -120,7 +120,7 @@ async def test_what_happens_is_told_at_once_and_with_an_id(world: World) -> None
         if world.telling.listeners:  # it listens: the past is taken at once
             world.sample(7.0)
 
-    *_, last = await asyncio.wait_for(listening, 5)
+    *_, last = await asyncio.wait_for(listening, 30)
 
     assert (last.kind, last.data["unix_s"], last.id) == ("sample", 7.0, world.feed.id_of(1))
 
@@ -192,7 +192,7 @@ class TestWatch:
 
         running = asyncio.ensure_future(watch.run())
         try:
-            events = await asyncio.wait_for(watch.feed.after(1), 5)
+            events = await asyncio.wait_for(watch.feed.after(1), 30)
         finally:
             running.cancel()
 
@@ -220,7 +220,7 @@ class TestWatch:
 
         running = asyncio.ensure_future(watch.run())
         try:
-            assert await asyncio.wait_for(watch.feed.after(0), 5)
+            assert await asyncio.wait_for(watch.feed.after(0), 30)
         finally:
             running.cancel()
 

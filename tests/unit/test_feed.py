@@ -38,7 +38,7 @@ async def test_whoever_waits_is_woken_by_the_next_one() -> None:
 
     publish(feed, 2)
 
-    for events in await asyncio.wait_for(asyncio.gather(*waiting), 1):
+    for events in await asyncio.wait_for(asyncio.gather(*waiting), 30):
         assert events is not None
         assert [event.number for event in events] == [2]
 

@@ -141,10 +141,11 @@ def test_one_that_goes_on_failing_loses_the_lead_until_it_has_proved_itself_anew
 
 
 def test_one_that_takes_too_long_is_passed_over_and_not_asked_again_meanwhile() -> None:
-    release, asked = threading.Event(), []
+    release, begun, asked = threading.Event(), threading.Event(), []
 
     def hang() -> QuantileFan:
         asked.append(1)
+        begun.set()
         release.wait(60)
         return flat_fan([1.0] * HORIZON_STEPS)
 
@@ -152,7 +153,8 @@ def test_one_that_takes_too_long_is_passed_over_and_not_asked_again_meanwhile() 
     try:
         began = time.monotonic()
         assert rig.see(10.0, 20.0, 30.0).startswith("moving maximum")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
+        assert begun.wait(30)  # its thread may come later than the budget ends
         standing = rig.champion.standings()[1]
         assert (standing.failures, len(asked)) == ({"too slow": 3}, 1)
         assert "not ended" in standing.last_failure
@@ -270,7 +272,7 @@ def test_a_step_never_waits_for_a_refit() -> None:
     try:
         began = time.monotonic()
         rig.see(1.0, 2.0, 3.0)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert [standing.name for standing in rig.champion.standings()] == ["moving maximum"]
     finally:
         release.set()

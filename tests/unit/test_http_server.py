@@ -215,6 +215,6 @@ class TestPort:
         await server.start(0)
         async with aiohttp.ClientSession(server.address) as session, session.get("/stream") as answer:
             assert await answer.content.readline() == b"begun\n"
-            await asyncio.wait_for(server.stop(), 5)
+            await asyncio.wait_for(server.stop(), 30)
             with contextlib.suppress(aiohttp.ClientPayloadError):
                 assert await answer.content.read() == b""

@@ -87,7 +87,10 @@ def test_what_is_there_is_gone_on_with_and_a_torn_line_is_ended(tmp_path: Path) 
     assert lines_of(path) == ['{"whole": 1}', '{"torn', "new"]
 
 
-def test_all_that_was_recorded_is_there_when_it_is_closed_and_nothing_after(tmp_path: Path) -> None:
+def test_all_that_was_recorded_is_there_when_it_is_closed_and_nothing_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_file, "_CLOSE_S", 60.0)  # all of it, on however slow a disk
     file = RecordFile(tmp_path / "log", bytes_max=10_000, files_max=100)
     for number in range(500):
         file.record(record(number))

@@ -124,8 +124,12 @@ async def test_a_router_that_ends_in_order_is_lost_too(routers: Callable[[Answer
 async def test_one_that_says_nothing_any_more_is_lost(
     routers: Callable[[Answer | None], Awaitable[Router]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router_feed, "_SILENCE_S_MAX", 0.3)
-    router = await routers(counted)
+    async def then_silent(after: str) -> AsyncIterator[messages.WatchEvent]:
+        monkeypatch.setattr(router_feed, "_SILENCE_S_MAX", 0.3)  # not before: to connect may take longer
+        async for event in counted(after):
+            yield event
+
+    router = await routers(then_silent)
     listener = Listener(router)
 
     assert await asyncio.wait_for(listener.lost.get(), 10) == f"the router at {router.address} says nothing"

@@ -188,10 +188,11 @@ class Receiver(SpanExporter):
         self.shut_down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.called.release()
-        if self.raising:
+        raising, failing = self.raising, self.failing
+        self.called.release()  # from here on the test may tell it otherwise
+        if raising:
             raise OSError("no route")
-        if self.failing:
+        if failing:
             logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").error("error code: %s", "UNAVAILABLE")
             return SpanExportResult.FAILURE
         self.batches.append(len(spans))
@@ -218,6 +219,7 @@ def traces(receiver: Receiver) -> Iterator[TraceExport]:
 
 
 class TestExport:
+    @pytest.mark.usefixtures("receiver")  # for its patience at the end
     def test_what_ended_is_exported_and_the_rest_at_the_end(self) -> None:
         memory = InMemorySpanExporter()
         traces = TraceExport(PARAMS, exporter=memory)
