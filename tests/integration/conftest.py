@@ -35,6 +35,7 @@ def router(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """One router of each kind for the tests of a module."""
     chosen = f"server.ingress={request.param}"
     started = start_router(CONFIG, tmp_path_factory.mktemp("router"), "--set", chosen)
+    started.wait_ready(2)  # all that there are to be
     workers = started.workers
     yield started
     assert started.stop() == 0, started.log.read_text(encoding="utf-8")

@@ -7,30 +7,51 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psutil
 
-__all__ = ["CONFIG", "RouterProcess", "assert_nothing_left", "environment", "start_router", "workers_started_in"]
+from mark.protocol import messages
+
+__all__ = [
+    "CONFIG",
+    "RouterProcess",
+    "assert_nothing_left",
+    "environment",
+    "start_router",
+    "until",
+    "workers_started_in",
+]
 
 # A model without torch, so that a worker starts in a fraction of a second.
 MODEL_MODULE = '''
 import os
 import time
+from pathlib import Path
 
 import numpy as np
+
+HELD, GATE = (Path(__file__).with_name(name) for name in ("held", "gate"))
 
 
 class Doubler:
     """Doubles its input; raises on a row that begins with 666; sleeps as long as a row that begins with -1 says.
 
-    For rows that begin with -2 it sleeps once, whatever their number.
+    For rows that begin with -2 it sleeps once, whatever their number. At a row that begins with -3 it says its process
+    in the file `held`, and waits until there is a file `gate`, both beside this one.
     """
 
     def __call__(self, inputs):
         x = inputs["x"]
+        if (x[:, 0] == -3.0).any():
+            HELD.write_text(f"{os.getpid()}\\n")
+            while not GATE.exists():
+                time.sleep(0.01)
         once = x[x[:, 0] == -2.0]
         if len(once):
             time.sleep(float(once[0][1]))
@@ -90,16 +111,61 @@ class RouterProcess:
                     found.append(child)
         return found
 
+    def status(self) -> Any:
+        """What it says of itself."""
+        with grpc.insecure_channel(self.address) as channel:
+            request = messages.StatusRequest().SerializeToString()
+            return messages.StatusResponse.FromString(channel.unary_unary(messages.GET_STATUS)(request, timeout=10))
+
+    def ready(self) -> set[str]:
+        """Instances of its first model that are ready."""
+        return {str(each.id) for each in self.status().models[0].instances if each.state == "ready"}
+
+    def wait_ready(self, count: int) -> set[str]:
+        """Until so many instances of its first model are ready, for it serves as soon as one is; these."""
+        until(lambda: len(self.ready()) >= count)
+        return self.ready()
+
+    def wait_held(self) -> int:
+        """Until a worker holds a row that begins with -3; its process."""
+        held = self.log.with_name("held")
+        until(lambda: held.exists() and held.read_text(encoding="utf-8").endswith("\n"))
+        return int(held.read_text(encoding="utf-8"))
+
+    def let_go(self) -> None:
+        """Let the workers answer what they hold."""
+        self.log.with_name("gate").touch()
+
+    def said(self) -> str:
+        """Its log so far."""
+        return self.log.read_text(encoding="utf-8")
+
+    def wait_said(self, words: str) -> None:
+        """Until its log has these words."""
+        until(lambda: words in self.said())
+
     def stop(self, signum: signal.Signals = signal.SIGTERM, timeout_s: float = 20.0) -> int:
         """Signal the router and wait for it; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signum)
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float = 20.0) -> int:
+        """Wait for its end; its exit code."""
         if self.process.stdout is not None:
             self.process.stdout.close()
         exit_code = self.process.wait(timeout_s)
         if self.process.stdin is not None:
             self.process.stdin.close()  # not before: to the router its end is a signal of its own
         return exit_code
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait for what nobody tells."""
+    deadline_s = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline_s, f"it did not come true in {timeout_s:g} s"
+        time.sleep(0.02)
 
 
 def environment(folder: Path, name: str = "doubler_model", module: str = MODEL_MODULE) -> dict[str, str]:
@@ -148,5 +214,5 @@ def workers_started_in(folder: Path) -> list[psutil.Process]:
 
 def assert_nothing_left(processes: list[psutil.Process]) -> None:
     """Every process ends within a moment."""
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     assert alive == []

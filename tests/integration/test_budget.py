@@ -15,13 +15,14 @@ import pytest
 from integration.router_process import CONFIG, RouterProcess, start_router
 
 from mark import Client, _core
-from mark.errors import Overloaded
+from mark.errors import DeadlineExceeded, Overloaded
 from mark.protocol import messages
 
 MakeRouter = Callable[..., RouterProcess]
-# One worker serves about 100 rows a second under the promise: the load below would need several.
-SLOW = CONFIG.replace("{small: [[1, 4.0], [8, 8.0]]}", "{small: [[1, 400.0], [8, 450.0]]}").replace(
-    "rt_max_ms: 2000", "rt_max_ms: 1000"
+# By its profile a worker serves a few rows a second under the promise: the load below would need several. Seconds, so
+# that a machine that is busy with something else does not break the promise.
+SLOW = CONFIG.replace("{small: [[1, 4.0], [8, 8.0]]}", "{small: [[1, 1600.0], [8, 1800.0]]}").replace(
+    "rt_max_ms: 2000", "rt_max_ms: 4000"
 )
 CAPPED = "budget: {max_usd_per_hour: 0.25}\n" + SLOW.replace("min_instances: 2", "min_instances: 1")
 
@@ -55,8 +56,10 @@ class Pressure:
         with Client(address) as client:
             while not self._stop.is_set():
                 try:
-                    client.infer("doubler", {"x": row}, deadline_ms=1000, priority=priority)
+                    client.infer("doubler", {"x": row}, deadline_ms=4000, priority=priority)
                     self.answered += 1
+                except DeadlineExceeded:
+                    pass  # it pressed all the same
                 except Overloaded as error:
                     self.shed += "the budget does not pay for all requests" in str(error)
                     time.sleep(0.02)  # as a client that was refused does
@@ -79,7 +82,7 @@ def test_a_router_never_commits_more_than_its_cap_and_sheds_the_lowest_priority(
             time.sleep(0.1)  # between two looks
         status = status_of(router)
         with Client(router.address) as client:  # whoever says that it matters is answered meanwhile
-            first = client.infer("doubler", {"x": np.ones((1, 4), np.float32)}, deadline_ms=1000, priority=1)
+            first = client.infer("doubler", {"x": np.ones((1, 4), np.float32)}, deadline_ms=4000, priority=1)
 
     assert pressure.shed > 0
     assert first["y"].tolist() == [[2.0] * 4]

@@ -109,7 +109,7 @@ def test_more_at_once_start_more_and_too_many_are_refused(aws: FakeAws, tmp_path
     ],
 )
 def test_failures_are_answers(aws: FakeAws, event: object, kind: str) -> None:
-    functions = create(aws, Timeout=1)
+    functions = create(aws, Timeout=1 if kind == "Sandbox.Timedout" else 30)
     payload, answer = invoke(functions, event)
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     assert payload["errorType"] == kind

@@ -226,13 +226,14 @@ def test_an_instance_stops_and_starts_with_its_process_and_its_disk(tmp_path: Pa
         [launched] = run(aws, UserData=_decoded(user_data("agent", "/etc/mark/agent.json")))
         name = launched["InstanceId"]
         story = aws.root(name) / "story"
-        wait_until(story.exists, "the agent")
+        wait_until(lambda: story.exists() and story.read_text().endswith("\n"), "the agent")
         ec2.stop_instances(InstanceIds=[name])
         wait_until(lambda: states(aws) == ["stopped"], "stopped")
         assert aws.processes() == {}
         ec2.start_instances(InstanceIds=[name])
         wait_until(lambda: len(story.read_text().splitlines()) == 2, "the second start")
         assert story.read_text().splitlines()[0] == f"start {aws.endpoint_url}/imds/{name} a secretless file"
+        wait_until(aws.processes, "its process, which it may have been quicker than")
         [pid] = aws.processes().values()
     assert not Path(f"/proc/{pid}").exists()
     assert not story.exists()
@@ -314,7 +315,7 @@ def test_sigterm_is_sent_once_and_then_the_process_is_killed(tmp_path: Path) -> 
     program = tmp_path / "agent"
     program.write_text("#!/bin/sh\ntrap 'echo asked >> asked' TERM\ntouch ready\nwhile :; do sleep 0.02; done\n")
     program.chmod(0o755)
-    with FakeAws(FakeAwsParams(program=(str(program),), kill_after_s=0.3)) as aws:
+    with FakeAws(FakeAwsParams(program=(str(program),), kill_after_s=2.0)) as aws:
         name = run(aws, UserData=_decoded(user_data("agent")))[0]["InstanceId"]
         wait_until((aws.root(name) / "ready").exists, "the agent")
         client(aws, "ec2").stop_instances(InstanceIds=[name])

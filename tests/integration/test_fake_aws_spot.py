@@ -80,8 +80,8 @@ def test_metadata_want_a_token_and_know_their_instance(aws: FakeAws) -> None:
 def test_an_interruption_is_told_twice_and_then_done(aws: FakeAws) -> None:
     url = queue_of_notices(aws, "EC2 Spot Instance Interruption Warning")
     name = bought(aws)
-    aws.interrupt([name], 0.5)
-    aws.interrupt([name], 0.5)  # it is told once
+    aws.interrupt([name], 3.0)  # long enough to look at it meanwhile
+    aws.interrupt([name], 3.0)  # it is told once
     _, token = ask(aws, f"{name}/latest/api/token", "PUT", token_ttl_seconds="60")
     status, notice = ask(aws, f"{name}/latest/meta-data/spot/instance-action", token=token)
     assert (status, json.loads(notice)["action"]) == (200, "terminate")

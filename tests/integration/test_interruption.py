@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from integration.router_process import RouterProcess, environment
+from integration.router_process import RouterProcess, environment, until
 
 from mark import AsyncClient, _core
 from mark.workload.open_loop import OpenLoop
@@ -81,6 +81,7 @@ def test_four_fifths_of_the_spot_workers_are_taken_under_load_and_no_request_is_
     make_router: Callable[..., RouterProcess], tmp_path: Path
 ) -> None:
     router = make_router(CONFIG)
+    router.wait_ready(5)
     before = {each["id"] for each in fleet_of(router, tmp_path) if each["offering"] == "cheap"}
 
     report, hit = asyncio.run(drive(router, tmp_path, duration_s=10.0))
@@ -90,14 +91,18 @@ def test_four_fifths_of_the_spot_workers_are_taken_under_load_and_no_request_is_
     assert report.as_dict(2000.0)["by_status"] == {"OK": len(report.statuses)}
     assert report.answers_wrong == 0
     assert report.attainment(2000.0) >= 0.98
-    after = fleet_of(router, tmp_path)
-    assert not {each["id"] for each in hit} & {each["id"] for each in after}
-    # Spot is sold out, so on-demand instances took over.
-    assert {each["offering"] for each in after if each["state"] == "ready"} >= {"plain"}
-    log = router.log.read_text(encoding="utf-8")
-    assert "launch standby at once: stands in for 4 that the cloud takes away" in log
-    assert "lost a worker with" not in log  # each was drained before it went
-    assert log.count("taken away by the cloud") == 4
+    assert "launch standby at once: stands in for 4 that the cloud takes away" in router.said()
+    until(lambda: router.said().count("taken away by the cloud") >= 4)
+
+    def taken_over() -> bool:
+        """Whether they are gone, and on-demand instances are there instead: spot is sold out."""
+        after = fleet_of(router, tmp_path)
+        is_gone = not {each["id"] for each in hit} & {each["id"] for each in after}
+        return is_gone and "plain" in {each["offering"] for each in after if each["state"] == "ready"}
+
+    until(taken_over)
+    assert "lost a worker with" not in router.said()  # each was drained before it went
+    assert router.said().count("taken away by the cloud") == 4
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -26,15 +26,17 @@ from integration.router_process import (
     assert_nothing_left,
     environment,
     start_router,
+    until,
     workers_started_in,
 )
 
 from mark import AsyncClient, Client
 from mark.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
-from mark.protocol import messages
 
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
-SLOW = np.array([[-1.0, 0.4, 0.0, 0.0]], dtype=np.float32)
+HELD = np.array([[-3.0, 0.0, 0.0, 0.0]], dtype=np.float32)  # until it is let go
+# For what is to be answered however long the test takes.
+PATIENT = CONFIG.replace("rt_max_ms: 2000", "rt_max_ms: 60000")
 
 
 def run_mark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -53,14 +55,16 @@ def test_ten_thousand_requests_while_workers_are_killed_each_end_exactly_once(ma
     wrong = 0
     chooser = random.Random(1)
     killed = 0
+    killing = threading.Lock()
 
     def kill_one() -> None:
-        """Where there are two: who is killed alone proves nothing about the other."""
+        """Where two serve: who is killed alone proves nothing about the other."""
         nonlocal killed
-        while len(workers := router.workers) < 2:
-            time.sleep(0.02)
-        chooser.choice(workers).kill()
-        killed += 1
+        with killing:  # until the router knows of it
+            ready = router.wait_ready(2)
+            chooser.choice(router.workers).kill()
+            until(lambda: router.ready() != ready)
+            killed += 1
 
     async def ask(client: AsyncClient, number: int, gate: asyncio.Semaphore) -> None:
         nonlocal wrong
@@ -88,43 +92,39 @@ def test_ten_thousand_requests_while_workers_are_killed_each_end_exactly_once(ma
     assert sum(endings.values()) == 10_000
     print(dict(endings), "workers killed", killed)
     assert endings["answered"] >= 9_900, endings
-    assert status_of(router).models[0].queued == 0
-    assert status_of(router).models[0].in_flight == 0
-
-
-def status_of(router: RouterProcess):  # type: ignore[no-untyped-def]
-    with grpc.insecure_channel(router.address) as channel:
-        answer = channel.unary_unary(messages.GET_STATUS)(messages.StatusRequest().SerializeToString(), timeout=5)
-    return messages.StatusResponse.FromString(answer)
+    assert router.status().models[0].queued == 0
+    assert router.status().models[0].in_flight == 0
 
 
 def test_a_request_in_flight_on_a_killed_worker_is_answered_by_another(make_router) -> None:  # type: ignore[no-untyped-def]
-    router: RouterProcess = make_router(CONFIG)
+    router: RouterProcess = make_router(PATIENT)
     with Client(router.address) as client:
         answer: list[np.ndarray] = []
-        asking = threading.Thread(target=lambda: answer.append(client.infer("doubler", {"x": SLOW})["y"]))
+        asking = threading.Thread(target=lambda: answer.append(client.infer("doubler", {"x": HELD})["y"]))
         asking.start()
-        while status_of(router).models[0].in_flight == 0:
-            pass
-        for worker in router.workers[:1]:
-            worker.kill()
-        asking.join(10)
+        holder = router.wait_held()
+        assert router.status().models[0].in_flight == 1
+        psutil.Process(holder).kill()
+        router.let_go()
+        asking.join(60)
 
     assert len(answer) == 1
-    np.testing.assert_array_equal(answer[0], 2 * SLOW)
+    np.testing.assert_array_equal(answer[0], 2 * HELD)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopping_router_answers_what_is_in_flight(make_router, signum: signal.Signals) -> None:  # type: ignore[no-untyped-def]
-    router: RouterProcess = make_router(CONFIG)
+    router: RouterProcess = make_router(PATIENT)
     workers = router.workers
     with Client(router.address) as client:
         answer: list[np.ndarray] = []
-        asking = threading.Thread(target=lambda: answer.append(client.infer("doubler", {"x": SLOW})["y"]))
+        asking = threading.Thread(target=lambda: answer.append(client.infer("doubler", {"x": HELD})["y"]))
         asking.start()
-        while status_of(router).models[0].in_flight == 0:
-            pass
-        exit_code = router.stop(signum)
+        router.wait_held()
+        router.process.send_signal(signum)
+        router.wait_said("draining")
+        router.let_go()
+        exit_code = router.wait()
         asking.join(10)
 
     assert exit_code == 0
@@ -139,32 +139,29 @@ def test_a_stopping_router_answers_what_is_in_flight(make_router, signum: signal
 def test_a_second_signal_stops_at_once_and_still_leaves_nothing(  # type: ignore[no-untyped-def]
     make_router, both_before_it_acts: bool
 ) -> None:
-    router: RouterProcess = make_router(CONFIG.replace("drain_s: 5", "drain_s: 60"))
+    router: RouterProcess = make_router(PATIENT.replace("drain_s: 5", "drain_s: 60"))
     workers = router.workers
-    endless = np.array([[-1.0, 30.0, 0.0, 0.0]], dtype=np.float32)
     endings: list[str] = []
 
     def ask(client: Client) -> None:
         try:
-            client.infer("doubler", {"x": endless})
+            client.infer("doubler", {"x": HELD})
         except RequestError as error:
             endings.append(type(error).__name__)
 
     with Client(router.address) as client:
         asking = threading.Thread(target=ask, args=(client,))
         asking.start()
-        while status_of(router).models[0].in_flight == 0:
-            pass
+        router.wait_held()  # for good
         if both_before_it_acts:
             router.process.send_signal(signal.SIGSTOP)
             router.process.send_signal(signal.SIGTERM)
             router.process.send_signal(signal.SIGINT)
-            exit_code = router.stop(signal.SIGCONT, timeout_s=5.0)
+            exit_code = router.stop(signal.SIGCONT)
         else:
             router.process.send_signal(signal.SIGTERM)
-            while "draining" not in router.log.read_text(encoding="utf-8"):
-                pass
-            exit_code = router.stop(signal.SIGINT, timeout_s=5.0)
+            router.wait_said("draining")
+            exit_code = router.stop(signal.SIGINT)
         asking.join(10)
 
     assert exit_code == 130
@@ -187,7 +184,7 @@ def test_one_signal_is_enough_before_it_serves(tmp_path: Path, doing: str) -> No
             assert router.poll() is None
         workers = workers_started_in(tmp_path)
         router.send_signal(signal.SIGTERM)
-        said, complained = router.communicate(timeout=10)
+        said, complained = router.communicate(timeout=30)
 
     assert router.returncode == 0, complained
     assert said == ""
@@ -211,8 +208,7 @@ def test_a_second_signal_while_it_releases_skips_nothing(make_router) -> None:  
         watching = HealthStub(channel).Watch(HealthCheckRequest())
         next(watching)
         router.process.send_signal(signal.SIGINT)
-        while "draining" not in router.log.read_text(encoding="utf-8"):
-            pass
+        router.wait_said("draining")
         with Client(router.address) as client:
             while not refuses(client):  # until it has drained, for which it has nothing to do
                 pass
@@ -308,13 +304,15 @@ def test_a_model_without_instances_is_served_once_it_is_asked_for(make_router) -
     assert router.workers == []
 
     with Client(router.address) as client:
-        assert not client.is_ready()
-        for _ in range(20):
+
+        def is_answered() -> bool:
             with contextlib.suppress(DeadlineExceeded, Overloaded):
                 np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
-                break
-        else:
-            pytest.fail("nothing was launched")
+                return True
+            return False
+
+        assert not client.is_ready()
+        until(is_answered)
 
     assert len(router.workers) == 1
 

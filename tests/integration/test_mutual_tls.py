@@ -7,6 +7,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -35,6 +36,7 @@ SIGNATURE = ModelSignature("m", "1", (TensorSpec("x", "FP32", (-1, 4)),), (Tenso
 REQUEST = write_infer_request("m", "", "", [("x", "FP32", (1, 4), np.ones((1, 4), np.float32))], [])
 TIMEOUT_S = 10.0
 REFUSED_S = 0.5
+PATIENCE_S = 60.0  # with a process
 
 OURS = authority()
 IDENTITY = router_identity(OURS)
@@ -59,14 +61,20 @@ async def linked(address: str, tls: Callable[[], TlsIdentity]) -> AsyncIterator[
         yield link
 
 
-async def refusal(address: str, identity: TlsIdentity) -> str:
-    """Why a worker cannot be reached, in the link's words."""
+async def refusal(address: str, identity: TlsIdentity, words: str = "") -> str:
+    """Why a worker cannot be reached, in the link's words, once these are among them."""
+    deadline_s = time.monotonic() + TIMEOUT_S
     async with WorkerLink(address, "m", "1", lambda: identity) as link:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(link.wait_ready(), REFUSED_S)
-        with pytest.raises(LinkFailed):
-            await link.send(REQUEST, REFUSED_S)
-        return link.last_probe
+        unasked = link.last_probe
+        while True:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(link.wait_ready(), REFUSED_S)
+            with pytest.raises(LinkFailed):
+                await link.send(REQUEST, REFUSED_S)
+            if link.last_probe != unasked and words in link.last_probe:
+                return link.last_probe
+            # A busy machine takes longer to shake hands.
+            assert time.monotonic() < deadline_s, link.last_probe
 
 
 async def test_a_router_of_the_cluster_is_served(tmp_path: Path) -> None:
@@ -127,7 +135,7 @@ async def test_a_worker_that_is_none_of_the_cluster_is_not_sent_to(tmp_path: Pat
     else:
         worker_folder(folder, OURS, role=Role.ROUTER)
     async with serving(folder) as address:
-        assert words in await refusal(address, IDENTITY)
+        assert words in await refusal(address, IDENTITY, words)
 
 
 class Load:
@@ -218,7 +226,7 @@ async def test_a_router_without_a_certificate_yet_asks_again(tmp_path: Path) -> 
         with pytest.raises(LinkFailed, match="not asked yet"):
             await link.send(REQUEST, REFUSED_S)
         await asyncio.wait_for(link.wait_ready(), TIMEOUT_S)
-        assert len(tries) == 2
+        assert len(tries) >= 2
 
 
 def start(folder: Path, tls: Path) -> subprocess.Popen[str]:
@@ -243,11 +251,13 @@ async def test_a_worker_process_reads_what_replaces_its_files(tmp_path: Path) ->
             worker_folder(tls, new)
             async with linked_as(address, router_identity(new)):
                 pass
-        assert "CERTIFICATE_VERIFY_FAILED" in await refusal(address, IDENTITY)
+        assert await refusal(address, IDENTITY, "CERTIFICATE_VERIFY_FAILED")
     finally:
         process.terminate()
-        _, stderr = process.communicate(timeout=10)
-    assert (process.returncode, stderr) == (0, "")
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    # It may look between the first file and the last, and then says that they do not belong together.
+    assert [line for line in stderr.splitlines() if "what was read before stays in use" not in line] == []
 
 
 @asynccontextmanager
@@ -263,7 +273,7 @@ def test_a_worker_process_whose_files_are_bad_says_which(tmp_path: Path) -> None
     shutil.copy(tls / "certificate.pem", tls / "authorities.pem")
 
     process = start(tmp_path, tls)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 2
     assert stderr == f"mark worker: {tls / KEY}: holds no private key in PEM that is not encrypted\n"

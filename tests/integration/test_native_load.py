@@ -100,11 +100,11 @@ async def test_every_request_ends_once_and_the_kept_answers_are_checked(address:
 
 
 async def test_it_does_not_wait_for_answers_and_counts_from_the_planned_instant(address: str) -> None:
-    report = await NativeLoad(address, [b"together"]).run(np.linspace(0, 0.2, 20))
+    report = await NativeLoad(address, [b"together"]).run(np.linspace(0, 1.0, 20))
 
     assert report.statuses == (OK,) * 20
     assert report.latencies_ms[0] > report.latencies_ms[-1]
-    assert report.latencies_ms[0] >= 200.0
+    assert report.latencies_ms[0] >= 1000.0
 
 
 async def test_deadlines_and_the_bound_on_what_is_in_flight(address: str) -> None:
@@ -115,7 +115,7 @@ async def test_deadlines_and_the_bound_on_what_is_in_flight(address: str) -> Non
 
 
 async def test_a_closed_loop_sends_when_an_answer_comes(address: str) -> None:
-    report = await NativeLoad(address, [b"a"], connections=3).run_closed(8, 0.2)
+    report = await NativeLoad(address, [b"a"], connections=3).run_closed(8, 1.0)
 
     assert len(report.statuses) > 8
     assert set(report.statuses) == {OK}

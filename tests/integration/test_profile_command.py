@@ -15,16 +15,16 @@ from integration.router_process import CONFIG, RouterProcess, environment, worke
 from mark.config import load_config
 from mark.domain.profile_text import measured_model_from_json
 
-# Fast enough to be measured in a moment, and slow enough that a batch shows.
+# Fast enough to be measured in a moment, and so slow, beside what a row adds, that a busy machine does not hide it.
 MODEL = '''
 import time
 
 
 class Doubler:
-    """Takes 2 ms and half a millisecond a row."""
+    """Takes 10 ms and a tenth of a millisecond a row."""
 
     def __call__(self, inputs):
-        time.sleep(0.002 + 0.0005 * len(inputs["x"]))
+        time.sleep(0.010 + 0.0001 * len(inputs["x"]))
         return {"y": inputs["x"] * 2}
 
 
@@ -58,16 +58,16 @@ def mark(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_what_it_measures_is_what_the_file_is_served_planned_and_simulated_by(tmp_path: Path) -> None:
     config = write_config(tmp_path)
 
-    done = mark(tmp_path, "profile", "mark.yaml", "--seconds", "0.5", "-o", "doubler.profile", "--json")
+    done = mark(tmp_path, "profile", "mark.yaml", "--seconds", "1", "-o", "doubler.profile", "--json")
 
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     (worker,) = answer["workers"]
     assert [batch["rows"] for batch in worker["batches"]] == [1, 2, 4, 8]
     for batch in worker["batches"]:
-        assert batch["p50_ms"] >= 2.0 + 0.5 * batch["rows"]
+        assert batch["p50_ms"] >= 10.0 + 0.1 * batch["rows"]
         assert batch["runs"] >= 3
-    assert worker["batching_pays"], worker  # 2.5 ms for one row, 6 ms for eight
+    assert worker["batching_pays"], worker  # 10.1 ms for one row, 10.8 ms for eight
     assert worker["offerings"][0]["name"] == "small"
     measured = measured_model_from_json((tmp_path / "doubler.profile").read_text(encoding="utf-8"))
     assert (measured.name, measured.version) == ("doubler", "1")
@@ -126,7 +126,7 @@ def test_ctrl_c_ends_it_and_its_worker(tmp_path: Path, source: str) -> None:
         assert time.monotonic() < deadline_s, "no worker was started"
 
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
 
     assert process.returncode != 0
     assert "Traceback" not in said

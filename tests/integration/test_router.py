@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from integration.conftest import INGRESSES
 from integration.router_process import CONFIG, RouterProcess
 
 from mark import Client
@@ -35,7 +36,7 @@ def raw_call(router: RouterProcess, message: bytes, timeout_s: float = 5.0) -> b
 
 
 def test_an_answer_is_the_models(client: Client) -> None:
-    outputs = client.infer("doubler", {"x": ROW}, deadline_ms=1000)
+    outputs = client.infer("doubler", {"x": ROW}, deadline_ms=10_000)
 
     np.testing.assert_array_equal(outputs["y"], 2 * ROW)
 
@@ -135,16 +136,22 @@ def test_a_deadline_in_the_past_is_told_apart(client: Client) -> None:
         client.infer("doubler", {"x": ROW}, deadline_ms=-1)
 
 
-def test_a_deadline_that_no_worker_can_meet_is_refused_at_once(client: Client) -> None:
-    with pytest.raises(Overloaded, match="no worker can answer before the deadline"):
-        client.infer("doubler", {"x": ROW}, deadline_ms=3)
+@pytest.mark.parametrize("ingress", INGRESSES)
+def test_a_deadline_that_no_worker_can_meet_is_refused_at_once(make_router, ingress: str) -> None:  # type: ignore[no-untyped-def]
+    # So slow a worker that the deadline leaves any machine the time to refuse.
+    slow = CONFIG.replace("rt_max_ms: 2000", "rt_max_ms: 20000").replace("[[1, 4.0], [8, 8.0]]", "[[1, 15000.0]]")
+    router = make_router(slow, "--set", f"server.ingress={ingress}")
+
+    with Client(router.address) as client, pytest.raises(Overloaded, match="no worker can answer before the deadline"):
+        client.infer("doubler", {"x": ROW}, deadline_ms=10_000)
 
 
 def test_a_clients_deadline_is_honoured_while_the_worker_is_slow(client: Client) -> None:
-    slow = np.array([[-1.0, 0.5, 0.0, 0.0]], dtype=np.float32)
+    slow = np.array([[-1.0, 1.5, 0.0, 0.0]], dtype=np.float32)
 
+    # Time enough to reach a worker: what is late before that is refused as overload.
     with pytest.raises(DeadlineExceeded):
-        client.infer("doubler", {"x": slow}, deadline_ms=100)
+        client.infer("doubler", {"x": slow}, deadline_ms=500)
     np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import re
 import time
 import urllib.request
 from collections.abc import Callable
@@ -19,13 +19,12 @@ from mark.errors import ModelFailed
 WITHIN_S = 30.0
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+ANY_PORT = ("--set", "http.address=127.0.0.1:0")
 
 
-def scrape(port: int) -> Samples:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+def scrape(router: RouterProcess) -> Samples:
+    (page,) = re.findall(r"the page is at (\S+)", router.log.read_text(encoding="utf-8"))
+    with urllib.request.urlopen(f"{page}metrics", timeout=10) as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         return parsed(answer.read())
 
@@ -42,18 +41,15 @@ def plans(samples: Samples) -> float:
 def test_a_scrape_counts_what_clients_sent_and_what_became_of_it(
     make_router: Callable[..., RouterProcess], ingress: str
 ) -> None:
-    port = free_port()
-    router = make_router(
-        CONFIG, "--set", f"server.ingress={ingress}", "--set", f"http.address=127.0.0.1:{port}"
-    )  # fmt: skip
-    before = scrape(port)
+    router = make_router(CONFIG, "--set", f"server.ingress={ingress}", *ANY_PORT)
+    before = scrape(router)
     with Client(router.address) as client:
         for _ in range(20):
             client.infer("doubler", {"x": np.ones((2, 4), np.float32)})
         with pytest.raises(ModelFailed):
             client.infer("doubler", {"x": np.full((1, 4), 666.0, np.float32)})
 
-    after = scrape(port)
+    after = scrape(router)
 
     def more(name: str, **labels: str) -> float:
         return after[name, labelled(**labels)] - before.get((name, labelled(**labels)), 0.0)
@@ -71,14 +67,13 @@ def test_a_scrape_counts_what_clients_sent_and_what_became_of_it(
 
 
 def test_promise_plans_fleet_and_dollars_are_told_as_time_passes(make_router: Callable[..., RouterProcess]) -> None:
-    port = free_port()
-    router = make_router(CONFIG, "--set", f"http.address=127.0.0.1:{port}")
+    router = make_router(CONFIG, *ANY_PORT)
     with Client(router.address) as client:
         client.infer("doubler", {"x": np.ones((2, 4), np.float32)})
-    first = scrape(port)
+    first = scrape(router)
     late_s = time.monotonic() + WITHIN_S
     ready = ("mark_instances", labelled(offering="small", market="on_demand", state="ready"))
-    while plans(now := scrape(port)) < plans(first) + 2 or now[ready] < 2:
+    while plans(now := scrape(router)) < plans(first) + 2 or now[ready] < 2:
         assert time.monotonic() < late_s
         time.sleep(0.05)
 

@@ -104,7 +104,7 @@ def told(aws: FakeAws, folder: Path) -> str:
 def mark(*arguments: str) -> str:
     """What somebody says who may set clusters up and take them down, and do nothing else."""
     done = subprocess.run(
-        [sys.executable, "-m", "mark", *arguments], check=False, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "mark", *arguments], check=False, capture_output=True, text=True, timeout=100,
         env={**os.environ, "AWS_ACCESS_KEY_ID": ADMIN_KEY},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -119,6 +119,7 @@ def test_a_cluster_is_set_up_serves_is_billed_and_leaves_nothing(aws: FakeAws, t
     router = start_router(file.read_text(encoding="utf-8"), tmp_path)
     with Client(router.address) as client:
         np.testing.assert_array_equal(client.infer("doubler", {"x": X})["y"], 2 * X)
+    router.wait_ready(2)
     running = [each for each in aws.instances() if each["State"]["Name"] == "running"]
     assert len(running) == 2
     hidden, shown = secrets(aws), told(aws, tmp_path)

@@ -29,7 +29,7 @@ ONE_WORKER = (
 SERVERLESS = """\
     serverless:
       {price_usd_per_gb_s: 0.001, price_usd_per_request: 0.01, latency_ms: 400, concurrency_max: 2, keep_warm: 1,
-       ping_s: 0.3, idle_s: 1.5}
+       ping_s: 0.3, idle_s: 30}
 """
 MakeRouter = Callable[..., RouterProcess]
 
@@ -58,7 +58,7 @@ def functions_of(router: RouterProcess) -> list[psutil.Process]:
     return [each for each in router.workers if not addresses & set(each.cmdline())]
 
 
-async def crowd(address: str, count: int, sleeps_s: float = 0.2) -> list[object]:
+async def crowd(address: str, count: int, sleeps_s: float = 0.5) -> list[object]:
     """So many requests at once."""
     row = np.array([[-1.0, sleeps_s, 0.0, 0.0]], np.float32)
     async with AsyncClient(address) as client:

@@ -21,6 +21,8 @@ from mark.live.clock import SteadyClock
 
 KEPT = Offering("kept", Market.BURSTABLE, 1.0, boot_s=0.1, max_count=3, stopped=2)
 BROKEN = "import sys; sys.exit('no such weights')"
+LOADS_FOR_EVER = "import sys; sys.stdin.read()"
+TRIES = 5
 
 
 class World:
@@ -55,6 +57,11 @@ class World:
             assert time.monotonic() < deadline_s
             changes = self.cloud.wait_for_change(changes, 0.02)
 
+    def ready(self, instance: Instance) -> Instance:
+        """It, once it is."""
+        self.wait_for(lambda: self.see(instance).state is InstanceState.READY)
+        return self.see(instance)
+
     def loaded(self) -> int:
         return sum(machine.loaded for machine in self.cloud._stopped._machines)
 
@@ -81,13 +88,17 @@ def test_what_is_kept_stopped_is_no_instance_until_it_is_launched_and_then_start
     world.wait_for(lambda: world.loaded() == 2)
     assert world.cloud.list_instances() == ()
 
-    launched = world.cloud.launch("kept", ARTIFACT, "a")
-    world.wait_for(lambda: world.see(launched).state is InstanceState.READY)
+    took_ns: list[int] = []
+    while len(took_ns) < TRIES and (not took_ns or min(took_ns) >= 0.6e9):  # the machine may be busy with other things
+        launched = world.cloud.launch("kept", ARTIFACT, f"{len(took_ns)}")
+        ready = world.ready(launched)
+        assert world.started == 2 + len(took_ns)  # none was started for it
+        assert ready.ready_at_ns is not None
+        took_ns.append(ready.ready_at_ns - ready.launched_at_ns)
+        world.cloud.terminate(launched.id)
+        world.wait_for(lambda: world.loaded() == 2)
 
-    ready = world.see(launched)
-    assert world.started == 2  # none was started for it
-    assert ready.ready_at_ns is not None
-    assert 0.1e9 <= ready.ready_at_ns - ready.launched_at_ns < 0.6e9
+    assert 0.1e9 <= min(took_ns) < 0.6e9
 
 
 def test_what_is_given_back_is_made_ready_again(make_world: Callable[..., World]) -> None:
@@ -158,7 +169,7 @@ def test_one_that_never_loads_is_not_tried_for_ever(
 
 
 def test_a_cloud_that_is_closed_while_one_loads_leaves_nothing(make_world: Callable[..., World]) -> None:
-    world = make_world()
+    world = make_world(worker=LOADS_FOR_EVER)
     world.cloud.prepare(ARTIFACT)
 
     world.cloud.close()

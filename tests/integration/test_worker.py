@@ -16,7 +16,7 @@ import grpc
 import numpy as np
 import psutil
 import pytest
-from integration.router_process import environment
+from integration.router_process import environment, until
 
 from mark import Client
 from mark._core import native_available, write_infer_request
@@ -33,6 +33,7 @@ SIGNATURE = ModelSignature(
 ARTIFACT = ModelArtifact(SIGNATURE, "python", "doubler_model:make")
 INGRESSES = ["grpcio", *(["native"] if native_available else [])]
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]], dtype=np.float32)
+PATIENCE_S = 30.0
 
 
 # What nothing can interrupt: a factory, a batch, and a thread of the model's own. Each says when it is at it.
@@ -95,7 +96,7 @@ class Worker:
 
     def wait(self) -> tuple[int, str]:
         """Exit code and stderr, once it has ended by itself."""
-        self.process.wait(timeout=10)  # first: communicate ends stdin
+        self.process.wait(timeout=PATIENCE_S)  # first: communicate ends stdin
         _, stderr = self.process.communicate()
         return self.process.returncode, stderr
 
@@ -186,18 +187,16 @@ def test_batch_sizes_double_up_to_the_largest(rows_max: int, sizes: list[int]) -
 
 def test_sigterm_lets_the_running_batch_finish(ingress: str, tmp_path: Path) -> None:
     worker = Worker(tmp_path, "--ingress", ingress)
-    slow = np.array([[-1.0, 0.3, 0.0, 0.0]], dtype=np.float32)
-    request = write_infer_request("doubler", "", "", [("x", "FP32", (1, 4), slow)], [])
+    slow = np.array([[-3.0, 0.0, 0.0, 0.0], [-1.0, 0.3, 0.0, 0.0]], dtype=np.float32)  # held, and then 0.3 s
+    request = write_infer_request("doubler", "", "", [("x", "FP32", (2, 4), slow)], [])
     with grpc.insecure_channel(worker.address) as channel:
-        infer = channel.unary_unary(messages.MODEL_INFER)
-        infer(write_infer_request("doubler", "", "", [("x", "FP32", (1, 4), ROW)], []))
-        call = infer.future(request)
-        # The worker answers this only after it has read the call before it on the same connection.
-        channel.unary_unary(messages.SERVER_LIVE)(b"")
+        call = channel.unary_unary(messages.MODEL_INFER).future(request)
+        until((tmp_path / "held").exists)
         worker.process.send_signal(signal.SIGTERM)
-        answered = call.result(timeout=5)
+        (tmp_path / "gate").touch()
+        answered = call.result(timeout=PATIENCE_S)
 
-    _, stderr = worker.process.communicate(timeout=10)
+    _, stderr = worker.process.communicate(timeout=PATIENCE_S)
     assert answered
     assert (worker.process.returncode, stderr) == (0, "")
 
@@ -237,7 +236,7 @@ def test_what_the_model_of_an_orphan_started_ends_with_it(tmp_path: Path) -> Non
 
     worker.orphan()
 
-    assert psutil.wait_procs([started], timeout=10)[1] == []
+    assert psutil.wait_procs([started], timeout=PATIENCE_S)[1] == []
 
 
 def test_an_orphan_whose_model_does_not_load_removes_the_folder(tmp_path: Path, sockets: Path) -> None:
@@ -249,7 +248,7 @@ def test_an_orphan_whose_model_does_not_load_removes_the_folder(tmp_path: Path, 
             sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(artifact),
             "--address", f"unix:{sockets}/worker", "--exit-with-parent",
         ],
-        stdin=read, capture_output=True, env=environment(tmp_path), timeout=10, check=False,
+        stdin=read, capture_output=True, env=environment(tmp_path), timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     os.close(read)
 
@@ -288,7 +287,7 @@ def test_a_stopped_worker_whose_model_hangs_in_a_batch_ends_after_its_grace(
     assert stderr.endswith("told to end, and not done 0.2 s later; ending by force\n")
     assert len(stderr.splitlines()) == 1
     assert list(sockets.iterdir()) == []
-    assert call.exception(timeout=5) is not None
+    assert call.exception(timeout=PATIENCE_S) is not None
 
 
 def test_a_thread_that_the_model_leaves_does_not_keep_the_worker(ingress: str, tmp_path: Path) -> None:
@@ -312,7 +311,7 @@ def test_what_a_person_must_mend_is_one_line_and_exit_code_two(
     tmp_path: Path, arguments: tuple[str, ...], source: str, words: str
 ) -> None:
     worker = Worker(tmp_path, *arguments, artifact=ModelArtifact(SIGNATURE, "python", source))
-    _, stderr = worker.process.communicate(timeout=10)
+    _, stderr = worker.process.communicate(timeout=PATIENCE_S)
 
     assert worker.process.returncode == 2
     assert words in stderr
@@ -323,7 +322,7 @@ def test_a_socket_is_not_taken_from_a_worker_that_answers(ingress: str, tmp_path
     address = f"unix:{tmp_path / 'socket'}"
     first = Worker(tmp_path, "--address", address, "--ingress", ingress)
     second = Worker(tmp_path, "--address", address, "--ingress", ingress)
-    _, stderr = second.process.communicate(timeout=10)
+    _, stderr = second.process.communicate(timeout=PATIENCE_S)
 
     with Client(address) as client:
         np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
@@ -345,7 +344,7 @@ def test_however_it_ends_it_leaves_nothing_and_the_next_takes_its_address(
     first = Worker(tmp_path, *arguments)
 
     first.process.send_signal(signum)
-    first.process.communicate(timeout=10)
+    first.process.communicate(timeout=PATIENCE_S)
 
     assert first.process.returncode == (-signal.SIGKILL if signum is signal.SIGKILL else 0)
     assert list(temporary.iterdir()) == []
@@ -358,7 +357,7 @@ def test_however_it_ends_it_leaves_nothing_and_the_next_takes_its_address(
 
 def test_a_port_in_use_is_said(worker: Worker, ingress: str, tmp_path: Path) -> None:
     second = Worker(tmp_path, "--address", worker.address, "--ingress", ingress)
-    _, stderr = second.process.communicate(timeout=10)
+    _, stderr = second.process.communicate(timeout=PATIENCE_S)
 
     assert second.process.returncode == 2
     assert f"cannot listen at {worker.address}" in stderr
@@ -367,7 +366,8 @@ def test_a_port_in_use_is_said(worker: Worker, ingress: str, tmp_path: Path) -> 
 def test_a_worker_without_a_parent_to_wait_for_stops_and_says_why(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mark.worker", "--artifact", artifact_to_json(ARTIFACT), "--exit-with-parent"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(tmp_path), timeout=10, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(tmp_path), timeout=PATIENCE_S,
+        check=False,
     )  # fmt: skip
 
     assert done.returncode == 0
@@ -386,7 +386,7 @@ def test_a_worker_that_nobody_hears_ends_and_removes_its_socket(tmp_path: Path, 
         stdout=write, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
     )  # fmt: skip
     os.close(write)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, stderr) == (0, "")
     assert not sockets.exists()
@@ -405,6 +405,6 @@ def test_the_command_line_starts_the_same_worker(tmp_path: Path) -> None:
     with Client(address) as client:
         np.testing.assert_array_equal(client.infer("doubler", {"x": ROW})["y"], 2 * ROW)
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 0

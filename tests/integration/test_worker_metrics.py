@@ -74,7 +74,7 @@ def test_a_worker_tells_what_its_model_did_until_it_ends(start: Start, ingress: 
     assert found["mark_worker_rows_total", (model,)] == 6
     assert found["process_cpu_seconds_total", ()] > 0
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     with pytest.raises(urllib.error.URLError):
         scrape(url)
 
@@ -82,7 +82,7 @@ def test_a_worker_tells_what_its_model_did_until_it_ends(start: Start, ingress: 
 def test_a_port_that_is_taken_is_said_in_a_line(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("--metrics-port", str(taken.getsockname()[1]))
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert "--metrics-port: cannot listen at 127.0.0.1" in errors
@@ -92,7 +92,7 @@ def test_a_port_that_is_taken_is_said_in_a_line(start: Start) -> None:
 def test_a_port_that_is_none_is_refused(start: Start) -> None:
     process = start("--metrics-port", "70000")
 
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert "--metrics-port" in errors
