@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from browser.page_world import PageWorld
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mark.live.page import page_files
 
@@ -18,6 +18,9 @@ SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 LIVE = '#connection[data-state="live"]'
 
 OpenPage = Callable[..., Page]
+
+# A test that is about how soon says so itself; all others wait as long as a busy machine may need.
+expect.set_options(timeout=15_000)
 
 
 def chromium() -> str | None:

@@ -6,6 +6,7 @@ It answers what a well-behaved client must (SETTINGS, PING, spent windows) unles
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import time
@@ -160,7 +161,24 @@ class RawConnection:
             at += size
             self.send_window -= size
             self._credit(stream, -size)
-            self.send(frame)
+            self._send_or_read(frame.serialize())
+
+    def _send_or_read(self, piece: bytes) -> None:
+        """Send, and read where the server takes no more: it may wait for that, and then both would wait for ever."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            self.socket.sendall(piece)  # of a single large call, whose answer comes when all of it was read
+            return
+        view, ends = memoryview(piece), time.monotonic() + self.timeout_s
+        ready = select.poll()
+        ready.register(self.socket, select.POLLIN | select.POLLOUT)
+        while view:
+            happened = ready.poll(1e3 * max(0.0, ends - time.monotonic()))
+            if not happened:
+                raise TimeoutError("the server takes no more, and sends nothing")
+            if happened[0][1] & ~select.POLLIN:
+                view = view[self.socket.send(view) :]
+            elif not self._read_one(ends):
+                raise ConnectionResetError("the server closed the connection")
 
     def _stream_window(self, stream: int) -> int:
         begin = self.peer_settings.get(SettingsFrame.INITIAL_WINDOW_SIZE, _WINDOW_BEGIN)

@@ -20,7 +20,8 @@ from mark.protocol.messages import MODEL_INFER
 ROW = row(1.0, 2.0)
 DEADLINE, EXHAUSTED = 4, 8
 CANCEL = 8  # the error of HTTP/2
-NAP_S = 0.3
+# Longer than a busy machine keeps a test from what it does meanwhile.
+NAP_S = 1.5
 
 
 def asleep(server: Server, connection: RawConnection, for_s: float = NAP_S) -> int:
@@ -67,7 +68,7 @@ def test_a_deadline_passes_while_the_message_is_under_way(server: Server, sent: 
         answer = connection.answer(stream)
 
         assert answer.status == DEADLINE or answer.reset == CANCEL
-        assert 0.09 < time.monotonic() - began < 2
+        assert 0.09 < time.monotonic() - began < 5
         assert connection.call(MODEL_INFER, request_of(ROW)).messages == [answer_to(ROW)]
 
 
@@ -85,7 +86,7 @@ def test_a_clients_deadline_counts_as_expired(router: Server) -> None:
 
 
 def test_the_services_own_deadline_ends_what_waits_and_not_what_is_computed(make_router: Callable[..., Server]) -> None:
-    router = make_router("models.0.slo.rt_max_ms=150")
+    router = make_router("models.0.slo.rt_max_ms=300")
     with RawConnection(router.address) as connection:
         running = asleep(router, connection)
         began = time.monotonic()

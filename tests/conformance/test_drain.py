@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mark.protocol.messages import MODEL_INFER
 
 ROW = row(1.0, 2.0)
-NAP_S = 0.6
+# Longer than a busy machine keeps a test from sending the signal.
+NAP_S = 1.5
 CANCELLED, UNAVAILABLE = 1, 14
 REFUSED_STREAM = 7  # the error of HTTP/2
 
@@ -66,6 +67,16 @@ def test_a_stopping_server_answers_what_it_has(
         probe.connect((host, int(port)))
 
 
+def refused_with(call: Callable[[], bytes]) -> grpc.StatusCode:
+    """The status of the first call that is not answered: it may take a moment to hear the signal."""
+    for _ in range(100):
+        try:
+            assert call() == answer_to(ROW)
+        except grpc.RpcError as error:
+            return error.code()
+    raise AssertionError("it goes on to answer")
+
+
 @pytest.mark.parametrize("kind", ["router", "worker"])
 def test_grpcios_client_sees_a_drain_as_unavailable(
     make_server: Callable[[str], Server], kind: str, ingress: str
@@ -77,10 +88,8 @@ def test_grpcios_client_sees_a_drain_as_unavailable(
         until(lambda: server.naps == 1)
         server.process.send_signal(signal.SIGTERM)
         assert running.result() == answer_to(sleeping(NAP_S))
-        with pytest.raises(grpc.RpcError) as raised:
-            call(request_of(ROW), timeout=5)
+        code = refused_with(lambda: call(request_of(ROW), timeout=5))
 
-    code = raised.value.code()
     assert code is grpc.StatusCode.UNAVAILABLE or (
         code is grpc.StatusCode.CANCELLED and excused(ingress, "cancels newcomers")
     )
@@ -91,9 +100,9 @@ def test_a_watch_hears_of_a_drain(make_server: Callable[[str], Server]) -> None:
     with grpc.insecure_channel(router.address) as channel, RawConnection(router.address) as connection:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=10)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        running = connection.begin(MODEL_INFER, request_of(sleeping(1.2)))
+        running = connection.begin(MODEL_INFER, request_of(sleeping(2.0)))
         until(lambda: router.naps == 1)
         router.process.send_signal(signal.SIGTERM)
 
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert connection.answer(running).messages == [answer_to(sleeping(1.2))]
+        assert connection.answer(running).messages == [answer_to(sleeping(2.0))]

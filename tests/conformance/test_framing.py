@@ -311,6 +311,8 @@ def test_a_window_may_become_negative(server: Server) -> None:
         while len(connection.answers.setdefault(stream, Answer()).body) < 30_000:
             connection.read_some(0.02)
         connection.send(SettingsFrame(0, settings={WINDOW: 10}), WindowUpdateFrame(stream, window_increment=30_000))
+        while len(connection.answers[stream].body) < 30_010:
+            connection.read_some(0.02)
         connection.read_some(0.05)
         assert len(connection.answers[stream].body) == 30_010
         connection.send(
