@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import io
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +31,8 @@ FILES: Mapping[str, str] = {
     "package/LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
 }
 _TIMEOUT_S = 30.0
+_PAUSE_S = 2.0
+_FAILURES = (OSError, http.client.HTTPException)
 
 
 class Unusable(Exception):
@@ -36,12 +40,20 @@ class Unusable(Exception):
 
 
 def from_registry() -> bytes:
-    """The archive from npm's registry."""
+    """The archive from npm's registry, which is asked twice: a network may fail once."""
     try:
-        with urllib.request.urlopen(URL, timeout=_TIMEOUT_S) as answer:
-            content: bytes = answer.read()
-    except OSError as error:
+        return _downloaded()
+    except _FAILURES:
+        time.sleep(_PAUSE_S)
+    try:
+        return _downloaded()
+    except _FAILURES as error:
         raise Unusable(f"{URL}: {error}") from error
+
+
+def _downloaded() -> bytes:
+    with urllib.request.urlopen(URL, timeout=_TIMEOUT_S) as answer:
+        content: bytes = answer.read()
     return content
 
 

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
 VENV=.venv
+# With a network that fails at times, and with whoever else installs packages now.
+APT_PATIENCE='-o Acquire::Retries=3 -o DPkg::Lock::Timeout=120'
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -16,6 +18,7 @@ fail() {
 }
 
 # Installs Debian packages, or ends with the command that a person has to run.
+# shellcheck disable=SC2086  # APT_PATIENCE is a list of words
 apt_install() {
   command -v apt-get >/dev/null || fail "needs what Debian calls $*; install it with your system's package manager"
   if [ "$(id -u)" = 0 ]; then
@@ -26,8 +29,8 @@ apt_install() {
     fail "needs $*; run: sudo apt-get install $*"
   fi
   say "installing $* with apt-get"
-  $as_root DEBIAN_FRONTEND=noninteractive apt-get update -q=2
-  $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -q=2 --no-install-recommends "$@" >/dev/null
+  $as_root DEBIAN_FRONTEND=noninteractive apt-get update -q=2 $APT_PATIENCE
+  $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -q=2 $APT_PATIENCE --no-install-recommends "$@" >/dev/null
 }
 
 python_can() { "$PYTHON" -c "$1" 2>/dev/null; }
@@ -73,6 +76,14 @@ system_packages() {
     fail "$PYTHON has no venv or no headers, and apt-get could not mend that: set PYTHON to one that has both"
 }
 
+# pip repeats what did not begin, and gives up where a download breaks off; what was built already is kept.
+pip_install() {
+  "$VENV/bin/pip" install -qq -c constraints.txt "$@" || {
+    say "that failed; once more"
+    "$VENV/bin/pip" install -qq -c constraints.txt "$@"
+  }
+}
+
 install() {
   export PIP_DISABLE_PIP_VERSION_CHECK=1
   if ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
@@ -81,12 +92,13 @@ install() {
   fi
   # An editable install without isolation is rebuilt by CMake, so that only the C++ files that changed are compiled.
   say "installing mark with $1"
-  "$VENV/bin/pip" install -qq -c constraints.txt scikit-build-core pybind11 cython cmake ninja
-  "$VENV/bin/pip" install -qq -c constraints.txt --no-build-isolation -e ".[$1]"
+  pip_install scikit-build-core pybind11 cython cmake ninja
+  pip_install --no-build-isolation -e ".[$1]"
 }
 
 # As this user: the folder is no one else's.
-download_prometheus() { apt-get download -q=2 -o APT::Sandbox::User="$(id -un)" prometheus; }
+# shellcheck disable=SC2086  # a list of words
+download_prometheus() { apt-get download -q=2 $APT_PATIENCE -o APT::Sandbox::User="$(id -un)" prometheus; }
 
 # Checks metrics, alert rules and their tests. Taken out of its package: installing that would start a server here.
 fetch_promtool() {
