@@ -1,6 +1,6 @@
 # What a person runs. Each target sets up what it needs, and is quick when it has been set up.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-aws test bench lint format docs wheel clean
+.PHONY: help demo demo-aws test pauses bench lint format docs wheel clean
 
 VENV := .venv
 # Given to the command: make demo ARGS=--json, make bench ARGS="-k dispatcher".
@@ -22,6 +22,9 @@ demo-aws: $(VENV)/.ready-test ## the same by way of AWS's API: a fake AWS on thi
 
 test: $(VENV)/.ready-test ## the one check: lint, types, all tests, sanitizers, fuzzing
 	@scripts/check.sh lint unit integration sanitizers fuzz bench
+
+pauses: $(VENV)/.ready-test ## tests of threads and processes under random pauses, as a busy machine makes them
+	@scripts/check.sh pauses
 
 bench: $(VENV)/.ready-test ## the benchmarks, on an otherwise idle machine
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/pytest bench $(ARGS)

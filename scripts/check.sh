@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The check behind `make test`: scripts/check.sh lint|unit|integration|sanitizers|fuzz|bench ...
+# The check behind `make test`: scripts/check.sh lint|unit|integration|sanitizers|fuzz|bench|pauses ...
 #
 # Prints one line for each step and stops at the first that fails, with its output.
 set -euo pipefail
@@ -129,6 +129,19 @@ check_fuzz() {
   step 'fuzz targets, ASan and UBSan' build_fuzz_targets
   for target in fuzz_grpc_framing fuzz_http2_server fuzz_oip_request fuzz_oip_response; do
     step "$target" fuzz_target "$target"
+  done
+}
+
+# Not part of the one check, which it would make longer: what changes threads, sockets or their tests is run through it.
+check_pauses() {
+  local round
+  export MARK_PAUSES_PPM=${MARK_PAUSES_PPM:-20000} MARK_PAUSE_US_MAX=${MARK_PAUSE_US_MAX:-3000}
+  step 'C++ tests, with assertions' cpp_tests dev
+  for round in 1 2 3; do
+    step "under pauses, round $round" env LD_PRELOAD="$PWD/build/dev/csrc/tests/libpauses.so" \
+      build/dev/csrc/tests/mark_rpc_tests
+    step "of Python, round $round" env LD_PRELOAD="$PWD/build/dev/csrc/tests/libpauses.so" MARK_PAUSES_PPM=2000 \
+      pytest tests/integration/test_router.py tests/integration/test_life_and_death.py tests/integration/test_worker.py
   done
 }
 
