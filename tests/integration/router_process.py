@@ -169,10 +169,14 @@ def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
 
 
 def environment(folder: Path, name: str = "doubler_model", module: str = MODEL_MODULE) -> dict[str, str]:
-    """The environment of a process that can import the module of the test's model."""
+    """The environment of a process that can import the module of the test's model.
+
+    Its output is buffered, as it is for users; who runs tests may have turned that off.
+    """
     (folder / f"{name}.py").write_text(module, encoding="utf-8")
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**inherited, "PYTHONPATH": path}
 
 
 def start_router(config: str, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> RouterProcess:

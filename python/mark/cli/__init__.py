@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -22,5 +23,21 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except MarkError as error:
-        sys.stderr.write(f"mark: {error}\n")
+        with contextlib.suppress(OSError):  # nobody may be left to read it
+            sys.stderr.write(f"mark: {error}\n")
         raise SystemExit(2) from None
+    finally:
+        _drop_what_nobody_reads()
+
+
+def _drop_what_nobody_reads() -> None:
+    """Let the exit code tell how the command ended, though whoever read its stderr has gone.
+
+    What could not be written stays in the buffer. Python tries it once more at its end, and then exits with 120.
+    """
+    try:
+        sys.stderr.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
