@@ -214,7 +214,8 @@ def test_a_second_signal_while_it_releases_skips_nothing(make_router) -> None:  
                 pass
         exit_code = router.stop(signal.SIGINT)
 
-    assert exit_code in {0, 130}
+    # It may come when all is released and the handlers are Python's own again, which ends by the signal itself.
+    assert exit_code in {0, 130, -signal.SIGINT}
     assert_nothing_left(workers)
     assert workers_started_in(router.log.parent) == []
 
