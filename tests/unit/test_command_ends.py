@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
 from mark.cli import commands, main
@@ -17,5 +20,22 @@ def test_ctrl_c_while_the_commands_are_read_ends_quietly(
 
     with pytest.raises(SystemExit) as ended:
         main()
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_in_the_last_moment_ends_as_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(io.StringIO):
+        def flush(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "app", lambda: None)
+    monkeypatch.setattr(sys, "stderr", Interrupted())
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    monkeypatch.undo()
     assert ended.value.code == 130
     assert capsys.readouterr() == ("", "")

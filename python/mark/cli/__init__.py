@@ -17,11 +17,16 @@ def main() -> None:
     # commands are; whoever wants its words sets the variable.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
+        _run()
+    except KeyboardInterrupt:  # also in the last moment, when all is done
+        raise SystemExit(130) from None
+
+
+def _run() -> None:
+    try:
         from mark.cli.commands import app  # takes a while, in which somebody may change their mind
 
         app()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     except MarkError as error:
         with contextlib.suppress(OSError):  # nobody may be left to read it
             sys.stderr.write(f"mark: {error}\n")
