@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUESTS = 2_000_000
 ROWS_PER_BATCH = 8
 REQUESTS_PER_S_MIN = 1_000_000
+TRIES_MAX = 5
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_the_dispatcher_takes_a_million_requests_per_second(benchmark: Benchmark
     def is_fast(report: dict[str, float]) -> bool:
         return report["requests_per_s"] >= REQUESTS_PER_S_MIN
 
-    report = benchmark.pedantic(lambda: undisturbed(run, is_fast), rounds=3)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+    report = benchmark.pedantic(lambda: undisturbed(run, is_fast, TRIES_MAX), rounds=3)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
     benchmark.extra_info.update(report)
     assert report["requests"] == REQUESTS  # the program itself fails unless each came back exactly once
     assert report["batches"] == REQUESTS // ROWS_PER_BATCH

@@ -21,6 +21,7 @@ PROGRAMS = ROOT / "build" / "release" / "csrc" / "bench"
 RATE_PER_S = 120_000
 SECONDS = 3
 RATE_PER_S_MIN = 100_000
+TRIES_MAX = 5
 CPU_US_MAX = 10.0  # of one request: 100,000 of them fill a core
 
 
@@ -67,12 +68,11 @@ def test_one_core_sends_more_than_100_000_requests_per_second(
         return report
 
     def is_fast(report: dict[str, float]) -> bool:
-        # Run once among the tests, it may have half a core for itself, or less: then the CPU time alone says it.
-        has_own_core = benchmark.enabled and len(os.sched_getaffinity(0)) > 1
+        has_own_core = len(os.sched_getaffinity(0)) > 1
         return report["cpu_us_per_request"] < CPU_US_MAX and (
             report["answered_per_s"] > RATE_PER_S_MIN or not has_own_core
         )
 
-    report = benchmark.pedantic(lambda: undisturbed(run, is_fast), rounds=1)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
+    report = benchmark.pedantic(lambda: undisturbed(run, is_fast, TRIES_MAX), rounds=1)  # type: ignore[no-untyped-call]  # pytest-benchmark has no types
     benchmark.extra_info.update(report)
     assert is_fast(report), report

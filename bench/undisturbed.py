@@ -10,7 +10,7 @@ __all__ = ["undisturbed"]
 Found = TypeVar("Found")
 
 
-def undisturbed(measure: Callable[[], Found], is_good: Callable[[Found], bool], tries: int = 5) -> Found:
+def undisturbed(measure: Callable[[], Found], is_good: Callable[[Found], bool], tries: int = 3) -> Found:
     """The first measurement that is as it is to be, or the last one.
 
     For what others can only make worse, as a time: they do not do so all the while, and it is not their time that a
@@ -20,5 +20,6 @@ def undisturbed(measure: Callable[[], Found], is_good: Callable[[Found], bool], 
     for _ in range(tries - 1):
         if is_good(found):
             break
+        print(f"not as it is to be, once more: {found}")
         found = measure()
     return found

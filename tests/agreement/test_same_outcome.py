@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc.aio
 import numpy as np
 import pytest
+from bench.undisturbed import undisturbed
 from integration.router_process import CONFIG, RouterProcess
-from integration.tries import first_kept
 
 from mark import AsyncClient
 from mark._core import write_infer_request
@@ -95,7 +95,7 @@ def test_attainment_and_cost_agree(make_router: Callable[..., RouterProcess], tm
         router.stop()
         return measured
 
-    measured = first_kept(run_once, lambda done: agrees(done, expected))
+    measured = undisturbed(run_once, lambda done: agrees(done, expected))
 
     fleet, usd = expected.series.fleet["small"], expected.cost.total_usd
     print(f"live {measured}, simulated {expected.attainment} ${usd}, {expected.requests} requests, {fleet} instances")

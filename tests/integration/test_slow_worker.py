@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from bench.undisturbed import undisturbed
 from integration.router_process import RouterProcess
-from integration.tries import first_kept
 
 from mark import AsyncClient
 from mark._core import write_infer_request
@@ -116,7 +116,7 @@ def test_a_worker_five_times_slower_costs_the_promise_for_less_than_ten_seconds(
 ) -> None:
     (tmp_path / "sleeper_model.py").write_text(MODEL, encoding="utf-8")
 
-    run = first_kept(
+    run = undisturbed(
         lambda: run_once(make_router(CONFIG), tmp_path), lambda run: run.back >= 0.98 and run.overall >= 0.95
     )
 

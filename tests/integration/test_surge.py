@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from bench.undisturbed import undisturbed
 from integration.router_process import RouterProcess
 from integration.surge_run import SurgeRun, config_of, drive_surge, surge_instants
-from integration.tries import first_kept
 
 ATTAINMENT_MIN = 0.9
 
@@ -27,7 +27,7 @@ def test_no_ten_seconds_of_a_surge_fall_below_the_promise(make_router: Callable[
         router.stop()
         return run
 
-    run = first_kept(run_once, is_carried)
+    run = undisturbed(run_once, is_carried)
 
     print(f"worst window {run.worst_window():.3f}; {run.carried[-1]}; {dict(run.status.bursts.verdicts)}")
     assert run.worst_window() >= ATTAINMENT_MIN
